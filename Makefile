@@ -1,0 +1,55 @@
+# make help lists the targets. PYTHON names the interpreter that `make setup` builds on (3.10 to 3.13).
+
+PYTHON ?= python3
+ENVIRONMENT := .venv
+RUN := $(ENVIRONMENT)/bin/python
+READY := $(ENVIRONMENT)/.ready
+DATA := .data/fashion-mnist
+
+# Two cores are assumed to be shared: linear-algebra libraries would each start a thread per core.
+export OMP_NUM_THREADS ?= 2
+export OPENBLAS_NUM_THREADS ?= 2
+
+# A clone that was moved or copied needs a new environment: the old one imports hsnn from the old place.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+$(shell rm -f $(READY))
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types check bench data accuracy clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv with hsnn, torch and Lava in it
+
+$(READY): setup.cfg pyproject.toml constraints.txt .ci/setup
+	@bash .ci/setup "$(PYTHON)" $(ENVIRONMENT)
+
+demo: $(READY)  ## compile digits, verify it and run it on the emulator and on Lava
+	$(RUN) examples/01_digits.py
+
+test: $(READY)  ## run all tests (ARGS="-k name" for some)
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(READY)  ## check style and formatting
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: $(READY)  ## check types
+	$(RUN) -m mypy -p hsnn -p hsnn_models -p hsnn_targets
+
+check: lint types test  ## lint, types and test
+
+bench: $(READY)  ## measure the speed of the compiled models
+	$(RUN) tests/bench/throughput.py $(ARGS)
+
+data: $(READY)  ## fetch the full Fashion-MNIST into .data
+	$(RUN) -m hsnn_models.fetch_fashion $(DATA)
+
+accuracy: $(READY)  ## accuracy of both models on their full test splits
+	$(RUN) -m hsnn_models.accuracy $(ARGS)
+
+clean:  ## remove what was built, but not .venv and .data
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find toolchain models targets tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Example hybrid networks with their training scripts and trained weights."""

@@ -1,0 +1,1 @@
+"""Back ends of hsnn: reference, emulator, Lava simulation and Loihi 2 boards."""

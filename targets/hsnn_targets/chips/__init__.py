@@ -1,0 +1,1 @@
+"""Chip descriptions: limits as data, each with its source."""

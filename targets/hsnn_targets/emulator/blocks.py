@@ -1,0 +1,88 @@
+"""Cut a batch into blocks of samples, and run them on threads that can be interrupted between blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from hsnn.ir.integer import ConvProjection, IntegerNetwork, Projection, SparseProjection, size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hsnn.target import Progress
+
+BLOCK_SECONDS = 0.05
+"""About how long a block takes: short enough for Ctrl-C and progress, long enough to hide its overhead."""
+BLOCK_INPUT_BYTES = 16 << 20
+"""Input that may be copied for one block, where ports have to be packed together."""
+ASSUMED_RATE = 0.1
+"""Share of neurons that spike in a timestep, for the estimate of time only."""
+NEURON_SECONDS, SYNAPSE_SECONDS = 1e-9, 0.1e-9
+"""About what updating one neuron, and one synaptic event, take."""
+
+
+class Block(NamedTuple):
+    """Samples ``first .. last - 1`` of a batch."""
+
+    first: int
+    last: int
+
+
+Task: TypeAlias = "Callable[[Block], NDArray[np.int64]]"
+
+
+def block_size(network: IntegerNetwork, batch: int, threads: int) -> int:
+    """Choose how many samples to run at a time: at least 1, and no fewer blocks than threads if possible."""
+    neurons = sum(size(item.shape) for item in (*network.inputs, *network.populations))
+    synapses = sum(_synapses(network, projection) for projection in network.projections)
+    timestep = neurons * NEURON_SECONDS + synapses * ASSUMED_RATE * SYNAPSE_SECONDS
+    by_time = BLOCK_SECONDS / (network.timesteps * timestep)
+    input_bytes = 4 * network.timesteps * sum(size(port.shape) for port in network.inputs)
+    by_memory = BLOCK_INPUT_BYTES // max(input_bytes, 1)
+    return max(1, min(int(by_time), by_memory, -(-batch // threads)))
+
+
+def cut_batch(batch: int, length: int) -> tuple[Block, ...]:
+    """Cut a batch into blocks of ``length`` samples; the last may be shorter.
+
+    >>> cut_batch(5, 2)
+    (Block(first=0, last=2), Block(first=2, last=4), Block(first=4, last=5))
+    """
+    return tuple(Block(first, min(first + length, batch)) for first in range(0, batch, length))
+
+
+def run_blocks(
+    task: Task, blocks: Sequence[Block], *, threads: int, progress: Progress | None
+) -> Iterator[NDArray[np.int64]]:
+    """Run a task on every block and yield what it returns, in the order of completion.
+
+    An exception, ``KeyboardInterrupt`` among them, drops the blocks that have not begun and surfaces as
+    soon as those that have are done.
+    """
+    if threads == 1 or len(blocks) < 2:
+        for block in blocks:
+            yield task(block)
+            if progress is not None:
+                progress(block.last - block.first)
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="hsnn-emulator")
+    try:
+        running = {pool.submit(task, block): block for block in blocks}
+        for done in as_completed(running):
+            yield done.result()
+            if progress is not None:
+                progress(running[done].last - running[done].first)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _synapses(network: IntegerNetwork, projection: Projection) -> int:
+    if isinstance(projection, SparseProjection):
+        return projection.data.size
+    if isinstance(projection, ConvProjection):
+        return size(network.source(projection.post).shape) * projection.weights[0].size
+    return projection.weights.size

@@ -1,0 +1,97 @@
+"""Kernels of events: spikes as the indices of those that fired, timestep after timestep, and payloads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.tables import CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
+
+if TYPE_CHECKING:
+    from hsnn_targets.emulator.tables import Int32, Records
+
+WORD = 8
+"""Neurons looked at together in the search for spikes: as many as fit a word."""
+
+
+@inner
+def pack(population: Records, node: Records, scratch: Scratch, span: Span) -> None:
+    """Turn the spikes of some timesteps of the window into events."""
+    words = scratch.fired.view(np.uint64)
+    index, start = scratch.index[node["index_at"] :], scratch.start[node["start_at"] + node["history"] :]
+    for t in range(span.first, span.last):
+        k = start[t]
+        row = (t - span.first) * population["tiles"] * TILE
+        for word in range(population["tiles"] * TILE // WORD):
+            if words[row // WORD + word] != 0:
+                for j in range(word * WORD, word * WORD + WORD):
+                    index[k] = j
+                    k += scratch.fired[row + j]
+        start[t + 1] = k
+
+
+@inner
+def send_timestep(population: Records, program: Program, scratch: Scratch, t: int, row: int, sent: Int32) -> None:
+    """Write what a population sent at timestep ``t`` of the window, ``row`` of its sums, to the results."""
+    order = program.tables[population["order_at"] :]
+    if population["node"] < 0:
+        voltage = scratch.sums[row * population["tiles"] * TILE :]
+        for i in range(sent.size):
+            sent[order[i]] = voltage[i]
+        return
+    node = program.nodes[population["node"]]
+    at = node["start_at"] + node["history"] + t
+    for k in range(node["index_at"] + scratch.start[at], node["index_at"] + scratch.start[at + 1]):
+        sent[order[scratch.index[k]]] = 1
+
+
+@inner
+def read_port(node: Records, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+    """Turn the payloads of a window into events; ``inputs`` starts at the first, timesteps lie ``stride`` apart."""
+    order, n, graded = program.tables[node["order_at"] :], node["count"], node["payload_at"] >= 0
+    index, start = scratch.index[node["index_at"] :], scratch.start[node["start_at"] + node["history"] :]
+    payload = scratch.payload[max(node["payload_at"], 0) :]
+    for t in range(steps):
+        k = start[t]
+        row = inputs[t * stride : t * stride + n]
+        for i in range(n):
+            index[k] = order[i]
+            if graded:
+                payload[k] = row[i]
+            k += row[i] != 0
+        start[t + 1] = k
+
+
+@inner
+def open_window(program: Program, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
+    """Write the events of all ports and constant sources in a window."""
+    for q in range(program.nodes.size):
+        node = program.nodes[q]
+        if node["kind"] == PORT:
+            stride = run.input_samples * node["count"]
+            at = node["input_at"] * run.timesteps * run.input_samples + place.origin * stride
+            at += place.input_sample * node["count"]
+            read_port(node, program, scratch, run.inputs[at:], stride, steps)
+        elif node["kind"] == CONSTANT:
+            start = scratch.start[node["start_at"] + node["history"] :]
+            for t in range(steps):
+                for i in range(node["count"]):
+                    scratch.index[node["index_at"] + start[t] + i] = i
+                start[t + 1] = start[t] + node["count"]
+
+
+@inner
+def slide_window(program: Program, scratch: Scratch, steps: int) -> None:
+    """Keep the events that delays still ask for after a window of ``steps`` timesteps."""
+    for q in range(program.nodes.size):
+        node = program.nodes[q]
+        start = scratch.start[node["start_at"] :]
+        first, last = start[steps], start[steps + node["history"]]
+        for k in range(first, last):
+            scratch.index[node["index_at"] + k - first] = scratch.index[node["index_at"] + k]
+            if node["payload_at"] >= 0:
+                scratch.payload[node["payload_at"] + k - first] = scratch.payload[node["payload_at"] + k]
+        for t in range(node["history"] + 1):
+            start[t] = start[steps + t] - first

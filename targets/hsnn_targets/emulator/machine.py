@@ -1,0 +1,119 @@
+"""Run a planned network on batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.validate import validate_inputs
+from hsnn.target import Progress, SegmentResult
+from hsnn_targets.emulator import tables
+from hsnn_targets.emulator.blocks import Block, block_size, cut_batch, run_blocks
+from hsnn_targets.emulator.kernels import run_samples
+from hsnn_targets.emulator.plan import Plan, plan_network
+from hsnn_targets.emulator.results import Results
+
+if TYPE_CHECKING:
+    from hsnn_targets.emulator.tables import Int32, Int64
+
+
+@dataclass(slots=True)
+class EmulatorExecutable:
+    """A planned network. Each run starts from zero; runs on several threads do not disturb each other.
+
+    Attributes:
+        network: A valid network.
+        threads: Most threads of one run.
+        plan: What the kernels read.
+    """
+
+    network: IntegerNetwork
+    threads: int
+    plan: Plan = field(init=False)
+    _idle: list[tables.Scratch] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.plan = plan_network(self.network)
+        self._compile()
+
+    def run(
+        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
+    ) -> SegmentResult:
+        """Run one batch; see :class:`hsnn.target.Executable`.
+
+        Results do not depend on how the batch is cut into blocks or on the number of threads.
+
+        Raises:
+            UsageError: ``HSNN-R001``, if the inputs do not fit the network.
+            RunError: ``HSNN-R040``, if there is no memory for the results.
+        """
+        batch = validate_inputs(self.network, inputs)
+        results = Results(self.network, self.plan.neurons, batch=batch, trace=trace)
+        blocks = cut_batch(batch, block_size(self.network, batch, self.threads))
+        task = partial(self._run_block, inputs, results)
+        counts = np.zeros(len(self.plan.neurons), np.int64)
+        for part in run_blocks(task, blocks, threads=self.threads, progress=progress):
+            counts += part
+        return results.gather(inputs, counts)
+
+    def close(self) -> None:
+        """Release the scratch memory."""
+        self._idle.clear()
+
+    def _compile(self) -> None:
+        """Have numba compile the kernel, or fetch it from disk, by running no samples."""
+        empty = {port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs}
+        self._run_block(empty, Results(self.network, self.plan.neurons, batch=0, trace=False), Block(0, 0))
+
+    def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:
+        """Run one block of samples; returns how many spikes each population sent."""
+        flat, samples, first = self._input_buffer(inputs, block)
+        run = tables.Run(
+            inputs=flat,
+            sent=results.sent,
+            sent_at=results.sent_at,
+            final=results.final,
+            final_at=results.final_at,
+            input_samples=samples,
+            samples=results.batch,
+            timesteps=self.network.timesteps,
+            window=self.plan.window,
+        )
+        with self._scratch() as scratch:
+            scratch.counts[:] = 0
+            run_samples(self.plan.program, scratch, run, block.first, block.last, first)
+            return scratch.counts.copy()
+
+    def _input_buffer(self, inputs: Mapping[str, Int32], block: Block) -> tuple[Int32, int, int]:
+        """Lay the ports end to end.
+
+        A lone port that lies straight in memory is used as it is; else the block is copied.
+
+        Returns:
+            Flat read-only payloads, samples in them, and which of these is the block's first.
+        """
+        arrays = [inputs[port.name] for port in self.network.inputs]
+        if len(arrays) == 1 and arrays[0].flags.c_contiguous and arrays[0].flags.aligned:
+            flat, samples, first = arrays[0].reshape(-1), arrays[0].shape[1], block.first
+        else:
+            parts = [array[:, block.first : block.last].reshape(-1) for array in arrays]
+            flat, samples, first = np.concatenate([np.zeros(0, np.int32), *parts]), block.last - block.first, 0
+        # One kind of array, so that numba compiles one kernel; and callers may pass read-only ones.
+        flat.flags.writeable = False
+        return flat, samples, first
+
+    @contextmanager
+    def _scratch(self) -> Iterator[tables.Scratch]:
+        """Lend scratch memory to one block."""
+        try:
+            scratch = self._idle.pop()
+        except IndexError:
+            scratch = self.plan.scratch()
+        yield scratch
+        self._idle.append(scratch)

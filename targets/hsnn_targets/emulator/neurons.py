@@ -1,0 +1,121 @@
+"""Kernels of neurons: the rules of current, voltage and spikes, bit for bit, tile by tile.
+
+Arithmetic is modulo 2**32: ``int32`` is written out after every operation that may pass it, because
+numba computes in 64 bits. That is exact: the current's rule wraps at 32 bits before anything else, and
+the voltage never leaves 32 bits on its way to the clip, since ``|shrink(v)| < 2**23``,
+``|u| <= 2**31 - 2**24`` after its wrap and ``|bias| <= 2**19``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.tables import (
+    AMOUNT,
+    BIAS,
+    FIELDS,
+    HELD,
+    KEEP_U,
+    KEEP_V,
+    THRESHOLD,
+    TILE,
+    Scratch,
+    U,
+    V,
+)
+
+if TYPE_CHECKING:
+    from hsnn_targets.emulator.tables import Int32, Records, UInt8
+
+int32 = np.int32
+STATE_LIMIT = 1 << 23
+VOLTAGE_MAX = STATE_LIMIT - 1
+
+
+@inner
+def shrink(x: int, keep: int) -> int:
+    """Return ``x * keep / 4096`` rounded toward zero, for 32-bit ``x`` and ``keep`` 0 to 4096.
+
+    The magnitude is split at 12 bits so that both products fit 32.
+    """
+    magnitude = int32(abs(x))
+    high = int32(int32(magnitude >> 12) * keep)
+    low = int32(int32(magnitude & 4095) * keep)
+    kept = int32(high + int32(low >> 12))
+    return int32(-kept) if x < 0 else kept
+
+
+@inner
+def advance_current(u: int, total: int, keep: int, shift: int) -> int:
+    """Advance a current by one timestep and wrap it once at 24 bits, as Lava does."""
+    moved = int32(shrink(u, keep) + int32(total << shift))
+    down = int32(moved - 2 * STATE_LIMIT) if moved > STATE_LIMIT else moved
+    return int32(moved + 2 * STATE_LIMIT) if down <= -STATE_LIMIT else down
+
+
+@inner
+def advance_voltage(v: int, u: int, keep: int, bias: int) -> int:
+    """Advance a voltage by one timestep; it saturates at 24 bits."""
+    moved = int32(shrink(v, keep) + u + bias)
+    return min(max(moved, int32(-VOLTAGE_MAX)), int32(VOLTAGE_MAX))
+
+
+@inner
+def update_lif(tile: Int32, sums: Int32, fired: UInt8, shift: int, subtract: bool) -> None:
+    """Advance one tile of neurons without refractory time by one timestep."""
+    for j in range(TILE):
+        u = advance_current(tile[U * TILE + j], sums[j], tile[KEEP_U * TILE + j], shift)
+        v = advance_voltage(tile[V * TILE + j], u, tile[KEEP_V * TILE + j], tile[BIAS * TILE + j])
+        spike = v > tile[THRESHOLD * TILE + j]
+        after = int32(v - tile[AMOUNT * TILE + j]) if subtract else int32(0)
+        tile[U * TILE + j] = u
+        tile[V * TILE + j] = after if spike else v
+        fired[j] = spike
+
+
+@inner
+def update_refractory(tile: Int32, sums: Int32, fired: UInt8, shift: int, subtract: bool, refractory: int) -> None:
+    """Advance one tile of neurons with refractory time by one timestep."""
+    for j in range(TILE):
+        u = advance_current(tile[U * TILE + j], sums[j], tile[KEEP_U * TILE + j], shift)
+        before, held = tile[V * TILE + j], tile[HELD * TILE + j]
+        moved = advance_voltage(before, u, tile[KEEP_V * TILE + j], tile[BIAS * TILE + j])
+        v = before if held > 0 else moved
+        spike = (v > tile[THRESHOLD * TILE + j]) & (held <= 0)
+        after = int32(v - tile[AMOUNT * TILE + j]) if subtract else int32(0)
+        tile[U * TILE + j] = u
+        tile[V * TILE + j] = after if spike else v
+        tile[HELD * TILE + j] = int32(refractory) if spike else max(int32(held - 1), int32(0))
+        fired[j] = spike
+
+
+@inner
+def update_integrator(tile: Int32, sums: Int32, shift: int) -> None:
+    """Advance one tile of read-out neurons by one timestep; the voltages replace the sums."""
+    for j in range(TILE):
+        u = advance_current(tile[U * TILE + j], sums[j], tile[KEEP_U * TILE + j], shift)
+        v = advance_voltage(tile[V * TILE + j], u, tile[KEEP_V * TILE + j], tile[BIAS * TILE + j])
+        tile[U * TILE + j] = u
+        tile[V * TILE + j] = v
+        sums[j] = v
+
+
+@inner
+def update(population: Records, scratch: Scratch, shift: int, rows: int) -> None:
+    """Advance a population by ``rows`` timesteps, tile by tile, so that its state stays in the cache."""
+    width = population["tiles"] * TILE
+    for k in range(population["tiles"]):
+        at = (population["first_tile"] + k) * FIELDS * TILE
+        tile = scratch.tiles[at : at + FIELDS * TILE]
+        for row in range(rows):
+            start = row * width + k * TILE
+            sums, fired = scratch.sums[start : start + TILE], scratch.fired[start : start + TILE]
+            if population["node"] < 0:
+                update_integrator(tile, sums, shift)
+            elif population["refractory"] > 0:
+                update_refractory(tile, sums, fired, shift, population["subtract"] != 0, population["refractory"])
+            else:
+                update_lif(tile, sums, fired, shift, population["subtract"] != 0)

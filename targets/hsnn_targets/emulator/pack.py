@@ -1,0 +1,169 @@
+"""Lay synapses out for the kernels: rows of weights by presynaptic neuron, and tables of where they go.
+
+Neurons with ``(C, H, W)`` features are numbered channels last inside the emulator, so that what one
+input reaches through a convolution lies together. ``Order`` maps between the two numberings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir.integer import (
+    ConvProjection,
+    DenseProjection,
+    Projection,
+    Shape,
+    SparseProjection,
+    size,
+)
+from hsnn_targets.emulator import tables
+
+if TYPE_CHECKING:
+    from hsnn_targets.emulator.tables import Int16, Int32, Int64
+
+ROW = 16
+"""Dense rows are padded to this many weights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """Two numberings of the neurons of a population.
+
+    Attributes:
+        outer: The network's number of each neuron in the kernels' order, int32.
+        inner: The kernels' number of each neuron in the network's order, int32.
+    """
+
+    outer: Int32
+    inner: Int32
+
+
+def order_of(shape: Shape) -> Order:
+    """Number the neurons channels last where there are channels, and as they are elsewhere.
+
+    >>> order_of((2, 1, 3)).outer
+    array([0, 3, 1, 4, 2, 5], dtype=int32)
+    """
+    numbers = np.arange(size(shape), dtype=np.int32)
+    if len(shape) != 3:
+        return Order(numbers, numbers)
+    outer = np.ascontiguousarray(numbers.reshape(shape).transpose(1, 2, 0)).reshape(-1)
+    inner = np.empty_like(numbers)
+    inner[outer] = numbers
+    return Order(outer, inner)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """Synapses of one projection.
+
+    Attributes:
+        kind: Kind of ``tables.PROJECTION``.
+        weights: Rows of weights, flat.
+        table: Where they go, flat; see the fields of ``tables.PROJECTION``.
+        stride, sources, channels, group_channels, kernel: Fields of ``tables.PROJECTION``.
+    """
+
+    kind: int
+    weights: Int16
+    table: Int32
+    stride: int = 0
+    sources: int = 0
+    channels: int = 1
+    group_channels: int = 1
+    kernel: int = 0
+
+
+def pack_dense(projection: DenseProjection, pre: Shape, post: Shape) -> Packed:
+    """Lay out all-to-all synapses: one row per presynaptic neuron."""
+    count = size(post)
+    stride = -(-count // ROW) * ROW
+    rows = np.zeros((size(pre), stride), np.int16)
+    rows[:, :count] = projection.weights[order_of(post).outer][:, order_of(pre).outer].T
+    return Packed(tables.DENSE, rows.reshape(-1), np.zeros(0, np.int32), stride=stride)
+
+
+def pack_sparse(projection: SparseProjection, pre: Shape, post: Shape) -> Packed:
+    """Lay out single synapses: sorted by presynaptic neuron; the table has row starts, then targets."""
+    sources = order_of(pre).inner[projection.indices]
+    targets = np.repeat(order_of(post).inner, np.diff(projection.indptr))
+    by_source = np.argsort(sources, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(sources, minlength=size(pre)))])
+    table = np.concatenate([starts, targets[by_source]]).astype(np.int32)
+    return Packed(tables.SPARSE, projection.data[by_source], table, sources=size(pre))
+
+
+def pack_conv(projection: ConvProjection, pre: Shape, post: Shape) -> Packed:
+    """Lay out a convolution: per input channel, kernel positions times output channels of its group.
+
+    The table has, for each input pixel, where its runs start, then runs of three numbers.
+    """
+    out_channels, in_group, height, width = projection.weights.shape
+    out_group = out_channels // projection.groups
+    columns = _column_order(width, projection.stride[1], projection.dilation[1])
+    grouped = projection.weights.reshape(projection.groups, out_group, in_group, height, width)[..., columns]
+    weights = np.ascontiguousarray(grouped.transpose(0, 2, 3, 4, 1)).reshape(-1)
+    starts, runs = _runs(projection, pre, post, columns)
+    return Packed(
+        tables.CONV,
+        weights,
+        np.concatenate([starts, runs.reshape(-1)]).astype(np.int32),
+        stride=out_group,
+        sources=pre[1] * pre[2],
+        channels=pre[0],
+        group_channels=in_group,
+        kernel=height * width,
+    )
+
+
+def pack_projection(projection: Projection, pre: Shape, post: Shape) -> Packed:
+    """Lay out the synapses of any projection."""
+    match projection:
+        case DenseProjection():
+            return pack_dense(projection, pre, post)
+        case SparseProjection():
+            return pack_sparse(projection, pre, post)
+        case ConvProjection():
+            return pack_conv(projection, pre, post)
+
+
+def _column_order(width: int, stride: int, dilation: int) -> list[int]:
+    """Order kernel columns so that those one input column reaches follow each other, outputs ascending."""
+    return sorted(range(width), key=lambda column: (column * dilation % stride, -column))
+
+
+def _hits(extent: int, out: int, kernel: Int64, *, stride: int, padding: int, dilation: int) -> tuple[Int64, Int64]:
+    """Find the output that each input position reaches through each kernel position.
+
+    Returns:
+        Output position, and whether there is one; both of shape ``(input, kernel)``.
+    """
+    offset = np.arange(extent)[:, None] + padding - kernel[None, :] * dilation
+    reached = offset // stride
+    return reached, (offset % stride == 0) & (reached >= 0) & (reached < out)
+
+
+def _runs(projection: ConvProjection, pre: Shape, post: Shape, columns: list[int]) -> tuple[Int64, Int64]:
+    """Find the contiguous runs of weights that every input pixel reaches.
+
+    Returns:
+        Starts of each pixel's runs, shape ``(pixel + 1,)``, and runs, shape ``(run, 3)``: first output,
+        first weight, length.
+    """
+    out_channels, _, height, width = projection.weights.shape
+    out_group = out_channels // projection.groups
+    (stride_y, stride_x), (pad_y, pad_x), (dil_y, dil_x) = projection.stride, projection.padding, projection.dilation
+    y, y_hit = _hits(pre[1], post[1], np.arange(height), stride=stride_y, padding=pad_y, dilation=dil_y)
+    x, x_hit = _hits(pre[2], post[2], np.array(columns), stride=stride_x, padding=pad_x, dilation=dil_x)
+    hit = y_hit[:, None, :, None] & x_hit[None, :, None, :]
+    to = np.broadcast_to(y[:, None, :, None] * post[2] + x[None, :, None, :], hit.shape)[hit] * out_channels
+    place = np.broadcast_to(np.arange(height)[:, None] * width + np.arange(width), hit.shape)[hit] * out_group
+    pixel = np.broadcast_to(np.arange(pre[1] * pre[2]).reshape(pre[1], pre[2], 1, 1), hit.shape)[hit]
+    follows = (np.diff(pixel) == 0) & (np.diff(place) == out_group) & (np.diff(to) == out_group)
+    first = np.flatnonzero(np.concatenate([np.ones(min(to.size, 1), bool), ~follows]))
+    lengths = np.diff(np.append(first, to.size)) * out_group
+    starts = np.searchsorted(pixel[first], np.arange(pre[1] * pre[2] + 1))
+    return starts, np.stack([to[first], place[first], lengths], axis=1)

@@ -1,0 +1,149 @@
+"""Kernels of synapses: what events add to the sums of a population.
+
+Sums are kept modulo 2**32 in ``int32``. That is exact: the rules wrap them at 32 bits (``Dense``,
+``Sparse``) or keep the low 24 (``Conv``), which depends on nothing but the low 32 bits; and sums,
+products and left shifts keep the low 32 bits right whatever is lost above.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, TILE, Program, Scratch, Span
+
+if TYPE_CHECKING:
+    from hsnn_targets.emulator.tables import Int16, Int32, Records
+
+int32 = np.int32
+
+
+@inner
+def add_row(total: Int32, row: Int16) -> None:
+    """Add one row of weights."""
+    for j in range(row.size):
+        total[j] = int32(total[j] + row[j])
+
+
+@inner
+def add_scaled_row(total: Int32, row: Int16, payload: int) -> None:
+    """Add one row of weights, multiplied by the payload of a graded spike."""
+    for j in range(row.size):
+        total[j] = int32(total[j] + int32(payload * row[j]))
+
+
+@inner
+def add_eight_rows(total: Int32, rows: Int16, index: Int32, n: int) -> None:
+    """Add the rows of eight events at once: one load and store of the sums instead of eight."""
+    a, b = rows[index[0] * n : index[0] * n + n], rows[index[1] * n : index[1] * n + n]
+    c, d = rows[index[2] * n : index[2] * n + n], rows[index[3] * n : index[3] * n + n]
+    e, f = rows[index[4] * n : index[4] * n + n], rows[index[5] * n : index[5] * n + n]
+    g, h = rows[index[6] * n : index[6] * n + n], rows[index[7] * n : index[7] * n + n]
+    for j in range(n):
+        first = int32(int32(a[j]) + int32(b[j]) + int32(c[j]) + int32(d[j]))
+        last = int32(int32(e[j]) + int32(f[j]) + int32(g[j]) + int32(h[j]))
+        total[j] = int32(total[j] + int32(first + last))
+
+
+@inner
+def deliver_dense(p: Records, weights: Int16, index: Int32, payload: Int32, total: Int32) -> None:
+    """Add what one timestep of events brings through all-to-all synapses."""
+    n = p["stride"]
+    rows = weights[p["weights_at"] :]
+    if payload.size:
+        for k in range(index.size):
+            add_scaled_row(total, rows[index[k] * n : index[k] * n + n], payload[k])
+        return
+    whole = index.size - index.size % 8
+    for k in range(0, whole, 8):
+        add_eight_rows(total, rows, index[k : k + 8], n)
+    for k in range(whole, index.size):
+        add_row(total, rows[index[k] * n : index[k] * n + n])
+
+
+@inner
+def deliver_conv(p: Records, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
+    """Add what one timestep of events brings through a convolution.
+
+    Features lie channels last, so the weights that one input reaches form a few contiguous runs,
+    the same for all channels of an input pixel: the table holds (where in the sums, where in the
+    channel's weights, length).
+    """
+    tables, weights = program.tables[p["table_at"] :], program.weights[p["weights_at"] :]
+    runs = tables[p["sources"] + 1 :]
+    for k in range(index.size):
+        pixel = index[k] // p["channels"]
+        channel = index[k] - pixel * p["channels"]
+        shift = channel // p["group_channels"] * p["stride"]
+        base = channel * p["kernel"] * p["stride"]
+        for r in range(tables[pixel], tables[pixel + 1]):
+            to, start, n = runs[3 * r] + shift, runs[3 * r + 1] + base, runs[3 * r + 2]
+            if payload.size:
+                add_scaled_row(total[to : to + n], weights[start : start + n], payload[k])
+            else:
+                add_row(total[to : to + n], weights[start : start + n])
+
+
+@inner
+def deliver_sparse(p: Records, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
+    """Add what one timestep of events brings through single synapses, stored source by source."""
+    tables, weights = program.tables[p["table_at"] :], program.weights[p["weights_at"] :]
+    targets = tables[p["sources"] + 1 :]
+    for k in range(index.size):
+        value = payload[k] if payload.size else int32(1)
+        for s in range(tables[index[k]], tables[index[k] + 1]):
+            total[targets[s]] = int32(total[targets[s]] + int32(value * weights[s]))
+
+
+@inner
+def deliver(p: Records, program: Program, scratch: Scratch, t: int, total: Int32) -> None:
+    """Add what one projection brings at timestep ``t`` of the window to the sums of a population."""
+    node = program.nodes[p["node"]]
+    at = node["start_at"] + node["history"] + t - p["delay"]
+    first, last = scratch.start[at], scratch.start[at + 1]
+    index = scratch.index[node["index_at"] + first : node["index_at"] + last]
+    payload = scratch.payload[:0]
+    if node["payload_at"] >= 0:
+        payload = scratch.payload[node["payload_at"] + first : node["payload_at"] + last]
+    if p["kind"] == DENSE:
+        deliver_dense(p, program.weights, index, payload, total)
+    elif p["kind"] == CONV:
+        deliver_conv(p, program, index, payload, total)
+    else:
+        deliver_sparse(p, program, index, payload, total)
+
+
+@inner
+def merge_groups(population: Records, program: Program, sums: Int32, size: int) -> int:
+    """Shift, wrap and add up the sums of all groups, in place of the first; return the shift still due."""
+    if population["groups"] == 0:
+        return STATE_SHIFT
+    single = program.groups[population["first_group"]]
+    if population["groups"] == 1 and single["wrap"] == 0:
+        return STATE_SHIFT + single["exponent"]
+    total = sums[:size]
+    for g in range(population["groups"]):
+        group = program.groups[population["first_group"] + g]
+        part = sums[g * size : (g + 1) * size]
+        lost = 8 if group["wrap"] else 0
+        for j in range(size):
+            value = int32(int32(part[j] << (group["exponent"] + lost)) >> lost)
+            total[j] = int32(total[j] + value) if g > 0 else value
+    return STATE_SHIFT
+
+
+@inner
+def collect(population: Records, program: Program, scratch: Scratch, span: Span) -> int:
+    """Sum the synaptic input of some timesteps of the window; return the shift that is still due."""
+    width = population["tiles"] * TILE
+    size = width * (span.last - span.first)
+    scratch.sums[: max(population["groups"], 1) * size] = 0
+    for g in range(population["groups"]):
+        group = program.groups[population["first_group"] + g]
+        for q in range(group["first"], group["last"]):
+            for t in range(span.first, span.last):
+                at = g * size + (t - span.first) * width
+                deliver(program.projections[q], program, scratch, t, scratch.sums[at : at + width])
+    return merge_groups(population, program, scratch.sums, size)

@@ -1,0 +1,168 @@
+"""The compiled form of a network: flat arrays that the kernels read, and the scratch they work in.
+
+One kernel runs every network, so it is compiled once per machine and never per network. What makes
+networks differ is data: records (``COMPONENT`` to ``NODE``) that point into two arrays, ``weights``
+and ``tables``. Offsets count elements.
+"""
+
+from __future__ import annotations
+
+import zlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Int16: TypeAlias = NDArray[np.int16]
+    Int32: TypeAlias = NDArray[np.int32]
+    Int64: TypeAlias = NDArray[np.int64]
+    UInt8: TypeAlias = NDArray[np.uint8]
+    Records: TypeAlias = NDArray[np.void]
+
+
+TILE = 64
+"""Neurons that are updated together; populations are padded to it with neurons that never fire."""
+U, V, HELD, KEEP_U, KEEP_V, BIAS, THRESHOLD, AMOUNT = range(8)
+"""What a tile holds, each ``TILE`` int32: state first, then parameters; a keep is 4096 less a decay."""
+FIELDS, STATES = 8, 3
+PORT, CONSTANT, LIF = range(3)
+DENSE, CONV, SPARSE = range(3)
+STATE_SHIFT = 6
+
+
+def _sources() -> str:
+    """Digest of the kernels' sources.
+
+    Numba keeps machine code by the file of the outermost kernel and by the types of its arguments. The
+    digest is the name of a record's field, so a change of any other file is a change of type.
+    """
+    found = sorted(files(__package__).iterdir(), key=lambda file: file.name)
+    code = [file.read_bytes() for file in found if file.name.endswith(".py")]
+    return f"sources_{zlib.crc32(b''.join(code)):08x}"
+
+
+def _record(*fields: str) -> np.dtype[np.void]:
+    return np.dtype([(name, np.int64) for name in fields])
+
+
+COMPONENT = _record("first", "last", "recurrent", _sources())
+"""Populations ``first .. last - 1`` that run together: one, or a cycle that runs timestep by timestep."""
+
+POPULATION = _record(
+    "node",  # its node, or -1 for read-out neurons
+    "count",  # neurons
+    "first_tile",
+    "tiles",
+    "first_group",
+    "groups",
+    "subtract",  # whether a spike takes AMOUNT off instead of clearing the voltage
+    "refractory",
+    "order_at",  # tables[order_at + i] is the index in the network of the kernels' neuron i
+)
+
+GROUP = _record("first", "last", "exponent", "wrap")
+"""Projections ``first .. last - 1`` that share one sum, its shift, and whether it wraps at 24 bits."""
+
+PROJECTION = _record(
+    "kind",
+    "node",  # where the spikes come from
+    "delay",
+    "weights_at",
+    "table_at",  # CONV: runs of each input pixel; SPARSE: synapses of each source
+    "sources",  # CONV: input pixels; SPARSE: presynaptic neurons
+    "stride",  # DENSE: distance of rows; CONV: output channels of a group
+    "channels",  # CONV: input channels
+    "group_channels",  # CONV: input channels of a group
+    "kernel",  # CONV: kernel positions
+)
+
+NODE = _record(
+    "kind",
+    "count",
+    "history",  # timesteps before the window that a delay still asks for
+    "index_at",  # events, packed timestep after timestep
+    "payload_at",  # their payloads, or -1 where every payload is 1
+    "start_at",  # where each timestep's events start; history + window + 1 entries
+    "input_at",  # PORT: its place among the neurons of all ports
+    "order_at",  # PORT: tables[order_at + i] is the kernels' index of the network's neuron i
+)
+
+
+class Program(NamedTuple):
+    """A network as the kernels see it; never written to after planning."""
+
+    components: Records
+    populations: Records
+    groups: Records
+    projections: Records
+    nodes: Records
+    weights: Int16
+    tables: Int32
+
+
+class Scratch(NamedTuple):
+    """What one thread works in; its size does not depend on the batch.
+
+    Attributes:
+        tiles: State and parameters of all neurons, ``(tile, FIELDS, TILE)``.
+        sums: Synaptic sums of one population, ``(group, timestep, padded neuron)``.
+        fired: Spikes of one population, ``(timestep, padded neuron)``.
+        index: Events of all nodes.
+        payload: Payloads of the graded ones.
+        start: Where the events of each timestep start.
+        counts: Spikes of each population so far.
+
+    All are flat.
+    """
+
+    tiles: Int32
+    sums: Int32
+    fired: UInt8
+    index: Int32
+    payload: Int32
+    start: Int64
+    counts: Int64
+
+
+class Run(NamedTuple):
+    """Input, results and sizes of one run; all arrays are flat.
+
+    Attributes:
+        inputs: Port after port, each ``(timestep, input sample, neuron)``.
+        sent: Population after population, each ``(timestep, sample, neuron)``; 0 at first.
+        sent_at: Where each population's part of ``sent`` starts, or -1.
+        final: Population after population, each ``(2, sample, neuron)``: current, then voltage.
+        final_at: Where each population's part of ``final`` starts, or -1.
+        input_samples: Samples in ``inputs``; it may hold a part of the batch.
+        samples: Samples in the results.
+        timesteps: Timesteps of a sample.
+        window: Timesteps that are worked on together.
+    """
+
+    inputs: Int32
+    sent: Int32
+    sent_at: Int64
+    final: Int32
+    final_at: Int64
+    input_samples: int
+    samples: int
+    timesteps: int
+    window: int
+
+
+class Place(NamedTuple):
+    """Where a run stands: sample of the results, sample of the inputs, first timestep of the window."""
+
+    sample: int
+    input_sample: int
+    origin: int
+
+
+class Span(NamedTuple):
+    """Timesteps ``first .. last - 1`` of a window."""
+
+    first: int
+    last: int

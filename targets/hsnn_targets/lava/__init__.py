@@ -1,0 +1,1 @@
+"""Lava's simulation of Loihi 2, in a supervised worker process."""

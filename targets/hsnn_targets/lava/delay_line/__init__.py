@@ -1,0 +1,1 @@
+"""A Lava process in which spikes wait."""

@@ -1,0 +1,1 @@
+"""A Lava process for read-out neurons that send their voltage."""

@@ -1,0 +1,1 @@
+"""A Lava process for LIF neurons that Lava's own LIF cannot hold."""

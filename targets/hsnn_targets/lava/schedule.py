@@ -1,0 +1,92 @@
+"""Turn aligned time into Lava's: periods, windows, and how many samples are under way at once.
+
+A population of depth ``k`` works on sample ``n`` in the physical timesteps ``n * period + k + 1`` to
+``n * period + k + timesteps``. Between two samples lies a gap as long as the longest delay, in which
+delayed spikes of one sample land without reaching the next; without delays there is no gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, LifPopulation, Projection, SparseProjection, size
+from hsnn.passes.delays import Timing, match_delays
+from hsnn_targets.lava.clock import Window
+
+RING_BYTES = 1 << 26
+"""What the ring files of a network may hold, unless a single sample needs more."""
+SLOTS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The clock of a network on Lava.
+
+    Attributes:
+        timing: Depths and extra delays.
+        timesteps: Timesteps per sample.
+        period: Physical timesteps from one sample to the next.
+        slots: Samples that the ring files hold.
+    """
+
+    timing: Timing
+    timesteps: int
+    period: int
+    slots: int
+
+    @property
+    def lag(self) -> int:
+        """Periods after its own until the last spike of a sample has left the network."""
+        return -(-(self.timing.deepest + self.timesteps) // self.period) - 1
+
+    @property
+    def chunk(self) -> int:
+        """Periods that may run before outputs have to be collected."""
+        return self.slots - self.lag
+
+    def window(self, name: str) -> Window:
+        """Window of a port or population."""
+        return Window(self.period, self.timesteps, self.timing.depth[name])
+
+    def final_step(self, name: str) -> int:
+        """Physical timesteps from the start of a sample's period to the end of a population's window."""
+        return self.timing.depth[name] + self.timesteps
+
+
+def without_idle_projections(network: IntegerNetwork) -> IntegerNetwork:
+    """Drop projections that deliver nothing: all weights zero, or a delay as long as a sample."""
+    return replace(network, projections=tuple(p for p in network.projections if _delivers(p, network.timesteps)))
+
+
+def make_schedule(network: IntegerNetwork) -> Schedule:
+    """Schedule a network.
+
+    Raises:
+        HsnnError: Of :func:`hsnn.passes.delays.match_delays`.
+    """
+    timing = match_delays(network)
+    constant = {p.name for p in network.populations if isinstance(p, ConstantSource)}
+    gap = max((p.delay for p in network.projections if p.pre not in constant), default=0)
+    draft = Schedule(timing, network.timesteps, network.timesteps + gap, slots=0)
+    fitting = RING_BYTES // sample_bytes(network) - draft.lag
+    return replace(draft, slots=draft.lag + max(1, min(SLOTS_MAX, fitting)))
+
+
+def sample_bytes(network: IntegerNetwork) -> int:
+    """Bytes that one sample takes in all ring files."""
+    recorded = (*network.inputs, *network.neurons)
+    return network.timesteps * sum(size(item.shape) * np.dtype(ring_dtype(item)).itemsize for item in recorded) or 1
+
+
+def ring_dtype(item: object) -> str:
+    """Element type in which a ring file keeps what a port or population sends."""
+    if isinstance(item, InputPort):
+        return "int32" if item.graded else "uint8"
+    return "uint8" if isinstance(item, LifPopulation) else "int32"
+
+
+def _delivers(projection: Projection, timesteps: int) -> bool:
+    weights = projection.data if isinstance(projection, SparseProjection) else projection.weights
+    return projection.delay < timesteps and bool(np.any(weights))

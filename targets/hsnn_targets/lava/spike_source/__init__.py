@@ -1,0 +1,1 @@
+"""A Lava process that plays spikes from a ring file."""

@@ -1,0 +1,1 @@
+"""A Lava process for convolutions whose numbers leave Lava's own Conv."""

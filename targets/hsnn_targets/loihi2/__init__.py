@@ -1,0 +1,1 @@
+"""Loihi 2 boards, through Intel's extension of Lava."""

@@ -1,0 +1,132 @@
+"""A program as plain values: what ``build`` and ``inspect`` tell of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from typing_extensions import assert_never
+
+from hsnn.commands.plain import plain
+from hsnn.ir.integer import ConstantSource, ConvProjection, DenseProjection, LifPopulation, SparseProjection, size
+from hsnn.program import ChipStage
+from hsnn.report.facts import all_synapses, kind_of, neurons, synapses, weights_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hsnn.ir.integer import IntegerNetwork, Population, Projection
+    from hsnn.program import Json, Program, ProgramStage
+
+
+def describe_build(program: Program) -> dict[str, Json]:
+    """Where everything went, what crosses, what quantization cost, and how it fits the chip."""
+    cuts: list[Json] = [
+        {
+            "value": cut.value,
+            "source": cut.source,
+            "target": cut.target,
+            "shape": list(cut.shape),
+            "timesteps": cut.timesteps,
+            "spikes_per_timestep": plain(program.cut_spikes.get(cut.value)),
+        }
+        for cut in program.cuts
+    ]
+    return {
+        "source": program.metadata.source,
+        "target": program.metadata.target,
+        "seed": program.metadata.seed,
+        "inputs": plain(program.inputs),
+        "outputs": plain(program.outputs),
+        "stages": [describe_stage(stage) for stage in program.stages],
+        "placements": plain(program.placements),
+        "cuts": cuts,
+        "layers": plain(program.layers),
+        "mapping": plain(program.mapping),
+    }
+
+
+def describe_stage(stage: ProgramStage) -> dict[str, Json]:
+    """What one stage reads, makes and holds."""
+    common: dict[str, Json] = {"name": stage.name, "reads": plain(stage.reads), "makes": plain(stage.makes)}
+    if not isinstance(stage, ChipStage):
+        return {**common, "kind": "host", "model_bytes": len(stage.model)}
+    return {
+        **common,
+        "kind": "chip",
+        "network": describe_network(stage.network),
+        "input_scales": {item.port: plain(item.scale) for item in stage.inputs},
+        "output_scales": {item.population: plain(item.scale) for item in stage.outputs},
+    }
+
+
+def describe_network(network: IntegerNetwork) -> dict[str, Json]:
+    """Populations and projections of a network, with their numbers and ranges."""
+    return {
+        "name": network.name,
+        "timesteps": network.timesteps,
+        "neurons": neurons(network),
+        "synapses": all_synapses(network),
+        "inputs": plain(network.inputs),
+        "populations": [describe_population(item) for item in network.populations],
+        "projections": [describe_projection(network, item) for item in network.projections],
+        "outputs": plain(network.outputs),
+    }
+
+
+def describe_population(item: Population) -> dict[str, Json]:
+    """Size and parameters of a population; a parameter is given as its smallest and largest value."""
+    common: dict[str, Json] = {
+        "name": item.name,
+        "kind": kind_of(item),
+        "shape": list(item.shape),
+        "neurons": size(item.shape),
+    }
+    if isinstance(item, ConstantSource):
+        return common
+    decays: dict[str, Json] = {"du": _range(item.du), "dv": _range(item.dv), "bias": _range(item.bias)}
+    if not isinstance(item, LifPopulation):
+        return {**common, **decays}
+    spiking: dict[str, Json] = {
+        "threshold": _range(item.threshold),
+        "reset": item.reset,
+        "reset_amount": _range(item.reset_amount),
+        "refractory": item.refractory,
+    }
+    return {**common, **decays, **spiking}
+
+
+def describe_projection(network: IntegerNetwork, item: Projection) -> dict[str, Json]:
+    """Ends, number of synapses and range of weights of a projection."""
+    weights = weights_of(item)
+    common: dict[str, Json] = {
+        "name": item.name,
+        "pre": item.pre,
+        "post": item.post,
+        "synapses": synapses(network, item),
+        "stored_weights": int(weights.size),
+        "nonzero_weights": int(np.count_nonzero(weights)),
+        "weights": _range(weights) if weights.size else None,
+        "weight_exp": item.weight_exp,
+        "delay": item.delay,
+    }
+    match item:
+        case DenseProjection():
+            return {**common, "kind": "dense", "sign_mode": item.sign_mode, "num_weight_bits": item.num_weight_bits}
+        case SparseProjection():
+            return {**common, "kind": "sparse"}
+        case ConvProjection():
+            how: dict[str, Json] = {
+                "kernel": list(item.weights.shape),
+                "stride": list(item.stride),
+                "padding": list(item.padding),
+                "dilation": list(item.dilation),
+                "groups": item.groups,
+            }
+            return {**common, "kind": "conv", **how}
+        case _:
+            assert_never(item)
+
+
+def _range(values: NDArray[np.int32] | NDArray[np.int16]) -> list[Json]:
+    return [int(values.min()), int(values.max())]

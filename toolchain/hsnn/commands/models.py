@@ -1,0 +1,154 @@
+"""The model that a command names: a torch factory or a hybrid ONNX file."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsnn.commands.arrays import load_arrays, select_inputs
+from hsnn.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from hsnn.ir.hybrid import HybridModel
+
+    Model = nn.Module | HybridModel
+    Samples = NDArray[Any] | Mapping[str, NDArray[Any]]
+
+_KINDS = "package.module:function that returns a torch module, or a hybrid .onnx file"
+
+
+def is_onnx(text: str) -> bool:
+    """Whether a model argument names an ONNX file rather than a torch factory."""
+    return text.lower().endswith(".onnx")
+
+
+def load_model(text: str, weights: str | None) -> Model:
+    """Load the model that the command line names.
+
+    The folder that the command runs in is searched for modules too, as ``python -m`` does.
+
+    Args:
+        text: ``package.module:factory`` or the path of a hybrid ONNX file.
+        weights: File of weights for a torch module, or None.
+
+    Raises:
+        UsageError: HSNN-U131 if the text names neither, HSNN-U132 for weights beside an ONNX file, HSNN-U120 for
+            a missing file; and what the front ends raise.
+    """
+    if is_onnx(text):
+        return _load_onnx(text, weights)
+    if ":" not in text:
+        raise UsageError("HSNN-U131", f"{text!r} names no model", allowed=_KINDS, fix=_suggestion(text))
+    if weights is not None:
+        require_file(weights, "weights")
+    _search_here()
+    from hsnn.frontends.torch import load_factory, load_weights
+
+    module = load_factory(text)
+    if weights is not None:
+        load_weights(module, weights)
+    return module
+
+
+def require_file(path: str, what: str) -> None:
+    """Check early that a file is there.
+
+    Raises:
+        UsageError: HSNN-U120.
+    """
+    if not Path(path).is_file():
+        kind = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise UsageError("HSNN-U120", f"the {what} file {path!r} {kind}", fix="check the path")
+
+
+def example_inputs(args: argparse.Namespace) -> tuple[Any, ...] | None:
+    """Make the example inputs that ``--input-shape`` or ``--example`` describe; None without either.
+
+    Raises:
+        UsageError: HSNN-U133 if both are given; and what the front end raises.
+    """
+    if args.input_shape is not None and args.example is not None:
+        raise UsageError("HSNN-U133", "both --input-shape and --example are given", fix="give one of them")
+    described = args.example if args.input_shape is None else args.input_shape
+    if described is None:
+        return None
+    if args.example is not None:
+        require_file(described, "example")
+    from hsnn.frontends.torch import example_inputs as make
+
+    return tuple(make(described))
+
+
+def load_samples(path: str, model: Model, what: str) -> Samples:
+    """Read the samples of a model that is not compiled yet.
+
+    Args:
+        path: ``.npz`` or ``.npy`` file.
+        model: The model; its inputs choose among the arrays.
+        what: What the samples are for, for errors.
+
+    Returns:
+        One array for each input, by name; just the array where the names of the inputs cannot be told.
+    """
+    arrays = load_arrays(path, what)
+    names = input_names(model)
+    if names:
+        return select_inputs(arrays, names, path=path, what=what)
+    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+
+
+def input_names(model: Model) -> tuple[str, ...]:
+    """Names of a model's inputs; empty where a module does not say."""
+    forward = getattr(model, "forward", None)
+    if forward is None:
+        return tuple(value.name for value in getattr(model, "inputs", ()))
+    parameters = inspect.signature(forward).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(item.kind == inspect.Parameter.VAR_POSITIONAL for item in parameters):
+        return ()
+    return tuple(item.name for item in parameters if item.kind in named and item.default is inspect.Parameter.empty)
+
+
+def default_name(text: str) -> str:
+    """Name an artifact after its model.
+
+    >>> default_name("nets.digits:network"), default_name("out/net.onnx")
+    ('network', 'net')
+    """
+    name = Path(text).stem if is_onnx(text) else text.rpartition(":")[2].rpartition(".")[2]
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "model"
+
+
+def _load_onnx(text: str, weights: str | None) -> HybridModel:
+    if weights is not None:
+        raise UsageError("HSNN-U132", f"{text!r} has its weights inside", fix="leave --weights out")
+    require_file(text, "model")
+    from hsnn.frontends.onnx import from_onnx
+
+    return from_onnx(text)
+
+
+def _suggestion(text: str) -> str:
+    if text.endswith(".py"):
+        return f"write {Path(text).stem}:function, in the folder of the file"
+    if text.endswith((".pt", ".pth", ".pt2", ".safetensors", ".ckpt")):
+        return "a file of weights is no model: name the function that builds it, and give the file with --weights"
+    if text.endswith(".hsnn") or (Path(text) / "manifest.json").is_file():
+        return f"this looks like an artifact: hsnn-compile run {text} or hsnn-compile inspect {text}"
+    return f"write {text}:function, with the name of the function after the colon"
+
+
+def _search_here() -> None:
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)

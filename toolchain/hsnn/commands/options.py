@@ -1,0 +1,171 @@
+"""Arguments that several verbs take, and how their text is read."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from hsnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hsnn.compiler import Options
+    from hsnn.report.layers import Limits
+
+TARGET = "loihi2-sim"
+CHIP = "loihi2"
+PAYLOAD_BITS = 8
+CALIBRATION_SAMPLES = 256
+SEED = 0
+"""What is used where the command line says nothing; a test holds them to :class:`hsnn.compiler.Options`."""
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Declare the model and how to load it."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a function that returns a torch module, written package.module:function, or a hybrid .onnx file",
+    )
+    add_weights(group)
+    group.add_argument(
+        "--input-shape",
+        metavar="SHAPE",
+        help="shape of one sample, such as 1x28x28, for a torch model with one input",
+    )
+    group.add_argument(
+        "--example", metavar="FILE", help="an .npz with samples of every input, named as the module's arguments"
+    )
+
+
+def add_weights(group: argparse._ArgumentGroup) -> None:
+    """Declare the file of trained weights."""
+    group.add_argument(
+        "--weights", metavar="FILE", help="trained weights: a .safetensors file or a state dict that torch.save wrote"
+    )
+
+
+def add_placement(parser: argparse.ArgumentParser) -> None:
+    """Declare where things may go."""
+    group = parser.add_argument_group("placement")
+    group.add_argument("--target", default=TARGET, help=f"what to compile for (default {TARGET}); see: targets")
+    group.add_argument(
+        "--chip", default=CHIP, metavar="NAME|FILE", help=f"chip that it has to fit: a name or a .toml (default {CHIP})"
+    )
+    group.add_argument(
+        "--pin",
+        action="append",
+        default=[],
+        type=pin,
+        metavar="GLOB=PLACE",
+        help="run matching modules or nodes on the host or on the chip: --pin 'head.*=host' (may be repeated)",
+    )
+
+
+def compile_options(args: argparse.Namespace) -> Options:
+    """Collect the options of ``compile`` and ``check``.
+
+    Raises:
+        UsageError: HSNN-U130 for an unknown limit.
+    """
+    from hsnn.compiler import Options
+
+    options = Options(target=args.target, chip=args.chip, pins=tuple(args.pin))
+    if "payload_bits" not in args:
+        return options
+    return replace(
+        options,
+        payload_bits=args.payload_bits,
+        calibration_samples=args.calibration_samples,
+        keep_reference=not args.no_reference,
+        seed=args.seed,
+        limits=change_limits(options.limits, args.limit),
+    )
+
+
+def add_limits(group: argparse._ArgumentGroup) -> None:
+    """Declare the limits of the errors that integers may bring."""
+    group.add_argument(
+        "--limit",
+        action="extend",
+        default=[],
+        type=limits,
+        metavar="NAME=NUMBER,...",
+        help="how far integers may stray from floats before it is an error: --limit f1=0.9,rate=0.2",
+    )
+
+
+def change_limits(defaults: Limits, changes: Iterable[tuple[str, float]]) -> Limits:
+    """Return limits with some changed.
+
+    Raises:
+        UsageError: HSNN-U130 for an unknown limit.
+    """
+    known = [field.name for field in fields(defaults)]
+    changed = dict(changes)
+    for name in changed:
+        if name not in known:
+            raise UsageError("HSNN-U130", f"there is no limit {name!r}", allowed=", ".join(known))
+    return replace(defaults, **changed)
+
+
+def pin(text: str) -> tuple[str, str]:
+    """Read ``GLOB=host`` or ``GLOB=chip``."""
+    glob, equals, place = text.rpartition("=")
+    if not equals or not glob or place not in ("host", "chip"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not GLOB=host or GLOB=chip")
+    return glob, place
+
+
+def limits(text: str) -> list[tuple[str, float]]:
+    """Read ``name=number`` pairs with commas between."""
+    pairs = []
+    for item in text.split(","):
+        name, equals, number = item.partition("=")
+        if not equals or not name.strip():
+            raise argparse.ArgumentTypeError(f"{item!r} is not NAME=NUMBER")
+        pairs.append((name.strip(), real(number)))
+    return pairs
+
+
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    return _whole(text, least=1)
+
+
+def natural(text: str) -> int:
+    """Read a whole number of 0 or more."""
+    return _whole(text, least=0)
+
+
+def real(text: str) -> float:
+    """Read a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Read a time above 0 in seconds."""
+    number = real(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time above 0 seconds")
+    return number
+
+
+def _whole(text: str, *, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is below {least}")
+    return number

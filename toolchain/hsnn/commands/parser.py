@@ -1,0 +1,161 @@
+"""The command line: what can be asked for, and how it is written."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, NoReturn
+
+from hsnn.commands import build, check, doctor, inspect, report, run, targets, verify
+from hsnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from hsnn.commands.console import Console
+
+Verb = Callable[[argparse.Namespace, "Console"], int]
+
+VERBS: Mapping[str, ModuleType] = {
+    "build": build,
+    "check": check,
+    "run": run,
+    "verify": verify,
+    "report": report,
+    "inspect": inspect,
+    "targets": targets,
+    "doctor": doctor,
+}
+"""Every verb, in the order of ``--help``."""
+
+FLAGS = ("--json", "-q", "--quiet", "-v", "--verbose")
+"""Flags of every verb; they may also stand before it."""
+
+SHORT_HELP = """\
+hsnn-compile compiles a trained hybrid PyTorch model: its ordinary layers for ONNX Runtime, its spiking
+layers for Loihi 2, simulated or real. Three things to try:
+
+  hsnn-compile doctor                                   is everything here that is needed?
+  hsnn-compile my_model:network --weights weights.safetensors --calibration samples.npz
+                                                        compile a model into network.hsnn
+  hsnn-compile run network.hsnn --input test.npz --label-key labels
+                                                        run it and tell its accuracy
+
+hsnn-compile --help lists all verbs, hsnn-compile VERB --help explains one.
+"""
+
+_DESCRIPTION = """\
+Compile a trained hybrid PyTorch model for Loihi 2: ordinary layers become ONNX and run on the host, spiking
+layers become integer networks for the chip, and one artifact holds both and what joins them.
+"""
+
+_EPILOG = """\
+The verb "build" may be left out: hsnn-compile MODEL builds.
+
+examples:
+  hsnn-compile check my_model:network --input-shape 1x28x28
+  hsnn-compile my_model:network --weights weights.safetensors --calibration samples.npz -o network.hsnn
+  hsnn-compile verify network.hsnn
+  hsnn-compile run network.hsnn --input test.npz --label-key labels --target loihi2-sim
+
+exit status:
+  0 done   1 other error   2 wrong usage   3 model unsupported   4 does not fit the chip
+  5 verification failed    6 target missing   130 interrupted
+
+hsnn-compile VERB --help explains one verb. Every verb takes --json.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises coded errors instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise HSNN-U111."""
+        raise UsageError("HSNN-U111", message, fix=f"{self.prog} --help explains the arguments")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse arguments; ``call`` of the result is the verb's ``run``.
+
+    Raises:
+        UsageError: HSNN-U111 for arguments that cannot be understood.
+        SystemExit: After ``--help`` or ``--version``.
+    """
+    return make_parser().parse_args(with_verb(arguments))
+
+
+def make_parser() -> Parser:
+    """Build the parser with all verbs."""
+    parser = Parser(
+        prog="hsnn-compile",
+        usage="hsnn-compile [build] MODEL [options]\n       hsnn-compile VERB [arguments]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version of hsnn and exit")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    common = _common_flags()
+    for name, module in VERBS.items():
+        verb = verbs.add_parser(
+            name,
+            parents=[common],
+            help=module.HELP,
+            description=module.DESCRIPTION,
+            epilog=module.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(verb)
+        verb.set_defaults(call=module.run)
+    return parser
+
+
+def with_verb(arguments: Sequence[str]) -> list[str]:
+    """Put the verb first: flags may stand before it, and ``build`` may be left out.
+
+    >>> with_verb(["--json", "check", "net:make"])
+    ['check', '--json', 'net:make']
+    >>> with_verb(["net:make", "-o", "net.hsnn"])
+    ['build', 'net:make', '-o', 'net.hsnn']
+
+    Raises:
+        UsageError: HSNN-U112 if the first word looks like a misspelt verb.
+    """
+    flags = 0
+    while flags < len(arguments) and arguments[flags] in FLAGS:
+        flags += 1
+    first = arguments[flags] if flags < len(arguments) else ""
+    if first in VERBS:
+        return [first, *arguments[:flags], *arguments[flags + 1 :]]
+    if not flags and first in ("-h", "--help", "--version"):
+        return list(arguments)
+    if first.isalpha() and (near := difflib.get_close_matches(first, VERBS, n=1)):
+        raise UsageError(
+            "HSNN-U112",
+            f"there is no verb {first!r}",
+            allowed=f"{', '.join(VERBS)}, or a model such as package.module:factory",
+            fix=f"did you mean {near[0]!r}?",
+        )
+    return ["build", *arguments]
+
+
+class ShowVersion(argparse.Action):
+    """Print the version; looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print and exit."""
+        from importlib.metadata import version
+
+        parser.exit(message=f"hsnn {version('hsnn')}\n")
+
+
+def _common_flags() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(add_help=False)
+    group = flags.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    loudness = group.add_mutually_exclusive_group()
+    loudness.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes, no warnings")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say more; show where internal errors come from")
+    return flags

@@ -1,0 +1,326 @@
+"""Compile: the one place that orders the stages.
+
+::
+
+    front end -> canonicalize -> partition -> [float run -> calibrate -> quantize -> place] -> Program
+
+A spiking segment is quantized with what the float model sends into it, so the error of one segment is
+not hidden in the calibration of the next. The finished program is then run on a few samples, and what it
+did is kept with it as golden traces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from hsnn.errors import UnsupportedError, UsageError
+from hsnn.ir.hybrid import HybridModel
+from hsnn.ir.integer import size
+from hsnn.ir.plan import ChipSegment, Cut, HostSegment, Placement, Plan
+from hsnn.passes.calibrate import calibrate
+from hsnn.passes.canonicalize import canonicalize
+from hsnn.passes.chips import load_chip
+from hsnn.passes.delays import match_delays
+from hsnn.passes.float_run import FloatBatch, run_float
+from hsnn.passes.partition import Partition, Side
+from hsnn.passes.place import capacity_report, place
+from hsnn.passes.quantize import Quantized, QuantizeOptions, quantize
+from hsnn.passes.skeleton import describe_network, skeleton
+from hsnn.program import ChipInput, ChipOutput, ChipStage, HostStage, Metadata, Program, ProgramStage
+from hsnn.report.layers import LayerReport, Limits, check_limits
+from hsnn.samples import examples_of, limited, name_samples
+from hsnn.report.html import render
+from hsnn.verify.golden import record_golden
+from hsnn.verify.layers import measure_layers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from hsnn.program import Json
+
+    Array = NDArray[np.generic]
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with the name of a stage of the build, how much of it is done, and how much there is."""
+
+REPORT_SAMPLES = 64
+"""Calibration samples on which the integers of each layer are compared with its floats."""
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "onnx-ir", "torch", "numba")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of a build.
+
+    Attributes:
+        target: Target that the program is meant for; any other can still run it.
+        chip: Name of a chip description, or path of one.
+        pins: Pairs of a glob over module paths and the side to keep them on.
+        limits: How far integers may stray from floats.
+        payload_bits: Width of graded payloads.
+        calibration_samples: At most so many samples are used.
+        golden_samples: Samples whose traces are kept for replay.
+        keep_reference: Whether the artifact keeps the hybrid ONNX model.
+        seed: Recorded; nothing in a build is random but encoders, which have seeds of their own.
+    """
+
+    target: str = "loihi2-sim"
+    chip: str = "loihi2"
+    pins: tuple[tuple[str, Side], ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    payload_bits: int = 8
+    calibration_samples: int = 256
+    golden_samples: int = 4
+    keep_reference: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckReport:
+    """Whether a model can be compiled, found without calibrating it.
+
+    Attributes:
+        supported: Whether every operator has a place.
+        problems: Every reason why not: ``code``, ``found``, ``fix``.
+        placements: Where every operator would go.
+        cuts: Every crossing.
+        segments: One record a spiking segment: name, timesteps, neurons, synapses, populations.
+        capacity: What the segments need of the chip, and what it has.
+        fits: Whether they fit.
+    """
+
+    supported: bool
+    problems: tuple[Mapping[str, Json], ...] = ()
+    placements: tuple[Placement, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    segments: tuple[Mapping[str, Json], ...] = ()
+    capacity: Mapping[str, Json] = field(default_factory=dict)
+    fits: bool = True
+
+
+def compile(  # noqa: A001 - the name that users expect
+    model: nn.Module | HybridModel | str | os.PathLike[str],
+    calibration: Array | Sequence[Array] | Mapping[str, Array],
+    *,
+    example_inputs: Sequence[Any] | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    source: str = "",
+) -> Program:
+    """Compile a hybrid model.
+
+    Args:
+        model: A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file.
+        calibration: Real samples, batch axis first: one array, one an input, or by input name. Take them
+            from training data, never from the test split.
+        example_inputs: Inputs to trace a torch module with; the first calibration samples if None.
+        options: Options; the defaults if None.
+        progress: Told how far the build is.
+        source: How the user named the model, for the record.
+
+    Returns:
+        A program that any target can run.
+
+    Raises:
+        HsnnError: With a code, if the model cannot be compiled, does not fit the chip, or loses too much.
+    """
+    options = options or Options()
+    tell = progress or _silent
+    chip = load_chip(options.chip)
+    tell("export", 0, 1)
+    hybrid = front_end(model, example_inputs if example_inputs is not None else examples_of(calibration))
+    samples = limited(name_samples(calibration, hybrid), options.calibration_samples)
+    tell("export", 1, 1)
+    hybrid = canonicalize(hybrid)
+    plan = Partition(options.pins)(hybrid)
+    floats = _run_float(plan, samples, tell)
+    quantized = _quantize(plan, floats, options, tell)
+    networks = tuple(item.network for item in quantized.values())
+    for network in networks:
+        match_delays(network)
+    mapping = place(networks, chip)
+    reports = _measure(plan, quantized, samples, tell)
+    check_limits(reports, options.limits)
+    program = Program(
+        stages=tuple(_stage(stage, quantized) for stage in plan.stages),
+        inputs=plan.inputs,
+        outputs=plan.outputs,
+        metadata=_metadata(options, source),
+        placements=plan.placements,
+        cuts=plan.cuts,
+        cut_spikes=_cut_spikes(plan, floats),
+        layers=tuple(report.to_json() for report in reports),
+        mapping=mapping.to_json(),
+        hybrid=hybrid.to_bytes() if options.keep_reference else None,
+    )
+    tell("golden traces", 0, 1)
+    golden = record_golden(program, limited(samples, options.golden_samples))
+    complete = replace(program, golden=golden)
+    complete = replace(complete, report=render(complete))
+    tell("golden traces", 1, 1)
+    return complete
+
+
+def check(
+    model: nn.Module | HybridModel | str | os.PathLike[str],
+    *,
+    example_inputs: Sequence[Any] | None = None,
+    options: Options | None = None,
+) -> CheckReport:
+    """Tell whether a model can be compiled and would fit, without calibrating or writing anything.
+
+    Args:
+        model: As for :func:`compile`.
+        example_inputs: Inputs to trace a torch module with.
+        options: Options; the defaults if None.
+
+    Returns:
+        The report. A model that cannot be compiled is no error here but a report with problems.
+    """
+    options = options or Options()
+    chip = load_chip(options.chip)
+    try:
+        hybrid = front_end(model, example_inputs)
+        plan = Partition(options.pins)(canonicalize(hybrid))
+        networks = tuple(skeleton(segment.graph) for segment in plan.chip_segments)
+        for network in networks:
+            match_delays(network)
+    except UnsupportedError as error:
+        reasons = error.reasons or (error,)
+        return CheckReport(False, tuple({"code": r.code, "found": r.found, "fix": r.fix} for r in reasons))
+    report = capacity_report(networks, chip)
+    return CheckReport(
+        supported=True,
+        placements=plan.placements,
+        cuts=plan.cuts,
+        segments=tuple(describe_network(network) for network in networks),
+        capacity=report.to_json(),
+        fits=report.fits,
+    )
+
+
+def front_end(
+    model: nn.Module | HybridModel | str | os.PathLike[str], example_inputs: Sequence[Any] | None
+) -> HybridModel:
+    """Turn whatever the user has into a hybrid model.
+
+    Raises:
+        UsageError: ``HSNN-U030``, if a torch module comes without example inputs, or it is no model.
+    """
+    if isinstance(model, HybridModel):
+        return model
+    if isinstance(model, str | os.PathLike):
+        from hsnn.frontends.onnx import from_onnx
+
+        return from_onnx(Path(model))
+    if not callable(model):
+        raise UsageError(
+            "HSNN-U030",
+            f"the model is a {type(model).__name__}",
+            allowed="a torch module, a HybridModel or the path of a hybrid .onnx file",
+        )
+    if not example_inputs:
+        raise UsageError("HSNN-U030", "a torch module needs example inputs", fix="pass example_inputs=(x,)")
+    import torch
+
+    from hsnn.frontends.torch import from_torch
+
+    return from_torch(model, tuple(torch.as_tensor(item) for item in example_inputs))
+
+
+def _run_float(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> list[FloatBatch]:
+    """Run the cut model on all calibration samples, keeping only what crosses between stages."""
+    total = next(iter(samples.values())).shape[0]
+    batches: list[FloatBatch] = []
+    done = 0
+    for batch in run_float(plan, samples, keep=lambda graph: ()):
+        batches.append(batch)
+        done += next(iter(batch.simulations.values())).batch
+        tell("calibrate", done, total)
+    return batches
+
+
+def _quantize(plan: Plan, floats: list[FloatBatch], options: Options, tell: Progress) -> dict[str, Quantized]:
+    """Quantize every spiking segment with the ranges that the float model gave it."""
+    settings = QuantizeOptions(payload_bits=options.payload_bits)
+    quantized: dict[str, Quantized] = {}
+    for index, segment in enumerate(plan.chip_segments):
+        tell("quantize", index, len(plan.chip_segments))
+        ranges = calibrate(segment.graph, (batch.driven[segment.name] for batch in floats))
+        quantized[segment.name] = quantize(segment.graph, ranges, settings)
+    tell("quantize", len(quantized), len(quantized))
+    return quantized
+
+
+def _measure(
+    plan: Plan, quantized: Mapping[str, Quantized], samples: Mapping[str, Array], tell: Progress
+) -> tuple[LayerReport, ...]:
+    """Compare the integers of every layer with its floats on some of the samples."""
+    tell("compare layers", 0, 1)
+    reports = measure_layers(plan, quantized, limited(samples, REPORT_SAMPLES))
+    tell("compare layers", 1, 1)
+    return reports
+
+
+def _stage(stage: HostSegment | ChipSegment, quantized: Mapping[str, Quantized]) -> ProgramStage:
+    if isinstance(stage, HostSegment):
+        return HostStage(stage.name, stage.model, stage.inputs, stage.outputs)
+    graph, integers = stage.graph, quantized[stage.name]
+    return ChipStage(
+        stage.name,
+        integers.network,
+        tuple(ChipInput(port.value, port.name, integers.input_scales[port.name]) for port in graph.inputs),
+        tuple(
+            ChipOutput(value, name, integers.output_scales[name])
+            for name, value in zip(graph.outputs, stage.outputs, strict=True)
+        ),
+    )
+
+
+def _cut_spikes(plan: Plan, floats: list[FloatBatch]) -> dict[str, float]:
+    """Spikes per timestep and sample of every value that crosses, mean over the calibration samples."""
+    means: dict[str, float] = {}
+    for cut in plan.cuts:
+        count = sum(int(np.count_nonzero(batch.values[cut.value])) for batch in floats)
+        elements = sum(batch.values[cut.value].size for batch in floats)
+        means[cut.value] = count / elements * size(cut.shape)
+    return means
+
+
+def _metadata(options: Options, source: str) -> Metadata:
+    recorded: dict[str, Json] = {
+        "chip": options.chip,
+        "pins": [f"{glob}={side}" for glob, side in options.pins],
+        "limits": options.limits.to_json(),
+        "payload_bits": options.payload_bits,
+        "calibration_samples": options.calibration_samples,
+        "golden_samples": options.golden_samples,
+    }
+    libraries = {name: _version(name) for name in _LIBRARIES}
+    return Metadata(
+        hsnn=_version("hsnn"),
+        target=options.target,
+        source=source,
+        seed=options.seed,
+        libraries={name: found for name, found in libraries.items() if found},
+        options=recorded,
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""

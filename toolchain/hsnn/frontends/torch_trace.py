@@ -1,0 +1,118 @@
+"""Trace a module into an onnx_ir model, quietly, and say what stands in the way."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from hsnn.errors import HsnnError, UnsupportedError
+from hsnn.frontends.torch_state import described, failing_module, first_line
+from hsnn.nn.symbolic import tracing
+from hsnn.ops.functions import DEFAULT_OPSET
+
+if TYPE_CHECKING:
+    import onnx_ir
+
+BATCH = "batch"
+"""Name of the batch axis in exported models."""
+
+
+def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> onnx_ir.Model:
+    """Export a module as it is, hsnn layers as nodes of their own, every input with a free batch axis.
+
+    Args:
+        module: In eval mode; it is called with symbolic tensors, so give it a copy.
+        inputs: Example inputs, batch axis first.
+
+    Raises:
+        UnsupportedError: ``HSNN-F013``, if torch cannot trace the module; ``HSNN-F014``, if an operator has no
+            ONNX equivalent; ``HSNN-F015``, if the module works for one batch size only.
+    """
+    with _quiet(), torch.no_grad():
+        program = _traced(module, tuple(_at_least_two(item) for item in inputs))
+        return _converted(module, program)
+
+
+def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim(BATCH)
+    try:
+        # Not strict: strict tracing analyses bytecode and does not see that hsnn layers emit symbols.
+        with tracing():
+            return torch.export.export(module, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs), strict=False)
+    except HsnnError:
+        raise
+    except Exception as error:
+        where = failing_module(module, error)
+        if "onstraints violated" in str(error) or "specialized" in str(error):
+            raise UnsupportedError(
+                "HSNN-F015",
+                f"{where} works for one batch size only: {first_line(error)}",
+                allowed="a model for any batch size",
+                fix="write x.flatten(1) or x.reshape(x.shape[0], -1) where the code names the batch size",
+            ) from error
+        raise UnsupportedError(
+            "HSNN-F013",
+            f"torch cannot trace {where}: {type(error).__name__}: {first_line(error)}",
+            allowed="a forward without control flow that depends on values",
+            fix="replace 'if' and 'while' on tensors by torch.where, and .item() or numpy by torch operations",
+        ) from error
+
+
+def _converted(module: nn.Module, program: torch.export.ExportedProgram) -> onnx_ir.Model:
+    try:
+        exported = torch.onnx.export(program, (), dynamo=True, opset_version=DEFAULT_OPSET, optimize=False, verbose=False)
+    except torch.onnx.errors.OnnxExporterError as error:
+        operator, where = _unconverted(module, program, error)
+        raise UnsupportedError(
+            "HSNN-F014",
+            f"operator {operator} in {where} has no ONNX equivalent",
+            allowed="operators that torch.onnx.export can convert",
+            fix="write it with other torch operations",
+        ) from error
+    if exported is None:
+        raise UnsupportedError("HSNN-F014", f"torch.onnx gave no model for {type(module).__name__}")
+    return exported.model
+
+
+def _unconverted(
+    module: nn.Module, program: torch.export.ExportedProgram, error: BaseException
+) -> tuple[str, str]:
+    """Return the operator that could not be converted and the module it is in, as far as the error tells."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__
+    text = "\n".join(texts)
+    for node in program.graph.nodes:
+        if node.op == "call_function" and re.search(rf"%{re.escape(node.name)}\b", text) and str(node.target) in text:
+            stack = list(node.meta.get("nn_module_stack", {}).values())
+            path = re.sub(r"@\d+$", "", stack[-1][0]) if stack else ""
+            return str(node.target), described(path, module.get_submodule(path))
+    return f"({first_line(error)})", type(module).__name__
+
+
+def _at_least_two(x: Tensor) -> Tensor:
+    """Repeat a single sample: torch takes an axis of extent 1 for a constant."""
+    return x if x.shape[0] > 1 else x.repeat(2, *(1,) * (x.ndim - 1))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's remarks about its own exporter off the terminal, and leave all settings as they were."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""Intermediate representations: hybrid ONNX, float spiking graph, integer network."""

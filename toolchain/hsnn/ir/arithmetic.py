@@ -1,0 +1,133 @@
+"""The integer rules of a Loihi timestep: the one place where they are written down.
+
+Every back end must compute exactly these functions. They copy the behaviour of Lava's fixed-point
+models (lava-nc 0.10.0), including what its comments say differently, and work on whole arrays.
+
+Source: lava ``proc/lif/models.py``, ``proc/conv/utils.py`` and ``utils/weightutils.py`` at b6822fb.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Int32 = NDArray[np.int32]
+    Int64 = NDArray[np.int64]
+    IntArray = NDArray[np.integer]
+
+SignMode = Literal["mixed", "excitatory", "inhibitory"]
+
+STATE_LIMIT = 1 << 23
+"""Half of the 24-bit range of current and voltage."""
+VOLTAGE_MAX = STATE_LIMIT - 1
+DECAY_ONE = 1 << 12
+"""A decay of 1.0: decays are fractions of 4096 lost per timestep."""
+STATE_SHIFT = 6
+"""Synaptic input and stock thresholds enter the state shifted left by this many bits."""
+STOCK_VTH_MAX = (1 << 17) - 1
+"""Largest threshold mantissa of Lava's LIF (17 bits); it means ``mantissa << 6`` of voltage."""
+BIAS_MANT_MIN, BIAS_MANT_MAX = -(1 << 12), (1 << 12) - 1
+BIAS_EXP_MAX = 7
+DELAY_MAX = 63
+"""Largest synaptic delay that Lava's DelayDense and DelaySparse accept, in timesteps."""
+
+
+def wrap_int32(x: IntArray) -> Int32:
+    """Keep the low 32 bits, as a Lava channel does.
+
+    >>> wrap_int32(np.array([2**31, -(2**31) - 1]))
+    array([-2147483648,  2147483647], dtype=int32)
+    """
+    return x.astype(np.int64).astype(np.int32)
+
+
+def wrap_int24(x: IntArray) -> Int32:
+    """Wrap to 24-bit two's complement, as Lava's Conv does to its sums.
+
+    >>> wrap_int24(np.array([2**23, -(2**23), -(2**23) - 1]))
+    array([-8388608, -8388608,  8388607], dtype=int32)
+    """
+    wide = x.astype(np.int64) + STATE_LIMIT
+    return ((wide & (2 * STATE_LIMIT - 1)) - STATE_LIMIT).astype(np.int32)
+
+
+def shrink(x: IntArray, decay: IntArray | int) -> Int32:
+    """Let ``decay / 4096`` of a state leak away, rounding toward zero.
+
+    >>> shrink(np.array([4097, -4097, 1, -1]), 1)
+    array([ 4095, -4095,     0,     0], dtype=int32)
+    """
+    product = x.astype(np.int64) * (DECAY_ONE - np.asarray(decay, np.int64))
+    return (np.sign(product) * (np.abs(product) >> 12)).astype(np.int32)
+
+
+def wrap_current(x: Int32) -> Int32:
+    """Wrap a current once at 24 bits, as Lava's LIF does.
+
+    Exactly ``2**23`` stays, exactly ``-2**23`` becomes ``2**23``, and a value beyond twice the range
+    stays out of range: copied from Lava on purpose.
+
+    >>> wrap_current(np.array([2**23, 2**23 + 1, -(2**23), 2**24], np.int32))
+    array([ 8388608, -8388607,  8388608,        0], dtype=int32)
+    """
+    wide = x.astype(np.int64)
+    down = np.where(wide > STATE_LIMIT, wide - 2 * STATE_LIMIT, wide)
+    return wrap_int32(np.where(down <= -STATE_LIMIT, wide + 2 * STATE_LIMIT, down))
+
+
+def advance_current(u: Int32, activation: Int32, du: IntArray | int) -> Int32:
+    """Advance the synaptic current by one timestep.
+
+    Args:
+        u: Current, int32, any shape.
+        activation: Sum of all synaptic input of this timestep; one unit is 64 of ``u``.
+        du: Decay, -1 to 4095, in 1/4096 per timestep less the one that Lava adds.
+
+    Returns:
+        The next current, same shape.
+    """
+    shifted = wrap_int32(activation.astype(np.int64) << STATE_SHIFT)
+    total = wrap_int32(shrink(u, np.asarray(du, np.int64) + 1).astype(np.int64) + shifted)
+    return wrap_current(total)
+
+
+def advance_voltage(v: Int32, u: Int32, bias: IntArray, dv: IntArray | int) -> Int32:
+    """Advance the voltage by one timestep; it saturates at 24 bits.
+
+    Args:
+        v: Voltage, int32.
+        u: Current of this timestep.
+        bias: Effective bias, ``bias_mant << bias_exp``.
+        dv: Decay, 0 to 4096, in 1/4096 per timestep.
+
+    Returns:
+        The next voltage before any spike resets it.
+    """
+    total = wrap_int32(shrink(v, dv).astype(np.int64) + u + bias)
+    return np.clip(total, -VOLTAGE_MAX, VOLTAGE_MAX).astype(np.int32, copy=False)
+
+
+def truncate_weights(weights: IntArray, sign_mode: SignMode, num_weight_bits: int = 8) -> Int32:
+    """Clip and truncate raw weights as Lava's Dense and Sparse do on their first timestep.
+
+    Args:
+        weights: Raw integer weights, any shape.
+        sign_mode: ``mixed`` weights lose one bit to the sign, so at 8 bits they come out even.
+        num_weight_bits: 1 to 8.
+
+    Returns:
+        Effective weights: -256 to 254 (mixed), 0 to 255 (excitatory), -255 to 0 (inhibitory).
+
+    >>> truncate_weights(np.array([127, -128, 3, -3, 400]), "mixed")
+    array([ 126, -128,    2,   -4,  254], dtype=int32)
+    """
+    low, high = {"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)}[sign_mode]
+    clipped = np.clip(weights, low, high).astype(np.int32)
+    bits = 8 - num_weight_bits + (sign_mode == "mixed")
+    if sign_mode == "inhibitory":
+        return -((-clipped >> bits) << bits)
+    return (clipped >> bits) << bits

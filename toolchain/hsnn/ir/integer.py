@@ -1,0 +1,242 @@
+"""IntegerNetwork: what a chip computes, in integers only, with one exact meaning.
+
+Time is *aligned*: at timestep ``t`` of a sample every neuron sees the spikes that its inputs sent at
+``t - delay`` of the same sample, however many steps the hardware needs to carry them there. A target
+hides that skew. State is zero when a sample starts, and nothing crosses from one sample to the next.
+
+One timestep ``t`` in ``0 .. timesteps - 1``::
+
+    a = sum over projections of  (W . s_pre[t - delay]) << weight_exp     0 where t < delay
+        each projection wraps its own result: Conv at 24 bits, Dense and Sparse at 32
+    u = wrap_current(shrink(u, du + 1) + (a << 6))
+    v = clip(shrink(v, dv) + u + (bias_mant << bias_exp))                 held while refractory
+    s = v > threshold                                                     never while refractory
+    v = 0 | v - reset_amount | v   where s                                reset: zero | subtract | none
+
+The functions named here are in ``hsnn.ir.arithmetic``; ``hsnn_targets.reference`` runs them in this
+order and is the judge of every other back end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hsnn.ir.arithmetic import SignMode
+
+Reset: TypeAlias = Literal["zero", "subtract", "none"]
+Shape: TypeAlias = "tuple[int, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class InputPort:
+    """Spikes that come from the host.
+
+    Attributes:
+        name: Unique among ports and populations.
+        shape: Feature shape, without time and batch.
+        max_payload: Largest magnitude of a payload; 1 for binary spikes.
+        signed: Whether payloads may be negative. Binary ports are unsigned.
+    """
+
+    name: str
+    shape: Shape
+    max_payload: int = 1
+    signed: bool = False
+
+    @property
+    def graded(self) -> bool:
+        """Whether spikes carry a payload."""
+        return self.max_payload > 1 or self.signed
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantSource:
+    """One neuron that sends a spike at every timestep; it carries biases into the current."""
+
+    name: str
+    shape: Shape = (1,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LifPopulation:
+    """Current-based leaky integrate-and-fire neurons.
+
+    Attributes:
+        name: Unique among ports and populations.
+        shape: Feature shape.
+        du: Current decay, int32, shape () or ``shape``, -1 to 4095; Lava adds 1 to it, so -1 is no
+            decay and 4095 is no memory.
+        dv: Voltage decay, int32, shape () or ``shape``, 0 to 4096.
+        threshold: A neuron fires where ``v > threshold``; int32, shape () or ``shape``, 0 to 2**23 - 1.
+            A multiple of 64 up to 131071 * 64 is what Lava's own LIF can hold.
+        bias_mant: Bias mantissa, int32, shape () or ``shape``, -4096 to 4095.
+        bias_exp: Bias exponent, 0 to 7.
+        reset: What a spike does to the voltage.
+        reset_amount: Amount that ``subtract`` takes off, int32, shape () or ``shape``; 0 otherwise.
+        refractory: Timesteps after a spike in which the voltage is held and no spike is sent.
+    """
+
+    name: str
+    shape: Shape
+    du: NDArray[np.int32]
+    dv: NDArray[np.int32]
+    threshold: NDArray[np.int32]
+    bias_mant: NDArray[np.int32]
+    bias_exp: int = 0
+    reset: Reset = "zero"
+    reset_amount: NDArray[np.int32] = field(default_factory=lambda: np.zeros((), np.int32))
+    refractory: int = 0
+
+    @property
+    def bias(self) -> NDArray[np.int32]:
+        """Effective bias, shape () or ``shape``, in units of voltage."""
+        return (self.bias_mant.astype(np.int32) << self.bias_exp).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegratorPopulation:
+    """Read-out neurons: they integrate like LIF neurons, never spike, and send their voltage.
+
+    Attributes are those of :class:`LifPopulation`.
+    """
+
+    name: str
+    shape: Shape
+    du: NDArray[np.int32]
+    dv: NDArray[np.int32]
+    bias_mant: NDArray[np.int32]
+    bias_exp: int = 0
+
+    @property
+    def bias(self) -> NDArray[np.int32]:
+        """Effective bias, shape () or ``shape``, in units of voltage."""
+        return (self.bias_mant.astype(np.int32) << self.bias_exp).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseProjection:
+    """All-to-all synapses between flattened populations (C order).
+
+    Attributes:
+        name: Unique among projections.
+        pre, post: Names of the source and of the population that receives.
+        weights: Effective weights, int16, shape ``(post neurons, pre neurons)``: already clipped and
+            truncated for ``sign_mode`` and ``num_weight_bits``.
+        weight_exp: Left shift of each sum, 0 to 15.
+        delay: Extra timesteps, 0 to 62; at least 1 on one projection of every cycle.
+        sign_mode: Sign mode that Lava is told.
+        num_weight_bits: 1 to 8.
+    """
+
+    name: str
+    pre: str
+    post: str
+    weights: NDArray[np.int16]
+    weight_exp: int = 0
+    delay: int = 0
+    sign_mode: SignMode = "mixed"
+    num_weight_bits: int = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvProjection:
+    """Two-dimensional correlation, in torch's convention.
+
+    Attributes:
+        weights: Effective weights, int16, shape ``(C_out, C_in / groups, kernel H, kernel W)``.
+        stride, padding, dilation: ``(H, W)``; padding is symmetric.
+        groups: Channel groups.
+        name, pre, post, weight_exp, delay: As in :class:`DenseProjection`; both populations have
+            shape ``(C, H, W)``.
+    """
+
+    name: str
+    pre: str
+    post: str
+    weights: NDArray[np.int16]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    weight_exp: int = 0
+    delay: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseProjection:
+    """Synapses as a compressed sparse row matrix between flattened populations.
+
+    Attributes:
+        data: Effective weights, int16, shape ``(synapse,)``; mixed signs, 8 bits, so even.
+        indices: Presynaptic neuron of each synapse, int32, shape ``(synapse,)``.
+        indptr: Where each postsynaptic neuron's synapses start, int32, shape ``(post neurons + 1,)``.
+        name, pre, post, weight_exp, delay: As in :class:`DenseProjection`.
+    """
+
+    name: str
+    pre: str
+    post: str
+    data: NDArray[np.int16]
+    indices: NDArray[np.int32]
+    indptr: NDArray[np.int32]
+    weight_exp: int = 0
+    delay: int = 0
+
+
+Population: TypeAlias = "ConstantSource | LifPopulation | IntegratorPopulation"
+Neuron: TypeAlias = "LifPopulation | IntegratorPopulation"
+Projection: TypeAlias = "DenseProjection | ConvProjection | SparseProjection"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerNetwork:
+    """One spiking segment, ready for a chip.
+
+    Attributes:
+        name: Name of the segment.
+        timesteps: Timesteps per sample.
+        inputs: Ports that the host feeds.
+        populations: Constant sources and neurons; every projection whose delay is 0 leads forward
+            in this order.
+        projections: Synapses.
+        outputs: Names of populations (or ports) whose output goes back to the host: spikes of LIF
+            populations, voltages of integrators.
+    """
+
+    name: str
+    timesteps: int
+    inputs: tuple[InputPort, ...]
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    outputs: tuple[str, ...]
+
+    def source(self, name: str) -> InputPort | Population:
+        """Return the port or population of that name.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        for item in (*self.inputs, *self.populations):
+            if item.name == name:
+                return item
+        raise KeyError(name)
+
+    def into(self, name: str) -> tuple[Projection, ...]:
+        """Return the projections into a population, in order."""
+        return tuple(p for p in self.projections if p.post == name)
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """Populations that have a state."""
+        return tuple(p for p in self.populations if not isinstance(p, ConstantSource))
+
+
+def size(shape: Shape) -> int:
+    """Number of neurons in a population of this feature shape."""
+    return int(np.prod(shape, dtype=np.int64))

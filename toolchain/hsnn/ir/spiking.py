@@ -1,0 +1,172 @@
+"""SpikingGraph: one spiking segment with float parameters, between partition and quantize.
+
+It has the parts of :class:`~hsnn.ir.integer.IntegerNetwork` one for one (ports, populations,
+projections, outputs, aligned time), but in the units of the trained model.
+
+One timestep ``t``::
+
+    a = sum over projections of  W . x_pre[t - delay]          0 where t < delay
+    u = (1 - current_decay) * u + a
+    v = (1 - voltage_decay) * v + u + bias                     held while refractory
+    s = v > threshold   or   v >= threshold                    never while refractory
+    v = 0 | v - threshold | v   where s                        reset: zero | subtract | none
+
+``decay_input`` of the operator set is folded into weights, and a bias that enters the current of a
+neuron with current memory comes from a :class:`~hsnn.ir.integer.ConstantSource`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from hsnn.ir.integer import ConstantSource, Reset, Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+
+Comparison: TypeAlias = Literal[">", ">="]
+
+
+@dataclass(frozen=True, slots=True)
+class SpikeInput:
+    """Spikes, or graded values, that come from the host.
+
+    Attributes:
+        name: Unique among inputs and populations.
+        shape: Feature shape, without time and batch.
+        value: Name of the value in the hybrid model that carries them.
+        binary: Whether every payload is 0 or 1; else payloads are real and get quantized.
+    """
+
+    name: str
+    shape: Shape
+    value: str
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatLif:
+    """Leaky integrate-and-fire neurons.
+
+    Attributes:
+        name: Unique; the name of the torch module or node where there is one.
+        shape: Feature shape.
+        value: Name of the hybrid model's value that carries the spikes.
+        current_decay: Fraction of the current lost per timestep, 0 to 1, shape () or ``shape``.
+        voltage_decay: Likewise for the voltage.
+        threshold: Above 0, shape () or ``shape``.
+        bias: Added to the voltage at every timestep, shape () or ``shape``.
+        reset, comparison, refractory: See the module.
+    """
+
+    name: str
+    shape: Shape
+    value: str
+    current_decay: Float
+    voltage_decay: Float
+    threshold: Float
+    bias: Float
+    reset: Reset = "zero"
+    comparison: Comparison = ">"
+    refractory: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatIntegrator:
+    """Read-out neurons that never spike and send their voltage; attributes as :class:`FloatLif`."""
+
+    name: str
+    shape: Shape
+    value: str
+    current_decay: Float
+    voltage_decay: Float
+    bias: Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatDense:
+    """All-to-all synapses, weights float64 of shape ``(post neurons, pre neurons)``."""
+
+    name: str
+    pre: str
+    post: str
+    weights: Float
+    delay: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatConv:
+    """Correlation, weights float64 of shape ``(C_out, C_in / groups, kernel H, kernel W)``."""
+
+    name: str
+    pre: str
+    post: str
+    weights: Float
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    delay: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatSparse:
+    """Compressed sparse rows: ``data`` float64; ``indices`` and ``indptr`` int32."""
+
+    name: str
+    pre: str
+    post: str
+    data: Float
+    indices: NDArray[np.int32]
+    indptr: NDArray[np.int32]
+    delay: int = 0
+
+
+FloatNeuron: TypeAlias = "FloatLif | FloatIntegrator"
+FloatPopulation: TypeAlias = "ConstantSource | FloatLif | FloatIntegrator"
+FloatProjection: TypeAlias = "FloatDense | FloatConv | FloatSparse"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpikingGraph:
+    """One spiking segment in float.
+
+    Attributes:
+        name: Name of the segment.
+        timesteps: Timesteps per sample.
+        inputs: What the host feeds.
+        populations: In an order in which every projection of delay 0 leads forward.
+        projections: Synapses.
+        outputs: Names of populations (or inputs) whose output the host needs.
+    """
+
+    name: str
+    timesteps: int
+    inputs: tuple[SpikeInput, ...]
+    populations: tuple[FloatPopulation, ...]
+    projections: tuple[FloatProjection, ...]
+    outputs: tuple[str, ...]
+
+    def source(self, name: str) -> SpikeInput | FloatPopulation:
+        """Return the input or population of that name.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        for item in (*self.inputs, *self.populations):
+            if item.name == name:
+                return item
+        raise KeyError(name)
+
+    def into(self, name: str) -> tuple[FloatProjection, ...]:
+        """Return the projections into a population, in order."""
+        return tuple(p for p in self.projections if p.post == name)
+
+    @property
+    def neurons(self) -> tuple[FloatNeuron, ...]:
+        """Populations that have a state."""
+        return tuple(p for p in self.populations if not isinstance(p, ConstantSource))

@@ -1,0 +1,232 @@
+"""Check that an IntegerNetwork keeps its contract, and that a batch fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.errors import HsnnError, UsageError
+from hsnn.ir import arithmetic as rules
+from hsnn.ir.integer import (
+    ConstantSource,
+    ConvProjection,
+    DenseProjection,
+    InputPort,
+    IntegerNetwork,
+    IntegratorPopulation,
+    LifPopulation,
+    Neuron,
+    Population,
+    Projection,
+    Shape,
+    SparseProjection,
+    size,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WEIGHT_EXP_MAX = 15
+ACCUMULATOR_MAX = (1 << 31) - 1
+
+
+def validate_network(network: IntegerNetwork) -> None:
+    """Check every rule of the contract.
+
+    Raises:
+        HsnnError: ``HSNN-I001``, naming the object, what was found and what is allowed.
+    """
+    _require(network.timesteps >= 1, f"segment {network.name!r} has {network.timesteps} timesteps", "1 or more")
+    names = [item.name for item in (*network.inputs, *network.populations)]
+    _require_unique(names, "port or population")
+    _require_unique([p.name for p in network.projections], "projection")
+    for population in network.populations:
+        if not isinstance(population, ConstantSource):
+            _check_neuron(population)
+    order = {name: index for index, name in enumerate(names)}
+    for projection in network.projections:
+        _check_projection(network, projection, order)
+    for port in network.inputs:
+        _require(
+            1 <= port.max_payload < rules.STATE_LIMIT,
+            f"input {port.name!r} has max_payload {port.max_payload}",
+            "1 to 2**23 - 1",
+        )
+    for output in network.outputs:
+        _require(output in order, f"output {output!r} names nothing in segment {network.name!r}", ", ".join(names))
+
+
+def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+    """Check a batch against the ports and return its size.
+
+    Raises:
+        UsageError: ``HSNN-R001``, if a port is missing, or a shape, dtype or payload is wrong.
+    """
+    batches = set()
+    for port in network.inputs:
+        array = inputs.get(port.name)
+        if array is None:
+            raise UsageError("HSNN-R001", f"segment {network.name!r} got no spikes for input {port.name!r}")
+        if array.dtype != np.int32 or array.ndim != 2 + len(port.shape):
+            raise UsageError(
+                "HSNN-R001",
+                f"input {port.name!r} is {array.dtype} with {array.ndim} axes",
+                allowed=f"int32 with {2 + len(port.shape)} axes (timestep, batch, *feature)",
+            )
+        if array.shape[0] != network.timesteps or array.shape[2:] != port.shape:
+            raise UsageError(
+                "HSNN-R001",
+                f"input {port.name!r} has shape {array.shape}",
+                allowed=f"({network.timesteps}, batch, {', '.join(map(str, port.shape))})",
+            )
+        low = -port.max_payload if port.signed else 0
+        if array.size and (int(array.min()) < low or int(array.max()) > port.max_payload):
+            raise UsageError(
+                "HSNN-R001",
+                f"input {port.name!r} has payloads {array.min()} to {array.max()}",
+                allowed=f"{low} to {port.max_payload}",
+            )
+        batches.add(array.shape[1])
+    if len(batches) > 1:
+        raise UsageError(
+            "HSNN-R001",
+            f"inputs of segment {network.name!r} have batch sizes {sorted(batches)}",
+            allowed="one batch size",
+        )
+    return batches.pop() if batches else 1
+
+
+def conv_output_shape(projection: ConvProjection, pre: Shape) -> Shape:
+    """Feature shape that a convolution gives for a ``(C, H, W)`` source."""
+    spatial = (
+        (extent + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+        for extent, pad, dilation, kernel, stride in zip(
+            pre[1:],
+            projection.padding,
+            projection.dilation,
+            projection.weights.shape[2:],
+            projection.stride,
+            strict=True,
+        )
+    )
+    return (projection.weights.shape[0], *spatial)
+
+
+def _require(holds: bool, found: str, allowed: str) -> None:
+    if not holds:
+        raise HsnnError(
+            "HSNN-I001",
+            found,
+            allowed=allowed,
+            fix="report this: hsnn built an integer network that breaks its own contract",
+        )
+
+
+def _require_unique(names: list[str], kind: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    _require(not twice, f"more than one {kind} is called {', '.join(twice)}", "unique names")
+
+
+def _within(array: NDArray[np.int32], shape: Shape, low: int, high: int, what: str) -> None:
+    _require(
+        array.dtype == np.int32 and array.shape in ((), shape),
+        f"{what} is {array.dtype} of shape {array.shape}",
+        f"int32 of shape () or {shape}",
+    )
+    _require(
+        bool(np.all((array >= low) & (array <= high))), f"{what} is {array.min()} to {array.max()}", f"{low} to {high}"
+    )
+
+
+def _check_neuron(neuron: Neuron) -> None:
+    name, shape = neuron.name, neuron.shape
+    _require(size(shape) > 0, f"population {name!r} has shape {shape}", "at least one neuron")
+    _within(neuron.du, shape, -1, rules.DECAY_ONE - 1, f"du of {name!r}")
+    _within(neuron.dv, shape, 0, rules.DECAY_ONE, f"dv of {name!r}")
+    _within(neuron.bias_mant, shape, rules.BIAS_MANT_MIN, rules.BIAS_MANT_MAX, f"bias_mant of {name!r}")
+    _require(0 <= neuron.bias_exp <= rules.BIAS_EXP_MAX, f"bias_exp of {name!r} is {neuron.bias_exp}", "0 to 7")
+    if isinstance(neuron, LifPopulation):
+        _within(neuron.threshold, shape, 0, rules.VOLTAGE_MAX, f"threshold of {name!r}")
+        _within(neuron.reset_amount, shape, 0, rules.STATE_LIMIT, f"reset_amount of {name!r}")
+        _require(0 <= neuron.refractory <= 64, f"refractory of {name!r} is {neuron.refractory}", "0 to 64")
+        _require(
+            neuron.reset in ("zero", "subtract", "none"),
+            f"reset of {name!r} is {neuron.reset!r}",
+            "zero, subtract or none",
+        )
+
+
+def _check_projection(network: IntegerNetwork, projection: Projection, order: Mapping[str, int]) -> None:
+    name = projection.name
+    for end in (projection.pre, projection.post):
+        _require(end in order, f"projection {name!r} joins {end!r}, which is not in the segment", ", ".join(order))
+    pre, post = network.source(projection.pre), network.source(projection.post)
+    _require(
+        isinstance(post, LifPopulation | IntegratorPopulation),
+        f"projection {name!r} ends at {post.name!r}",
+        "a neuron population",
+    )
+    _require(0 <= projection.delay <= rules.DELAY_MAX - 1, f"delay of {name!r} is {projection.delay}", "0 to 62")
+    _require(
+        projection.delay > 0 or order[pre.name] < order[post.name],
+        f"projection {name!r} leads back without a delay",
+        "a delay of 1 or more on every cycle",
+    )
+    _require(
+        not isinstance(pre, IntegratorPopulation),
+        f"projection {name!r} starts at read-out neurons {pre.name!r}",
+        "an input, constant source or LIF population",
+    )
+    _require(
+        0 <= projection.weight_exp <= WEIGHT_EXP_MAX, f"weight_exp of {name!r} is {projection.weight_exp}", "0 to 15"
+    )
+    _check_weights(projection, pre, post)
+
+
+def _check_weights(projection: Projection, pre: InputPort | Population, post: Population) -> None:
+    name = projection.name
+    match projection:
+        case DenseProjection():
+            weights, mode, bits = projection.weights, projection.sign_mode, projection.num_weight_bits
+            _require(1 <= bits <= 8, f"num_weight_bits of {name!r} is {bits}", "1 to 8")
+            _require(
+                weights.shape == (size(post.shape), size(pre.shape)),
+                f"weights of {name!r} have shape {weights.shape}",
+                f"({size(post.shape)}, {size(pre.shape)})",
+            )
+        case ConvProjection():
+            weights, mode, bits = projection.weights, "mixed", 8
+            _require(
+                len(pre.shape) == 3
+                and weights.ndim == 4
+                and conv_output_shape(projection, pre.shape) == post.shape
+                and weights.shape[1] * projection.groups == pre.shape[0]
+                and weights.shape[0] % projection.groups == 0,
+                f"convolution {name!r} of {pre.shape} by {weights.shape} in {projection.groups} groups does not give {post.shape}",
+                "shapes that agree",
+            )
+        case SparseProjection():
+            weights, mode, bits = projection.data, "mixed", 8
+            _require(
+                projection.indptr.shape == (size(post.shape) + 1,)
+                and projection.indices.shape == weights.shape
+                and int(projection.indptr[0]) == 0
+                and int(projection.indptr[-1]) == weights.size
+                and bool(np.all(np.diff(projection.indptr) >= 0)),
+                f"row pointers of {name!r} do not describe {weights.size} synapses onto {size(post.shape)} neurons",
+                "compressed sparse rows",
+            )
+            _require(
+                weights.size == 0
+                or (int(projection.indices.min()) >= 0 and int(projection.indices.max()) < size(pre.shape)),
+                f"indices of {name!r} leave the {size(pre.shape)} neurons of {pre.name!r}",
+                "0 to neurons - 1",
+            )
+    _require(weights.dtype == np.int16, f"weights of {name!r} are {weights.dtype}", "int16")
+    _require(
+        bool(np.array_equal(rules.truncate_weights(weights, mode, bits), weights)),
+        f"weights of {name!r} change when Lava clips and truncates them",
+        f"effective weights for {mode}, {bits} bits",
+    )

@@ -1,0 +1,36 @@
+"""Torch layers for hybrid networks: encoders, neurons, decoders.
+
+Spike trains are ``(timestep, batch, *feature)``. Between an encoder and a decoder, ``nn.Linear`` works as it
+is; wrap layers that need one batch axis in :class:`TimeDistributed`. State is zero at the start of every call.
+"""
+
+from __future__ import annotations
+
+from hsnn.nn.decoders import MembraneDecode, RateDecode, WeightedSumDecode, WindowSumDecode
+from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode
+from hsnn.nn.neurons import LeakyIntegrator, Lif, RecurrentLif
+from hsnn.nn.structure import Delay, MergeTime, SplitTime, TimeDistributed
+from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
+
+__all__ = [
+    "Atan",
+    "BitPlaneEncode",
+    "Delay",
+    "DirectEncode",
+    "FastSigmoid",
+    "GradedEncode",
+    "LeakyIntegrator",
+    "Lif",
+    "MembraneDecode",
+    "MergeTime",
+    "PoissonEncode",
+    "RateDecode",
+    "RateEncode",
+    "RecurrentLif",
+    "SplitTime",
+    "Surrogate",
+    "TimeDistributed",
+    "Triangle",
+    "WeightedSumDecode",
+    "WindowSumDecode",
+]

@@ -1,0 +1,237 @@
+"""Encoders: ``(batch, *feature)`` to ``(timestep, batch, *feature)``. All can be trained through.
+
+The forward value is exactly that of the operator. The backward pass is straight through: where the
+operator rounds or thresholds, the gradient is that of the value before, and it is zero where the value was clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from hsnn.errors import UsageError
+from hsnn.nn.surrogate import straight_through
+from hsnn.nn.symbolic import SAMPLE_AXES, OpLayer, exporting, require_rank
+from hsnn.ops.noise import counter_noise
+
+PlaneGradient: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+class RateEncode(OpLayer):
+    """Deterministic rate code: a value is the number of spikes per timestep.
+
+    ::
+
+        a = clip(x / scale, 0, 1);  S = initial
+        for t < timesteps - silent:   S += a;  s[t] = [S >= 1];  S -= s[t]
+
+    Args:
+        timesteps: Timesteps, at least 1.
+        scale: Value that spikes at every timestep, above 0.
+        initial: What the sum starts with, at least 0 and below 1; 0.5 rounds where 0 floors.
+        silent: Timesteps at the end without spikes, at most ``timesteps``.
+
+    Raises:
+        UsageError: ``HSNN-U020`` or ``HSNN-U021``, if an argument is out of range.
+    """
+
+    def __init__(self, timesteps: int, *, scale: float = 1.0, initial: float = 0.0, silent: int = 0) -> None:
+        super().__init__("RateEncode", {"timesteps": timesteps, "scale": scale, "initial": initial, "silent": silent})
+        if silent > timesteps:
+            raise UsageError("HSNN-U021", f"RateEncode has {silent} silent timesteps of {timesteps}")
+        self.timesteps, self.scale, self.initial, self.silent = timesteps, float(scale), float(initial), silent
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode ``x``."""
+        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        if exporting():
+            return self.emit((x,))
+        a = (x / x.new_tensor(self.scale)).clamp(0, 1)
+        hard = self._spikes(a.detach())
+        active = self.timesteps - self.silent
+        soft = torch.cat((_repeat(a, active), _repeat(torch.zeros_like(a), self.silent)))
+        return straight_through(soft, hard)
+
+    def _spikes(self, a: Tensor) -> Tensor:
+        spikes = a.new_zeros((self.timesteps, *a.shape))
+        total = torch.full_like(a, self.initial)
+        for t in range(self.timesteps - self.silent):
+            total = total + a
+            spikes[t] = total >= 1
+            total = total - spikes[t]
+        return spikes
+
+
+class PoissonEncode(OpLayer):
+    """Random rate code: a spike with probability ``clip(x / scale, 0, 1)`` at every timestep.
+
+    The noise is a function of seed, timestep and feature only: every sample of every batch sees the same.
+
+    Args:
+        timesteps: Timesteps, at least 1.
+        seed: 0 to ``2**31 - 2``.
+        scale: Value that spikes at every timestep, above 0.
+
+    Raises:
+        UsageError: ``HSNN-U020``, if an argument is out of range.
+    """
+
+    def __init__(self, timesteps: int, *, seed: int, scale: float = 1.0) -> None:
+        super().__init__("PoissonEncode", {"timesteps": timesteps, "scale": scale, "seed": seed})
+        self.timesteps, self.seed, self.scale = timesteps, seed, float(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode ``x``."""
+        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        if exporting():
+            return self.emit((x,))
+        p = (x / x.new_tensor(self.scale)).clamp(0, 1)
+        noise = torch.from_numpy(counter_noise(self.seed, self.timesteps, x[:1].numel())).to(x.device)
+        below = noise.reshape(self.timesteps, 1, *x.shape[1:]) < p.detach()
+        return straight_through(_repeat(p, self.timesteps), below.to(x.dtype))
+
+
+class DirectEncode(OpLayer):
+    """The value itself at every timestep, as a constant current.
+
+    Args:
+        timesteps: Timesteps, at least 1.
+
+    Raises:
+        UsageError: ``HSNN-U020``, if it is less.
+    """
+
+    def __init__(self, timesteps: int) -> None:
+        super().__init__("DirectEncode", {"timesteps": timesteps})
+        self.timesteps = timesteps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode ``x``."""
+        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        return self.emit((x,)) if exporting() else _repeat(x, self.timesteps)
+
+
+class GradedEncode(OpLayer):
+    """One graded spike: the quantized value at timestep 0, nothing later.
+
+    Args:
+        timesteps: Timesteps, at least 1.
+        step: Quantization step, above 0.
+        bits: Bits of the integer payload, 1 to 24.
+        signed: Whether it is a two's-complement integer; else negative values become 0.
+
+    Raises:
+        UsageError: ``HSNN-U020``, if an argument is out of range.
+    """
+
+    def __init__(self, timesteps: int, *, step: float, bits: int = 8, signed: bool = False) -> None:
+        super().__init__("GradedEncode", {"timesteps": timesteps, "step": step, "bits": bits, "signed": signed})
+        self.timesteps, self.step = timesteps, float(step)
+        limit = 2 ** (bits - int(signed))
+        self.low, self.high = (-limit if signed else 0), limit - 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode ``x``."""
+        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        if exporting():
+            return self.emit((x,))
+        step = x.new_tensor(self.step)
+        ratio = x / step
+        payload = straight_through(ratio, ratio.detach().round()).clamp(self.low, self.high)
+        return torch.cat(((payload * step)[None], x.new_zeros((self.timesteps - 1, *x.shape))))
+
+
+class BitPlaneEncode(OpLayer):
+    """Bit-plane code: timestep ``t`` carries one bit of ``levels * x'`` with ``levels = 2**planes - 1``.
+
+    ::
+
+        z = levels * x'   (floored first with floor_lsb)
+        plane 0 = z mod 2;   plane k = floor(z / 2**k) mod 2
+
+    Values beyond [0, 1] wrap around, as in the code that this comes from: only rescaling bounds them.
+
+    Args:
+        planes: Number of planes, which is the number of timesteps, 1 to 24.
+        order: ``lsb`` sends the least significant plane first, ``msb`` last.
+        floor_lsb: Whether plane 0 is floored to a bit; else it is real, in [0, 2).
+        rescale: ``none``; ``static``: ``clip((x - low) / (high - low), 0, 1)``; ``per_sample`` or ``batch``:
+            from the smallest and largest value of the sample or batch to [0, 1], but unchanged if all lie
+            there already and 1 if all are equal.
+        low: Value that ``static`` maps to 0.
+        high: Value that ``static`` maps to 1.
+        gradient: Name of the gradient; ``straight_through`` gives that of ``x'`` to every plane, so that the
+            decoder with the matching weights has the gradient 1.
+
+    Raises:
+        UsageError: ``HSNN-U020`` or ``HSNN-U021``, if an argument is out of range.
+
+    Source: HAS-8, arXiv 2509.24411, and its code luutn2002/has-8 @ faa28fc.
+    """
+
+    def __init__(
+        self,
+        planes: int = 8,
+        *,
+        order: str,
+        floor_lsb: bool,
+        rescale: str,
+        low: float = 0.0,
+        high: float = 1.0,
+        gradient: str = "straight_through",
+    ) -> None:
+        super().__init__(
+            "BitPlaneEncode",
+            {"planes": planes, "order": order, "floor_lsb": floor_lsb, "rescale": rescale, "low": low, "high": high},
+        )
+        if not low < high:
+            raise UsageError("HSNN-U021", f"BitPlaneEncode has low {low} and high {high}", allowed="low below high")
+        if gradient not in PLANE_GRADIENTS:
+            raise UsageError(
+                "HSNN-U021", f"BitPlaneEncode has gradient {gradient!r}", allowed=", ".join(PLANE_GRADIENTS)
+            )
+        self.planes, self.order, self.floor_lsb, self.rescale = planes, order, floor_lsb, rescale
+        self.low, self.high, self.gradient = float(low), float(high), gradient
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode ``x``."""
+        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        if exporting():
+            return self.emit((x,))
+        rescaled = self._rescaled(x)
+        return PLANE_GRADIENTS[self.gradient](rescaled, self._planes(rescaled.detach()))
+
+    def _rescaled(self, x: Tensor) -> Tensor:
+        if self.rescale == "none":
+            return x
+        if self.rescale == "static":
+            low, high = x.new_tensor(self.low), x.new_tensor(self.high)
+            return ((x - low) / (high - low)).clamp(0, 1)
+        axes = tuple(range(0 if self.rescale == "batch" else 1, x.ndim))
+        smallest, largest = x.amin(axes, keepdim=True), x.amax(axes, keepdim=True)
+        flat = largest == smallest
+        ratio = (x - smallest) / torch.where(flat, torch.ones_like(largest), largest - smallest)
+        within = (smallest >= 0) & (largest <= 1)
+        return torch.where(within, x, torch.where(flat, torch.ones_like(x), ratio))
+
+    def _planes(self, rescaled: Tensor) -> Tensor:
+        z = rescaled * (2.0**self.planes - 1)
+        first = z.floor() if self.floor_lsb else z
+        shifted = [first, *((z / 2.0**k).floor() for k in range(1, self.planes))]
+        planes = [value - (value * 0.5).floor() * 2 for value in shifted]
+        return torch.stack(planes if self.order == "lsb" else planes[::-1])
+
+
+def _repeat(x: Tensor, timesteps: int) -> Tensor:
+    return x.unsqueeze(0).expand(timesteps, *x.shape)
+
+
+def _straight_through_planes(rescaled: Tensor, planes: Tensor) -> Tensor:
+    return straight_through(_repeat(rescaled, planes.shape[0]), planes)
+
+
+PLANE_GRADIENTS: dict[str, PlaneGradient] = {"straight_through": _straight_through_planes}
+"""Each takes the rescaled values and the planes, and returns the planes with a gradient."""

@@ -1,0 +1,95 @@
+"""Layers that move time about: any torch layer at every timestep, delays."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hsnn.errors import UsageError
+from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_rank
+
+
+class MergeTime(OpLayer):
+    """``(timestep, batch, *feature)`` to ``(timestep * batch, *feature)``."""
+
+    def __init__(self) -> None:
+        super().__init__("MergeTime", {})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Merge the first two axes."""
+        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        if not exporting():
+            return x.flatten(0, 1)
+        return self.emit((x,))
+
+
+class SplitTime(OpLayer):
+    """``(timestep * batch, *feature)`` back to ``(timestep, batch, *feature)``.
+
+    Args:
+        timesteps: Timesteps, at least 1.
+
+    Raises:
+        UsageError: ``HSNN-U020``, if it is less.
+    """
+
+    def __init__(self, timesteps: int) -> None:
+        super().__init__("SplitTime", {"timesteps": timesteps})
+        self.timesteps = timesteps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Split the first axis."""
+        if not exporting():
+            if x.shape[0] % self.timesteps:
+                raise UsageError(
+                    "HSNN-U022",
+                    f"SplitTime got a tensor of shape {tuple(x.shape)}",
+                    allowed=f"a first axis that is a multiple of {self.timesteps}",
+                )
+            return x.unflatten(0, (self.timesteps, x.shape[0] // self.timesteps))
+        return self.emit((x,))
+
+
+class Delay(OpLayer):
+    """``out[t] = x[t - steps]``, zero before.
+
+    Args:
+        steps: Timesteps of delay, at least 0.
+
+    Raises:
+        UsageError: ``HSNN-U020``, if it is negative.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__("Delay", {"steps": steps})
+        self.steps = steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Delay ``x``; same shape."""
+        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        if exporting():
+            return self.emit((x,))
+        return torch.cat((x.new_zeros((self.steps, *x.shape[1:])), x))[: x.shape[0]]
+
+
+class TimeDistributed(nn.Module):
+    """A module of ordinary layers, applied to every timestep on its own.
+
+    Time and batch become one axis, so that layers such as ``Conv2d``, ``BatchNorm2d`` and ``AvgPool2d`` see
+    ``(timestep * batch, *feature)``. In training, batch norm takes its statistics over both.
+
+    Args:
+        module: Takes and returns one tensor, batch axis first.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the module to ``x`` of shape ``(timestep, batch, *feature)``."""
+        merge = MergeTime()
+        require_rank(merge, x, at_least=2, axes=TRAIN_AXES)
+        timesteps = x.shape[0]
+        merged: Tensor = self.module(merge(x))
+        return SplitTime(timesteps)(merged)

@@ -1,0 +1,123 @@
+"""Neurons: spikes ``(timestep, batch, *feature)`` to spikes or voltages of the same shape.
+
+A decay is the fraction that is lost per timestep: 0 is no decay, 1 is no memory. State is zero at the
+start of every call. Parameters have shape () or broadcast to the feature shape.
+"""
+
+from __future__ import annotations
+
+from hsnn.ops.spec import FLAG, Attribute, OpSpec
+
+DECAY_INPUT = Attribute("decay_input", "int", 0, choices=FLAG)
+SPIKE_ATTRIBUTES = (
+    Attribute("reset", "string", choices=("zero", "subtract", "none")),
+    Attribute("comparison", "string", choices=(">", ">=")),
+    Attribute("refractory", "int", 0, minimum=0, maximum=64),
+    DECAY_INPUT,
+)
+
+_LEAK = """
+        one = Constant <value_float = 1.0> ()
+        zero = Constant <value_float = 0.0> ()
+        decay_input = Constant <value_int: int = @decay_input> ()
+        keep_u = Sub (one, current_decay)
+        keep_v = Sub (one, voltage_decay)
+        scale_input = Cast <to = 9> (decay_input)
+        gain = Where (scale_input, voltage_decay, one)
+        state_shape = Shape <start = 1> (x)
+        rest = Expand (zero, state_shape)
+"""
+_CHOICES = """
+        reset = Constant <value_string: string = @reset> ()
+        comparison = Constant <value_string: string = @comparison> ()
+        refractory = Constant <value_int: int = @refractory> ()
+        zero_word = Constant <value_string = "zero"> ()
+        subtract_word = Constant <value_string = "subtract"> ()
+        reach_word = Constant <value_string = ">="> ()
+        to_zero = Equal (reset, zero_word)
+        to_rest = Equal (reset, subtract_word)
+        at_threshold = Equal (comparison, reach_word)
+        silence = Cast <to = 1> (refractory)
+"""
+_INTEGRATE = """
+            u_kept = Mul (keep_u, u)
+            u_next = Add (u_kept, a)
+            v_kept = Mul (keep_v, v)
+            driven = Mul (gain, u_next)
+            leaked = Add (v_kept, driven)
+"""
+_FIRE = """
+            v_open = Add (leaked, bias)
+            active = LessOrEqual (wait, zero)
+            v_in = Where (active, v_open, v)
+            above = Greater (v_in, threshold)
+            level = Equal (v_in, threshold)
+            level_counts = And (level, at_threshold)
+            over = Or (above, level_counts)
+            fire = And (over, active)
+            lowered = Sub (v_in, threshold)
+            v_soft = Where (to_rest, lowered, v_in)
+            v_reset = Where (to_zero, zero, v_soft)
+            v_next = Where (fire, v_reset, v_in)
+            less = Sub (wait, one)
+            waiting = Max (less, zero)
+            wait_next = Where (fire, silence, waiting)
+"""
+
+LIF = OpSpec(
+    "Lif",
+    "neuron",
+    ("x", "current_decay", "voltage_decay", "threshold", "bias"),
+    SPIKE_ATTRIBUTES,
+    "same",
+    "binary",
+    f"""{{{_LEAK}{_CHOICES}
+        u_end, v_end, wait_end, s = Scan <num_scan_inputs = 1, body = lif_step
+                (float[] u, float[] v, float[] wait, float[] a)
+                => (float[] u_next, float[] v_next, float[] wait_next, float[] spike) {{{_INTEGRATE}{_FIRE}
+            spike = Cast <to = 1> (fire)
+        }}> (rest, rest, rest, x)
+    }}""",
+)
+"""Leaky integrate-and-fire; see ``docs/operators.md`` and :mod:`hsnn.ir.spiking` for the step."""
+
+RECURRENT_LIF = OpSpec(
+    "RecurrentLif",
+    "neuron",
+    ("x", "current_decay", "voltage_decay", "threshold", "bias", "recurrent_weight"),
+    SPIKE_ATTRIBUTES,
+    "same",
+    "binary",
+    f"""{{{_LEAK}{_CHOICES}
+        to_post = Transpose <perm = [1, 0]> (recurrent_weight)
+        u_end, v_end, wait_end, s_end, s = Scan <num_scan_inputs = 1, body = recurrent_lif_step
+                (float[] u, float[] v, float[] wait, float[] spike_before, float[] x_t)
+                => (float[] u_next, float[] v_next, float[] wait_next, float[] spike, float[] spike_out) {{
+            back = MatMul (spike_before, to_post)
+            a = Add (x_t, back){_INTEGRATE}{_FIRE}
+            spike = Cast <to = 1> (fire)
+            spike_out = Identity (spike)
+        }}> (rest, rest, rest, rest, x)
+    }}""",
+)
+"""As ``Lif`` with input ``x[t] + recurrent_weight @ s[t - 1]``; weight is ``(post, pre)``, features 1-D."""
+
+LEAKY_INTEGRATOR = OpSpec(
+    "LeakyIntegrator",
+    "neuron",
+    ("x", "current_decay", "voltage_decay", "bias"),
+    (DECAY_INPUT,),
+    "same",
+    "real",
+    f"""{{{_LEAK}
+        u_end, v_end, s = Scan <num_scan_inputs = 1, body = integrator_step
+                (float[] u, float[] v, float[] a)
+                => (float[] u_next, float[] v_next, float[] v_out) {{{_INTEGRATE}
+            v_next = Add (leaked, bias)
+            v_out = Identity (v_next)
+        }}> (rest, rest, x)
+    }}""",
+)
+"""As ``Lif`` without spikes; the output is the voltage of every timestep."""
+
+NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, LEAKY_INTEGRATOR)

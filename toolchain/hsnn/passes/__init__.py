@@ -1,0 +1,1 @@
+"""Passes: pure functions from one representation to the next."""

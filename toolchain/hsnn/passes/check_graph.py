@@ -1,0 +1,179 @@
+"""Check that a SpikingGraph keeps its contract before anything is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.errors import QuantizationError
+from hsnn.ir.arithmetic import DELAY_MAX
+from hsnn.ir.integer import ConstantSource, Shape, size
+from hsnn.ir.spiking import (
+    FloatConv,
+    FloatDense,
+    FloatIntegrator,
+    FloatLif,
+    FloatNeuron,
+    FloatPopulation,
+    FloatProjection,
+    FloatSparse,
+    SpikeInput,
+    SpikingGraph,
+)
+from hsnn.passes.synapses import conv_output_shape, weights_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REFRACTORY_MAX = 64
+_TINY, _HUGE = 1e-100, 1e100
+"""Beyond these, products of parameters leave float64."""
+
+
+def check_graph(graph: SpikingGraph) -> None:
+    """Check structure and parameters.
+
+    Raises:
+        QuantizationError: ``HSNN-Q011`` for a wrong structure: names, order, shapes of synapses;
+            ``HSNN-Q010`` for a wrong parameter of neurons or synapses.
+    """
+    _structure(graph.timesteps >= 1, f"segment {graph.name!r} has {graph.timesteps} timesteps", "1 or more")
+    names = [item.name for item in (*graph.inputs, *graph.populations)]
+    _check_unique(names, "input or population")
+    _check_unique([p.name for p in graph.projections], "projection")
+    for neuron in graph.neurons:
+        _check_neuron(neuron)
+    order = {name: index for index, name in enumerate(names)}
+    for projection in graph.projections:
+        _check_ends(graph, projection, order)
+        _check_shape(projection, graph.source(projection.pre), graph.source(projection.post))
+        weights = weights_of(projection)
+        finite = weights.dtype == np.float64 and bool(np.all(np.abs(weights) < _HUGE))
+        _parameter(finite, f"weights of {projection.name!r} are {weights.dtype} or not finite", "finite float64")
+    for output in graph.outputs:
+        known = output in order and not isinstance(graph.source(output), ConstantSource)
+        _structure(known, f"output {output!r} names nothing that sends in segment {graph.name!r}", ", ".join(names))
+
+
+def _structure(holds: bool, found: str, allowed: str) -> None:
+    if not holds:
+        fix = "correct the graph; if hsnn built it from a model, report this"
+        raise QuantizationError("HSNN-Q011", found, allowed=allowed, fix=fix)
+
+
+def _parameter(holds: bool, found: str, allowed: str) -> None:
+    if not holds:
+        fix = "correct the parameter in the model that it comes from"
+        raise QuantizationError("HSNN-Q010", found, allowed=allowed, fix=fix)
+
+
+def _check_unique(names: list[str], kind: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    _structure(not twice, f"more than one {kind} is called {', '.join(twice)}", "unique names")
+
+
+def _check_neuron(neuron: FloatNeuron) -> None:
+    name = neuron.name
+    _structure(size(neuron.shape) > 0, f"population {name!r} has shape {neuron.shape}", "at least one neuron")
+    _check_range(neuron.current_decay, neuron, "current_decay", 0.0, 1.0)
+    _check_range(neuron.voltage_decay, neuron, "voltage_decay", 0.0, 1.0)
+    _check_range(neuron.bias, neuron, "bias", -_HUGE, _HUGE)
+    if isinstance(neuron, FloatIntegrator):
+        return
+    _check_range(neuron.threshold, neuron, "threshold", _TINY, _HUGE)
+    _parameter(neuron.comparison in (">", ">="), f"comparison of {name!r} is {neuron.comparison!r}", "> or >=")
+    resets = ("zero", "subtract", "none")
+    _parameter(neuron.reset in resets, f"reset of {name!r} is {neuron.reset!r}", ", ".join(resets))
+    _parameter(
+        0 <= neuron.refractory <= REFRACTORY_MAX,
+        f"refractory of {name!r} is {neuron.refractory}",
+        f"0 to {REFRACTORY_MAX} timesteps",
+    )
+
+
+def _check_range(values: NDArray[np.float64], neuron: FloatNeuron, what: str, low: float, high: float) -> None:
+    shape = neuron.shape
+    _parameter(
+        broadcasts(values.shape, shape),
+        f"{what} of {neuron.name!r} has shape {values.shape}",
+        f"a shape that broadcasts to {shape}",
+    )
+    # A NaN fails both comparisons.
+    inside = bool(np.all((values >= low) & (values <= high)))
+    _parameter(inside, f"{what} of {neuron.name!r} is {values.min()} to {values.max()}", f"{low:g} to {high:g}")
+
+
+def broadcasts(shape: Shape, to: Shape) -> bool:
+    """Whether arrays of one shape broadcast to exactly another.
+
+    >>> broadcasts((3, 1, 1), (3, 5, 5)), broadcasts((2, 3), (3,))
+    (True, False)
+    """
+    if len(shape) > len(to):
+        return False
+    return all(have in (1, want) for have, want in zip(shape[::-1], to[::-1], strict=False))
+
+
+def _check_ends(graph: SpikingGraph, projection: FloatProjection, order: Mapping[str, int]) -> None:
+    name = projection.name
+    for end in (projection.pre, projection.post):
+        _structure(end in order, f"projection {name!r} joins {end!r}, which is not there", ", ".join(order))
+    pre, post = graph.source(projection.pre), graph.source(projection.post)
+    _structure(
+        isinstance(post, FloatLif | FloatIntegrator),
+        f"projection {name!r} ends at {post.name!r}",
+        "a neuron population",
+    )
+    _structure(
+        not isinstance(pre, FloatIntegrator),
+        f"projection {name!r} starts at read-out neurons {pre.name!r}",
+        "an input, constant source or LIF population",
+    )
+    longest = DELAY_MAX - 1
+    _structure(0 <= projection.delay <= longest, f"delay of {name!r} is {projection.delay}", f"0 to {longest}")
+    _structure(
+        projection.delay > 0 or order[pre.name] < order[post.name],
+        f"projection {name!r} leads back without a delay",
+        "populations in dataflow order, and a delay of 1 or more on every cycle",
+    )
+
+
+def _check_shape(
+    projection: FloatProjection, pre: SpikeInput | FloatPopulation, post: SpikeInput | FloatPopulation
+) -> None:
+    rows, columns = size(post.shape), size(pre.shape)
+    match projection:
+        case FloatDense():
+            fits = projection.weights.shape == (rows, columns)
+            allowed = f"weights of shape {(rows, columns)}"
+        case FloatConv():
+            fits = _conv_fits(projection, pre.shape, post.shape)
+            allowed = f"a kernel that maps {pre.shape} to {post.shape}"
+        case FloatSparse():
+            fits = _sparse_fits(projection, rows, columns)
+            allowed = f"compressed sparse rows of a {rows} x {columns} matrix"
+    found = (
+        f"projection {projection.name!r} from {pre.shape} to {post.shape} has weights {weights_of(projection).shape}"
+    )
+    _structure(fits, found, allowed)
+
+
+def _conv_fits(projection: FloatConv, pre: Shape, post: Shape) -> bool:
+    weights, groups = projection.weights, projection.groups
+    if len(pre) != 3 or weights.ndim != 4 or groups < 1:
+        return False
+    if min(*projection.stride, *projection.dilation) < 1 or min(projection.padding) < 0:
+        return False
+    channels = weights.shape[1] * groups == pre[0] and weights.shape[0] % groups == 0
+    return channels and conv_output_shape(projection, pre) == post
+
+
+def _sparse_fits(projection: FloatSparse, rows: int, columns: int) -> bool:
+    data, indices, indptr = projection.data, projection.indices, projection.indptr
+    if indptr.shape != (rows + 1,) or indices.shape != data.shape or data.ndim != 1:
+        return False
+    if int(indptr[0]) != 0 or int(indptr[-1]) != data.size or np.any(np.diff(indptr) < 0):
+        return False
+    return data.size == 0 or (int(indices.min()) >= 0 and int(indices.max()) < columns)

@@ -1,0 +1,132 @@
+"""Choose the integer payloads of every input.
+
+A payload unit costs range: what a synapse adds is payload times weight, in units of 64 of a 24-bit
+state. Finer payloads therefore leave fewer bits for the weights, and the finest is not always the best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir.arithmetic import STATE_LIMIT
+from hsnn.ir.integer import ConstantSource, InputPort
+from hsnn.ir.spiking import FloatNeuron, SpikeInput, SpikingGraph
+from hsnn.passes.choose_scale import highest_scale, relative_noise
+from hsnn.passes.port_range import PortRange
+from hsnn.passes.state_range import Incoming, measure_range
+
+if TYPE_CHECKING:
+    from hsnn.passes.calibrate import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class PortChoice:
+    """An integer port and what its payloads mean.
+
+    Attributes:
+        port: The port.
+        scale: Value of one unit of payload.
+        noise: Mean square error of a value.
+    """
+
+    port: InputPort
+    scale: float
+    noise: float
+
+
+def choose_ports(graph: SpikingGraph, calibration: Calibration, *, bits: int, margin: float) -> dict[str, PortChoice]:
+    """Choose payloads for every input.
+
+    Binary spikes and integers that fit have scale 1. Values on a grid, such as pixels in steps of
+    1/255, are represented exactly if the grid fits. Other values are rounded; among all widths up to
+    ``bits`` the one with the least noise from payloads and weights together wins. Payloads may exceed
+    calibration by the margin as far as the width allows; values beyond are clipped.
+
+    Args:
+        graph: A segment.
+        calibration: Its ranges.
+        bits: Largest width of a payload, with the sign if there is one.
+        margin: Factor on what calibration saw.
+    """
+    options = {p.name: _options(p, calibration.inputs[p.name], bits=bits, margin=margin) for p in graph.inputs}
+    chosen = {name: choices[-1] for name, choices in options.items()}
+    for name, choices in options.items():
+        if len(choices) == 1:
+            continue
+        noise = [_noise(graph, name, chosen | {name: choice}, calibration, margin=margin) for choice in choices]
+        # Of equally good widths the finest is most robust to values that calibration did not show.
+        best = max(index for index, value in enumerate(noise) if value <= min(noise) * (1.0 + 1e-9))
+        chosen[name] = choices[best]
+    return chosen
+
+
+def incoming_of(
+    graph: SpikingGraph, neuron: FloatNeuron, ports: Mapping[str, PortChoice], calibration: Calibration
+) -> list[Incoming]:
+    """Describe the projections into a population together with what their sources send."""
+    found = []
+    for projection in graph.into(neuron.name):
+        source = graph.source(projection.pre)
+        scale, payload, mean_square, noise = 1.0, 1, 1.0, 0.0
+        if isinstance(source, SpikeInput):
+            choice = ports[source.name]
+            scale, payload, noise = choice.scale, choice.port.max_payload, choice.noise
+            mean_square = calibration.inputs[source.name].mean_square
+        elif not isinstance(source, ConstantSource):
+            # A spike is its own square.
+            mean_square = float(np.mean(calibration.populations[source.name].rate))
+        delivery = calibration.deliveries[projection.name]
+        found.append(Incoming(projection, scale, payload, mean_square, noise, delivery))
+    return found
+
+
+def _options(port: SpikeInput, measured: PortRange, *, bits: int, margin: float) -> list[PortChoice]:
+    """List the distinct ways to represent an input, coarse to fine."""
+    if port.binary:
+        return [PortChoice(InputPort(port.name, port.shape), 1.0, 0.0)]
+    found: dict[float, PortChoice] = {}
+    widest = _limit(bits, signed=measured.signed)
+    for width in range(1, bits + 1):
+        scale, noise = _scale(measured, _limit(width, signed=measured.signed))
+        most = math.ceil(min(margin * measured.magnitude / scale, widest)) or widest
+        found[scale] = PortChoice(InputPort(port.name, port.shape, most, measured.signed), scale, noise)
+    exact = [choice for choice in found.values() if choice.noise == 0.0]
+    return exact or list(found.values())
+
+
+def _limit(bits: int, *, signed: bool) -> int:
+    """Largest payload of a width; a signed payload of one bit still has a magnitude, and 24 bits are a state's."""
+    return min(max(1, (1 << (bits - signed)) - 1), STATE_LIMIT - 1)
+
+
+def _scale(measured: PortRange, limit: int) -> tuple[float, float]:
+    """Return the value of one unit for payloads up to ``limit``, and the mean square rounding error."""
+    if measured.magnitude == 0.0 or (measured.integral and measured.magnitude <= limit):
+        return 1.0, 0.0
+    steps = round(measured.magnitude / measured.grid) if measured.grid else 0
+    if 0 < steps <= limit:
+        # A whole number of units per step of the grid: exact, and finer in between.
+        return measured.grid / (limit // steps), 0.0
+    scale = measured.magnitude / limit
+    return scale, scale * scale / 12.0
+
+
+def _noise(
+    graph: SpikingGraph, name: str, ports: Mapping[str, PortChoice], calibration: Calibration, *, margin: float
+) -> float:
+    """Sum, over the populations that an input reaches, of noise relative to signal."""
+    total = 0.0
+    for neuron in graph.neurons:
+        incoming = incoming_of(graph, neuron, ports, calibration)
+        if name not in {item.projection.pre for item in incoming}:
+            continue
+        stats = calibration.populations[neuron.name]
+        needed = measure_range(neuron, incoming, stats=stats, timesteps=graph.timesteps, margin=margin)
+        scale = highest_scale(neuron, incoming, needed, timesteps=graph.timesteps, margin=margin)
+        total += relative_noise(incoming, scale) if 0.0 < scale < np.inf else 0.0
+    return total

@@ -1,0 +1,252 @@
+"""Lower neurons of the hybrid model to a SpikingGraph.
+
+Each neuron's input is an affine function of spike trains (``hsnn.passes.linear``). Its terms become
+projections, one a branch. Its bias goes where it acts the same: into the voltage where the current has
+no memory, else into the current by a constant source that sends one spike per timestep.
+``decay_input`` scales weights and current bias by the voltage decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from hsnn.errors import UnsupportedError
+from hsnn.ir.hybrid import module_of
+from hsnn.ir.integer import ConstantSource, Reset, Shape, size
+from hsnn.ir.spiking import (
+    Comparison,
+    FloatDense,
+    FloatIntegrator,
+    FloatLif,
+    FloatNeuron,
+    FloatPopulation,
+    FloatProjection,
+    SpikeInput,
+    SpikingGraph,
+)
+from hsnn.ops import OPS
+from hsnn.passes.domains import Domains, constant, feature_shape, train_operands, view_of
+from hsnn.passes.linear import Affine, Term, synapse
+from hsnn.passes.spike_ops import LINEAR_OPS
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+
+CONSTANT = "constant"
+"""Name of the constant source of a segment."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChipNeuron:
+    """A neuron that goes onto the chip.
+
+    Attributes:
+        node: Its ONNX node.
+        name: Name of its population: the torch module where there is one.
+        drive: Its input as a function of spike trains.
+    """
+
+    node: ir.Node
+    name: str
+    drive: Affine
+
+    @property
+    def value(self) -> str:
+        """Name of the value that carries its output."""
+        return self.node.outputs[0].name or ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the values that drive it."""
+        return tuple(dict.fromkeys(term.source for term in self.drive.terms))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A value that enters a segment.
+
+    Attributes:
+        shape: Feature shape.
+        name: Wanted name of its port.
+    """
+
+    shape: Shape
+    name: str
+
+
+def drive_of(value: ir.Value, domains: Domains, on_chip: frozenset[str]) -> Affine:
+    """Express a spike train by its sources.
+
+    Args:
+        value: A value of type train.
+        domains: Types of all values.
+        on_chip: Names of the nodes that are synapses; the search stops at the result of any other.
+    """
+    node = value.producer()
+    train = domains.trains[value.name or ""]
+    if node is None or node.name not in on_chip:
+        return Affine(feature_shape(value, train), (Term(value.name or ""),))
+    operands = {
+        position: drive_of(operand, domains, on_chip) for position, operand, _ in train_operands(node, domains.trains)
+    }
+    return LINEAR_OPS[node.domain, node.op_type](view_of(node, domains.trains, operands))
+
+
+def lower(
+    name: str,
+    neurons: Iterable[ChipNeuron],
+    *,
+    domains: Domains,
+    origins: Mapping[str, Origin],
+    outputs: Iterable[str],
+) -> SpikingGraph:
+    """Lower one segment.
+
+    Args:
+        name: Name of the segment.
+        neurons: Its neurons, in dataflow order.
+        domains: Types of all values.
+        origins: What is known of each value that enters.
+        outputs: Names of the values that leave the segment.
+
+    Raises:
+        UnsupportedError: If a parameter of a neuron is not a constant or does not fit its shape.
+    """
+    members = tuple(neurons)
+    population_of = {neuron.value: neuron.name for neuron in members}
+    entering = dict.fromkeys(source for n in members for source in n.sources if source not in population_of)
+    taken = set(population_of.values())
+    ports = {value: _unique(origins[value].name, taken) for value in entering}
+    inputs = tuple(
+        SpikeInput(port, origins[value].shape, value, domains.trains[value].binary) for value, port in ports.items()
+    )
+    populations: list[FloatPopulation] = []
+    projections: list[FloatProjection] = []
+    for neuron in members:
+        population, synapses = _lower_neuron(neuron, lambda source: ports.get(source) or population_of[source])
+        populations.append(population)
+        projections.extend(synapses)
+    if any(projection.pre == CONSTANT for projection in projections):
+        populations.insert(0, ConstantSource(CONSTANT))
+    timesteps = domains.trains[members[0].value].timesteps
+    leaving = tuple(dict.fromkeys(population_of[value] for value in outputs))
+    return SpikingGraph(name, timesteps, inputs, tuple(populations), tuple(projections), leaving)
+
+
+def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[FloatNeuron, list[FloatProjection]]:
+    """Lower one neuron and everything that drives it."""
+    parameter = _Parameters(neuron)
+    current_decay, voltage_decay = parameter("current_decay"), parameter("voltage_decay")
+    decays_input = neuron.node.attributes["decay_input"].as_int() == 1
+    gain = voltage_decay if decays_input else np.ones(())
+    drive = neuron.drive.scaled(gain)
+    bias = parameter("bias")
+    biases = dict(drive.biases)
+    if np.all(current_decay == 1.0) and 0 in biases:
+        bias = _compact(bias + biases.pop(0))
+    projections: list[FloatProjection] = []
+    for index, term in enumerate(drive.terms):
+        label = f"{neuron.name}.synapses.{index}"
+        source = source_of(term.source)
+        projections.append(synapse(term, name=label, pre=source, post=neuron.name, shape=drive.shape))
+    for delay, values in biases.items():
+        if np.any(values):
+            weights = np.ascontiguousarray(values.reshape(-1, 1))
+            label = f"{neuron.name}.bias.{delay}" if delay else f"{neuron.name}.bias"
+            projections.append(FloatDense(label, CONSTANT, neuron.name, weights, delay))
+    if neuron.node.op_type == "RecurrentLif":
+        recurrent = parameter.matrix("recurrent_weight", size(drive.shape))
+        weights = recurrent * np.broadcast_to(gain, drive.shape).reshape(-1, 1)
+        projections.append(FloatDense(f"{neuron.name}.recurrent", neuron.name, neuron.name, weights, 1))
+    if neuron.node.op_type == "LeakyIntegrator":
+        reader = FloatIntegrator(neuron.name, drive.shape, neuron.value, current_decay, voltage_decay, bias)
+        return reader, projections
+    attributes = neuron.node.attributes
+    spiking = FloatLif(
+        neuron.name,
+        drive.shape,
+        neuron.value,
+        current_decay,
+        voltage_decay,
+        parameter("threshold"),
+        bias,
+        reset=cast("Reset", attributes["reset"].as_string()),
+        comparison=cast("Comparison", attributes["comparison"].as_string()),
+        refractory=attributes["refractory"].as_int(),
+    )
+    return spiking, projections
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameters:
+    """Reads the constant inputs of a neuron's node."""
+
+    neuron: ChipNeuron
+
+    def __call__(self, name: str) -> Float:
+        """Return a parameter as float64 of shape () or the feature shape."""
+        array, shape = self._constant(name), self.neuron.drive.shape
+        if array.size == 1:
+            return array.reshape(())
+        try:
+            return np.ascontiguousarray(np.broadcast_to(array, shape))
+        except ValueError:
+            raise UnsupportedError(
+                "HSNN-L002",
+                f"{name} of neuron {self.neuron.name!r} has shape {array.shape}",
+                allowed=f"a shape that broadcasts to {shape}",
+            ) from None
+
+    def matrix(self, name: str, neurons: int) -> Float:
+        """Return a parameter that is a square matrix."""
+        array = self._constant(name)
+        if array.shape != (neurons, neurons):
+            raise UnsupportedError(
+                "HSNN-L002",
+                f"{name} of neuron {self.neuron.name!r} has shape {array.shape}",
+                allowed=f"({neurons}, {neurons})",
+            )
+        return array
+
+    def _constant(self, name: str) -> Float:
+        node = self.neuron.node
+        array = constant(node.inputs[OPS[node.op_type].inputs.index(name)])
+        if array is None:
+            raise UnsupportedError(
+                "HSNN-L001",
+                f"{name} of neuron {self.neuron.name!r} is computed by the model, not a constant",
+                allowed="parameters that are fixed after training",
+                fix="store the value as a parameter or buffer, or keep the neuron on the host with --pin",
+            )
+        return np.asarray(array, np.float64)
+
+
+def neuron_name(node: ir.Node, taken: set[str]) -> str:
+    """Name a population after its torch module, else after its node; ``taken`` gets the name."""
+    return _unique(source_name(node, node.op_type), taken)
+
+
+def source_name(node: ir.Node | None, otherwise: str) -> str:
+    """Name what a node sends after its torch module, else after the node itself."""
+    return (node and (module_of(node) or node.name)) or otherwise
+
+
+def _unique(wanted: str, taken: set[str]) -> str:
+    name, number = wanted, 2
+    while name in taken or name == CONSTANT:
+        name, number = f"{wanted}.{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def _compact(array: Float) -> Float:
+    """Reduce an array of equal values to shape ()."""
+    first = array.reshape(-1)[0]
+    return np.asarray(first, np.float64) if np.all(array == first) else array

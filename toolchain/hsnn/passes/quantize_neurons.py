@@ -1,0 +1,135 @@
+"""Round the parameters of neurons to integers, and measure what that changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir import arithmetic as rules
+from hsnn.ir.integer import IntegratorPopulation, LifPopulation, Shape
+from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+    Int32 = NDArray[np.int32]
+
+BIAS_MAX = rules.BIAS_MANT_MAX << rules.BIAS_EXP_MAX
+"""Largest bias in integer voltage; the most negative one is larger by one mantissa step."""
+
+
+_ROUNDING = 1e-12
+"""Relative error that float64 itself causes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecayError:
+    """What rounding a decay to 1/4096 changes.
+
+    Attributes:
+        wanted: Smallest and largest decay of the model, per timestep.
+        effective: The same after rounding.
+        largest: Largest difference of one neuron.
+        vanished: Whether a decay that is not 0 became 0, so that a state never leaks away.
+    """
+
+    wanted: tuple[float, float]
+    effective: tuple[float, float]
+    largest: float
+    vanished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronError:
+    """What rounding the parameters of a population changes.
+
+    Attributes:
+        current_decay, voltage_decay: Of the decays.
+        threshold: Largest relative error of the threshold; 0 for integrators.
+        bias: Largest error of the bias, in units of the model's voltage.
+    """
+
+    current_decay: DecayError
+    voltage_decay: DecayError
+    threshold: float
+    bias: float
+
+
+def quantize_neuron(neuron: FloatNeuron, scale: float) -> tuple[LifPopulation | IntegratorPopulation, NeuronError]:
+    """Round a population.
+
+    Args:
+        neuron: Valid neurons.
+        scale: Integer voltage units per unit of the model's voltage.
+
+    Returns:
+        The integer population and its errors.
+    """
+    current, current_error = _quantize_decay(neuron.current_decay)
+    voltage, voltage_error = _quantize_decay(neuron.voltage_decay)
+    du, dv = uniform(current - 1, neuron.shape), uniform(voltage, neuron.shape)
+    mantissa, exponent = quantize_bias(neuron.bias * scale)
+    bias_error = float(np.max(np.abs(mantissa * 2.0**exponent / scale - neuron.bias)))
+    bias = uniform(mantissa, neuron.shape)
+    if isinstance(neuron, FloatIntegrator):
+        errors = NeuronError(current_error, voltage_error, 0.0, bias_error)
+        return IntegratorPopulation(neuron.name, neuron.shape, du, dv, bias, exponent), errors
+    level = np.rint(neuron.threshold * scale)
+    threshold_error = float(np.max(np.abs(level / (neuron.threshold * scale) - 1.0)))
+    threshold_error = 0.0 if threshold_error < _ROUNDING else threshold_error
+    population = LifPopulation(
+        name=neuron.name,
+        shape=neuron.shape,
+        du=du,
+        dv=dv,
+        # v >= x is v > x - 1 in integers.
+        threshold=uniform(level - (neuron.comparison == ">="), neuron.shape),
+        bias_mant=bias,
+        bias_exp=exponent,
+        reset=neuron.reset,
+        reset_amount=uniform(level if neuron.reset == "subtract" else np.zeros(()), neuron.shape),
+        refractory=neuron.refractory,
+    )
+    return population, NeuronError(current_error, voltage_error, threshold_error, bias_error)
+
+
+def uniform_threshold(neuron: FloatLif) -> float | None:
+    """Return the threshold that all neurons share, or None if they differ."""
+    first = float(neuron.threshold.flat[0])
+    return first if bool(np.all(neuron.threshold == first)) else None
+
+
+def uniform(values: NDArray[np.generic], shape: Shape) -> Int32:
+    """Return integers as int32 of shape () if they are all the same, else of the whole shape.
+
+    >>> uniform(np.array([[3.0], [3.0]]), (2, 5))
+    array(3, dtype=int32)
+    """
+    whole = values.astype(np.int32)
+    if np.all(whole == whole.flat[0]):
+        return np.array(whole.flat[0], np.int32)
+    return np.broadcast_to(whole, shape).copy()
+
+
+def _quantize_decay(decay: Float) -> tuple[Int32, DecayError]:
+    """Round decays to 1/4096; the integers are 0 to 4096, same shape."""
+    fixed = np.rint(decay * rules.DECAY_ONE).astype(np.int32)
+    effective = fixed / rules.DECAY_ONE
+    return fixed, DecayError(
+        (float(decay.min()), float(decay.max())),
+        (float(effective.min()), float(effective.max())),
+        float(np.max(np.abs(effective - decay))),
+        bool(np.any((decay > 0.0) & (fixed == 0))),
+    )
+
+
+def quantize_bias(wanted: Float) -> tuple[Float, int]:
+    """Round biases in integer voltage to mantissas that share the smallest exponent that holds them."""
+    for exponent in range(rules.BIAS_EXP_MAX + 1):
+        mantissa = np.rint(wanted / 2.0**exponent)
+        if mantissa.min() >= rules.BIAS_MANT_MIN and mantissa.max() <= rules.BIAS_MANT_MAX:
+            break
+    return np.clip(mantissa, rules.BIAS_MANT_MIN, rules.BIAS_MANT_MAX), exponent

@@ -1,0 +1,67 @@
+"""What any input at all can do to the integers of a population."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir import arithmetic as rules
+from hsnn.ir.integer import ConvProjection, Neuron, Projection
+from hsnn.passes.synapses import row_norms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SUM_MAX = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """Bounds as fractions of the range: at most 1 means that it never happens.
+
+    Attributes:
+        current: Of the current, before it wraps.
+        voltage: Of the voltage, before it saturates.
+        sums: Of the sum of a projection, before that wraps; the worst one.
+    """
+
+    current: float
+    voltage: float
+    sums: float
+
+
+def worst_case(
+    neuron: Neuron, incoming: Sequence[Projection], payloads: Mapping[str, int], *, timesteps: int
+) -> WorstCase:
+    """Bound the states of a population over all inputs.
+
+    Args:
+        neuron: Integer population.
+        incoming: All projections that end there.
+        payloads: Largest magnitude that each source sends.
+        timesteps: Timesteps per sample.
+    """
+    arriving, sums = 0.0, 0.0
+    for projection in incoming:
+        norm = float(row_norms(projection).max(initial=0.0))
+        most = norm * payloads[projection.pre] * 2.0**projection.weight_exp
+        arriving += most
+        sums = max(sums, most / (rules.VOLTAGE_MAX if isinstance(projection, ConvProjection) else _SUM_MAX))
+    # Synaptic input is shifted in 32 bits; a shift that overflows them is beyond the current's range too.
+    current = arriving * 2.0**rules.STATE_SHIFT * growth((neuron.du + 1) / rules.DECAY_ONE, timesteps)
+    bias = float(np.max(np.abs(neuron.bias.astype(np.int64))))
+    voltage = (current + bias) * growth(neuron.dv / rules.DECAY_ONE, timesteps)
+    return WorstCase(current / rules.VOLTAGE_MAX, voltage / rules.VOLTAGE_MAX, sums)
+
+
+def growth(decay: NDArray[np.float64], timesteps: int) -> float:
+    """Largest sum that a state with these decays reaches from a constant input of 1.
+
+    >>> growth(np.array([0.5, 1.0]), 3), growth(np.array(0.0), 3)
+    (1.75, 3.0)
+    """
+    kept = 1.0 - float(decay.min())
+    return float(timesteps) if kept == 1.0 else (1.0 - kept**timesteps) / (1.0 - kept)

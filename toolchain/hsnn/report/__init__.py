@@ -1,0 +1,1 @@
+"""Reports: text tables, JSON and one self-contained HTML page."""

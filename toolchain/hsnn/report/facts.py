@@ -1,0 +1,99 @@
+"""Plain facts about integer networks: sizes, counts, spike rates of golden traces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from typing_extensions import assert_never
+
+from hsnn.ir.integer import (
+    ConstantSource,
+    ConvProjection,
+    DenseProjection,
+    InputPort,
+    IntegratorPopulation,
+    LifPopulation,
+    SparseProjection,
+    size,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hsnn.ir.integer import IntegerNetwork, Population, Projection
+    from hsnn.program import Program
+
+    Int32 = NDArray[np.int32]
+
+
+def neurons(network: IntegerNetwork) -> int:
+    """Number of neurons that have a state."""
+    return sum(size(item.shape) for item in network.neurons)
+
+
+def synapses(network: IntegerNetwork, projection: Projection) -> int:
+    """Number of connections; a kernel counts once for every place that it is applied to."""
+    match projection:
+        case DenseProjection():
+            return projection.weights.size
+        case SparseProjection():
+            return projection.data.size
+        case ConvProjection():
+            _, height, width = network.source(projection.post).shape
+            return projection.weights.size * height * width
+        case _:
+            assert_never(projection)
+
+
+def all_synapses(network: IntegerNetwork) -> int:
+    """Number of connections of a network."""
+    return sum(synapses(network, item) for item in network.projections)
+
+
+def weights_of(projection: Projection) -> NDArray[np.int16]:
+    """Stored effective weights, flat."""
+    return projection.data if isinstance(projection, SparseProjection) else projection.weights.reshape(-1)
+
+
+def kind_of(item: InputPort | Population) -> str:
+    """What an item of a network is called."""
+    match item:
+        case InputPort():
+            return "graded input" if item.graded else "spike input"
+        case ConstantSource():
+            return "constant"
+        case LifPopulation():
+            return "LIF"
+        case IntegratorPopulation():
+            return "integrator"
+        case _:
+            assert_never(item)
+
+
+def connection_of(projection: Projection) -> str:
+    """How a projection connects, such as ``conv 3×3/2``."""
+    match projection:
+        case DenseProjection():
+            return "dense"
+        case SparseProjection():
+            return "sparse"
+        case ConvProjection():
+            height, width = projection.weights.shape[2:]
+            stride = max(projection.stride)
+            groups = f" g{projection.groups}" if projection.groups > 1 else ""
+            return f"conv {height}×{width}" + (f"/{stride}" if stride > 1 else "") + groups
+        case _:
+            assert_never(projection)
+
+
+def golden_trains(program: Program, stage: str) -> dict[str, Int32]:
+    """Spike trains that golden traces keep of a stage, ports first: ``(timestep, batch, *feature)``."""
+    if program.golden is None:
+        return {}
+    return {**program.golden.payloads.get(stage, {}), **program.golden.sent.get(stage, {})}
+
+
+def activity(train: Int32) -> float:
+    """Fraction of neurons that send something, mean over timesteps and samples."""
+    return float(np.count_nonzero(train)) / train.size if train.size else 0.0

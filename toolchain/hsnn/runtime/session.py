@@ -1,0 +1,257 @@
+"""Run a program: host stages on ONNX Runtime, chip stages on a target, one after the other or at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hsnn.errors import RunError, UsageError
+from hsnn.program import Program
+from hsnn.runtime.host import HostExecutable, default_threads, find_provider
+from hsnn.runtime.inputs import batch_axis, check_inputs, sample_count, take_samples
+from hsnn.runtime.pipeline import run_pipeline
+from hsnn.runtime.result import ChipTrace, RunResult, StageRun, merge_stages, merge_traces
+from hsnn.runtime.stages import ChipRunner, HostRunner, Runner, stage_errors
+from hsnn.target import Progress, Target, find_target
+from hsnn.validate import validate_program
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Values = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """A batch on its way through the stages."""
+
+    samples: int | None
+    values: Values
+    reports: tuple[StageRun, ...] = ()
+    traces: tuple[ChipTrace, ...] = ()
+
+
+class Session:
+    """A program loaded on a host and a target; a context manager.
+
+    With more than one batch, every stage has a thread of its own and works on another batch. The
+    result is the same as without; batches stay in order.
+
+    An error in a stage, or an interrupt, closes the session, because a target may be left half way.
+    An error in the inputs does not.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        target: str | Target = "emulator",
+        host: str = "cpu",
+        batch_size: int = 32,
+        timeout: float | None = None,
+        threads: int | None = None,
+        pipeline: bool = True,
+    ) -> None:
+        """Load a program.
+
+        Args:
+            program: The program.
+            target: Where chip stages run: a name, or the target itself.
+            host: Where host stages run; see :data:`hsnn.runtime.host.PROVIDERS`.
+            batch_size: Samples that go through a stage at once.
+            timeout: Seconds without progress after which the target gives up, or its default.
+            threads: Threads of each host stage, or one for each processor.
+            pipeline: Whether stages work on successive batches at the same time.
+
+        Raises:
+            UsageError: ``HSNN-R105``, if a number is out of range.
+            TargetMissingError: If target or host are not there.
+            UnsupportedError: If the target cannot run a network.
+            RunError: ``HSNN-R107``, if ONNX Runtime cannot load a host stage.
+        """
+        _check_options(batch_size, timeout, threads)
+        validate_program(program)
+        self.program = program
+        self._batch_size = batch_size
+        self._pipeline = pipeline
+        self._keep = _live_values(program)
+        self._running = threading.Lock()
+        self._closing = threading.Lock()
+        self._closed = False
+        with ExitStack() as loading:
+            loaded = _load_chips(program, loading, target, timeout)
+            loaded.update(_load_hosts(program, loading, host, threads or default_threads()))
+            self._resources = loading.pop_all()
+        self._runners = tuple(loaded[stage.name] for stage in program.stages)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release everything, at once; a run in another thread ends with ``HSNN-R106``."""
+        with self._closing:
+            self._closed = True
+            resources = self._resources.pop_all()
+        resources.close()
+
+    def run(
+        self,
+        inputs: ArrayLike | Mapping[str, ArrayLike],
+        *,
+        trace: bool = False,
+        progress: Progress | None = None,
+    ) -> RunResult:
+        """Run samples through the program.
+
+        Args:
+            inputs: One array for each input by its name, or the array of the only input, with the
+                shape and dtype that ``program.inputs`` states; float64 is taken for float32.
+            trace: Whether to record payloads, spikes and final states of every chip stage.
+            progress: Called in this thread with the number of samples of each finished batch.
+
+        Returns:
+            Outputs, counts and timing.
+
+        Raises:
+            UsageError: ``HSNN-R101`` to ``HSNN-R104``, if the inputs are wrong; ``HSNN-R106``, if the
+                session is closed.
+            RunError: ``HSNN-R107`` to ``HSNN-R109``, or what the target says; it names the stage.
+        """
+        arrays = check_inputs(inputs, self.program.inputs)
+        with self._running:
+            if self._closed:
+                raise UsageError("HSNN-R106", "the session is closed", fix="open another one")
+            start = time.perf_counter()
+            batches: list[_Batch] = []
+            with ExitStack() as failing:
+                failing.callback(self.close)
+                self._run_all(arrays, batches, trace, progress)
+                failing.pop_all()
+            return self._result(batches, time.perf_counter() - start)
+
+    def _run_all(self, arrays: Values, finished: list[_Batch], trace: bool, progress: Progress | None) -> None:
+        count = sample_count(arrays, self.program.inputs)
+        steps = [self._step(index, runner, trace) for index, runner in enumerate(self._runners)]
+
+        def done(batch: _Batch) -> None:
+            finished.append(batch)
+            if progress is not None:
+                progress(batch.samples or 1)
+
+        if self._pipeline and len(steps) > 1 and count is not None and count > self._batch_size:
+            run_pipeline(self._batches(arrays, count), steps, done=done, cancel=self.close)
+            return
+        for batch in self._batches(arrays, count):
+            for step in steps:
+                batch = step(batch)
+            done(batch)
+
+    def _batches(self, arrays: Values, count: int | None) -> Iterator[_Batch]:
+        if count is None:
+            yield _Batch(None, arrays)
+            return
+        for start in range(0, count, self._batch_size):
+            stop = min(start + self._batch_size, count)
+            yield _Batch(stop - start, take_samples(arrays, self.program.inputs, start=start, stop=stop))
+
+    def _step(self, index: int, runner: Runner, trace: bool) -> Callable[[_Batch], _Batch]:
+        def step(batch: _Batch) -> _Batch:
+            with stage_errors(runner.stage.name):
+                self._check_open()
+                made, report, traced = runner.run(batch.values, samples=batch.samples, trace=trace)
+                self._check_open()
+            values = {name: array for name, array in {**batch.values, **made}.items() if name in self._keep[index]}
+            traces = batch.traces if traced is None else (*batch.traces, traced)
+            return _Batch(batch.samples, values, (*batch.reports, report), traces)
+
+        return step
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RunError("HSNN-R106", "the session was closed during the run")
+
+    def _result(self, batches: list[_Batch], seconds: float) -> RunResult:
+        names = [stage.name for stage in self.program.chip_stages]
+        return RunResult(
+            outputs=self._outputs(batches),
+            samples=sum(batch.samples or 1 for batch in batches),
+            seconds=seconds,
+            stages=tuple(
+                merge_stages([batch.reports[index] for batch in batches]) for index in range(len(self._runners))
+            ),
+            traces={
+                name: merge_traces([batch.traces[index] for batch in batches])
+                for index, name in enumerate(names)
+                if batches[0].traces
+            },
+        )
+
+    def _outputs(self, batches: list[_Batch]) -> dict[str, NDArray[Any]]:
+        outputs = {}
+        for value in self.program.outputs:
+            axis = batch_axis(value)
+            parts = [batch.values[value.name] for batch in batches]
+            for batch, part in zip(batches, parts, strict=True):
+                fits = axis is None or (part.ndim == len(value.shape) and part.shape[axis] == (batch.samples or 1))
+                if not fits or (axis is None and len(parts) > 1):
+                    raise RunError(
+                        "HSNN-R109",
+                        f"output {value.name!r} of {batch.samples} samples has shape {part.shape}",
+                        allowed="a batch axis with one entry a sample",
+                    )
+            outputs[value.name] = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis or 0)
+        return outputs
+
+
+def _load_chips(program: Program, loading: ExitStack, target: str | Target, timeout: float | None) -> dict[str, Runner]:
+    """Load every chip stage; what is loaded is closed with ``loading``."""
+    runners: dict[str, Runner] = {}
+    if not program.chip_stages:
+        return runners
+    back_end = find_target(target) if isinstance(target, str) else target
+    for stage in program.chip_stages:
+        with stage_errors(stage.name):
+            runners[stage.name] = ChipRunner(stage, back_end.load(stage.network, timeout=timeout))
+        loading.callback(runners[stage.name].close)
+    return runners
+
+
+def _load_hosts(program: Program, loading: ExitStack, host: str, threads: int) -> dict[str, Runner]:
+    """Load every host stage; what is loaded is closed with ``loading``."""
+    runners: dict[str, Runner] = {}
+    provider = find_provider(host) if program.host_stages else ""
+    for stage in program.host_stages:
+        with stage_errors(stage.name):
+            runners[stage.name] = HostRunner(stage, HostExecutable(stage, provider=provider, threads=threads))
+        loading.callback(runners[stage.name].close)
+    return runners
+
+
+def _live_values(program: Program) -> tuple[frozenset[str], ...]:
+    """For each stage, the values that are still needed after it."""
+    live = frozenset(value.name for value in program.outputs)
+    kept = []
+    for stage in reversed(program.stages):
+        kept.append(live)
+        live |= frozenset(stage.reads)
+    return tuple(reversed(kept))
+
+
+def _check_options(batch_size: int, timeout: float | None, threads: int | None) -> None:
+    for name, number in (("batch_size", batch_size), ("threads", threads)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise UsageError("HSNN-R105", f"{name} is {number!r}", allowed="a whole number, 1 or more")
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise UsageError("HSNN-R105", f"timeout is {timeout!r}", allowed="seconds above 0")

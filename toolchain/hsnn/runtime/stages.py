@@ -1,0 +1,132 @@
+"""One stage of a program, loaded: it reads values and makes values, batch by batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from hsnn.errors import HsnnError, RunError
+from hsnn.program import ChipStage, HostStage
+from hsnn.runtime.bridge import from_sent, to_payloads
+from hsnn.runtime.host import HostExecutable
+from hsnn.runtime.result import ChipTrace, StageRun
+from hsnn.target import Executable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Values = Mapping[str, NDArray[Any]]
+
+
+class Runner(Protocol):
+    """A loaded stage. It may be run by one thread at a time, and closed by any."""
+
+    @property
+    def stage(self) -> HostStage | ChipStage:
+        """The stage."""
+        ...
+
+    def run(self, values: Values, *, samples: int | None, trace: bool) -> tuple[Values, StageRun, ChipTrace | None]:
+        """Run one batch.
+
+        Args:
+            values: What the stage reads, and maybe more.
+            samples: Number of samples, if it is known.
+            trace: Whether to record everything.
+
+        Returns:
+            The values that the stage makes, its counts, and a trace if asked for and a chip stage.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release everything and end a run that is under way; may be called twice."""
+        ...
+
+
+class HostRunner:
+    """A host stage on ONNX Runtime."""
+
+    def __init__(self, stage: HostStage, executable: HostExecutable) -> None:
+        self.stage = stage
+        self._executable = executable
+
+    def run(self, values: Values, *, samples: int | None, trace: bool) -> tuple[Values, StageRun, ChipTrace | None]:
+        """Run one batch; see :class:`Runner`."""
+        start = time.perf_counter()
+        made = self._executable.run({name: values[name] for name in self.stage.inputs})
+        return made, StageRun(self.stage.name, (time.perf_counter() - start,)), None
+
+    def close(self) -> None:
+        """End a run that is under way."""
+        self._executable.close()
+
+
+class ChipRunner:
+    """A chip stage on a target, with its bridge."""
+
+    def __init__(self, stage: ChipStage, executable: Executable) -> None:
+        self.stage = stage
+        self._executable = executable
+        self._ports = {port.name: port for port in stage.network.inputs}
+
+    def run(self, values: Values, *, samples: int | None, trace: bool) -> tuple[Values, StageRun, ChipTrace | None]:
+        """Run one batch; see :class:`Runner`."""
+        start = time.perf_counter()
+        timesteps = self.stage.network.timesteps
+        payloads, clipped, messages = {}, {}, {}
+        for item in self.stage.inputs:
+            payloads[item.port], clipped[item.port] = to_payloads(
+                values[item.value], self._ports[item.port], scale=item.scale, timesteps=timesteps
+            )
+            messages[item.value] = int(np.count_nonzero(payloads[item.port]))
+            self._check(payloads[item.port], item.port, samples)
+        result = self._executable.run(payloads, trace=trace)
+        made = {}
+        for output in self.stage.outputs:
+            sent = result.outputs[output.population]
+            self._check(sent, output.population, samples)
+            made[output.value] = from_sent(sent, output.scale)
+            messages[output.value] = int(np.count_nonzero(sent))
+        seconds = time.perf_counter() - start
+        report = StageRun(self.stage.name, (seconds,), result.spike_counts, messages, clipped)
+        return made, report, ChipTrace(payloads, result) if trace else None
+
+    def close(self) -> None:
+        """Close the executable."""
+        self._executable.close()
+
+    def _check(self, array: NDArray[np.int32], name: str, samples: int | None) -> None:
+        """Check what crosses: a value with another batch than the samples' would mix them up."""
+        network = self.stage.network
+        shape = (network.timesteps, array.shape[1] if samples is None else samples, *network.source(name).shape)
+        if array.shape != shape:
+            raise RunError("HSNN-R108", f"{name!r} has shape {array.shape}", allowed=str(shape))
+
+
+class stage_errors:  # noqa: N801 - used like a function
+    """Context in which every error names a stage; what is no HsnnError becomes ``HSNN-R107``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        match error:
+            case HsnnError():
+                found = f"stage {self._name!r}: {error.found}"
+                raise type(error)(error.code, found, allowed=error.allowed, fix=error.fix) from error
+            case MemoryError():
+                raise RunError(
+                    "HSNN-R107", f"stage {self._name!r} ran out of memory", fix="choose a smaller batch size"
+                ) from error
+            case Exception():
+                raise RunError("HSNN-R107", f"stage {self._name!r} failed: {type(error).__name__}: {error}") from error

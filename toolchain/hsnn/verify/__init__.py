@@ -1,0 +1,1 @@
+"""The verify ladder: each stage proven against the one before."""
