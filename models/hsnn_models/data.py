@@ -74,7 +74,7 @@ def digits(split: Split) -> Images:
     """
     _known(split)
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # scikit-learn ships no types
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise UsageError(
             "HSNN-U202",

@@ -60,9 +60,7 @@ class PlainSpikes(nn.Module):
         self.neurons1 = Lif(current_decay=1.0, voltage_decay=0.25)
         self.synapses2 = TimeDistributed(nn.Conv2d(WIDE, WIDE, 3, padding=1, groups=4, bias=False))
         # No batch norm here: the weights start small, so does the threshold.
-        self.neurons2 = Lif(
-            0.25, current_decay=0.5, voltage_decay=0.25, bias=torch.zeros(WIDE, 1, 1), learn_bias=True
-        )
+        self.neurons2 = Lif(0.25, current_decay=0.5, voltage_decay=0.25, bias=torch.zeros(WIDE, 1, 1), learn_bias=True)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Return spikes of the same shape, ``(timestep, batch, 32, 7, 7)``."""
@@ -81,7 +79,7 @@ class Fashion(nn.Module):
         self.segment1 = ResidualSpikes()
         self.decode1 = RateDecode()
         self.middle = nn.Sequential(*convolution(WIDE, WIDE))
-        self.encode2 = RateEncode(TIMESTEPS, scale=4.0, initial=0.5)
+        self.encode2 = RateEncode(TIMESTEPS, scale=2.0, initial=0.5)
         self.segment2 = PlainSpikes()
         self.decode2 = RateDecode()
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(WIDE * 7 * 7, CLASSES))

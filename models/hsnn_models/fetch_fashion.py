@@ -64,8 +64,8 @@ def _run(command: list[str], scratch: Path, folder: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise _by_hand(f"`{' '.join(command)}` took more than {TIME_LIMIT:.0f} s", folder) from error
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise _by_hand(f"`{' '.join(command)}` failed: {lines[-1]} (has `apt-get update` been run?)", folder)
+        reasons = [line for line in done.stderr.splitlines() if not line.startswith("W:")] or ["no reason given"]
+        raise _by_hand(f"`{' '.join(command)}` failed: {reasons[0]} (has `apt-get update` been run?)", folder)
 
 
 def _by_hand(reason: str, folder: Path) -> UsageError:
@@ -87,7 +87,7 @@ def main() -> int:
     try:
         fetch(folder)
     except HsnnError as error:
-        Console(stderr=True).print(str(error), markup=False, highlight=False)
+        Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         return error.exit_status
     console.print(f"Fashion-MNIST: all four files are in {folder}, their SHA-256 as expected")
     return 0

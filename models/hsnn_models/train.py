@@ -58,8 +58,9 @@ def recipes(root: Path | None = None) -> dict[str, Recipe]:
                 weight_decay=2e-2,
                 seed=1,
                 mirror=False,
+                quiet=0.0,
                 busy=0.2,
-                calm=2.0,
+                balance=2.0,
             ),
         ),
         "fashion": Recipe(
@@ -72,8 +73,9 @@ def recipes(root: Path | None = None) -> dict[str, Recipe]:
                 weight_decay=2e-2,
                 seed=1,
                 mirror=True,
+                quiet=0.05,
                 busy=0.15,
-                calm=1.0,
+                balance=2.0,
             ),
         ),
     }

@@ -1,4 +1,4 @@
-"""The training loop of the example models: seeded, resumable, with a penalty on neurons that spike too often."""
+"""The training loop of the example models: seeded, resumable, with a penalty on layers that are too busy or too quiet."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Settings:
         weight_decay: Decoupled weight decay of AdamW.
         seed: Seed of initial weights, order, mirroring and dropout.
         mirror: Whether half of the images are mirrored, left to right.
-        busy: Share of timesteps with a spike, averaged over a layer, above which the layer is penalized.
-        calm: Weight of that penalty.
+        quiet: Spikes per neuron and timestep, averaged over a layer, below which the layer is penalized.
+        busy: The same, above which it is.
+        balance: Weight of that penalty.
     """
 
     epochs: int
@@ -42,8 +43,9 @@ class Settings:
     weight_decay: float
     seed: int
     mirror: bool
+    quiet: float
     busy: float
-    calm: float
+    balance: float
 
 
 def train(
@@ -116,10 +118,15 @@ class _State:
 
     def save(self, path: Path, settings: Settings, epoch: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
-        content = {name: part.state_dict() for name, part in parts.items()}
+        content = {
+            "settings": asdict(settings),
+            "epoch": epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
         unfinished = path.with_suffix(".unfinished")
-        torch.save({"settings": asdict(settings), "epoch": epoch, **content}, unfinished)
+        torch.save(content, unfinished)
         os.replace(unfinished, path)
 
     def resume(self, path: Path, settings: Settings) -> int:
@@ -151,9 +158,10 @@ def _epoch(state: _State, images: Images, settings: Settings, title: str, consol
         for batch in progress.track(chosen, description=title):
             logits = state.model(_mirrored(pixels[batch]) if settings.mirror else pixels[batch])
             loss = functional.cross_entropy(logits, labels[batch])
-            excess = torch.stack([(rate - settings.busy).clamp(min=0) for rate in rates.values()])
+            rate = torch.stack(tuple(rates.values()))
+            excess = (rate - settings.busy).clamp(min=0) + (settings.quiet - rate).clamp(min=0)
             state.optimizer.zero_grad()
-            (loss + settings.calm * excess.sum()).backward()
+            (loss + settings.balance * excess.sum()).backward()
             state.optimizer.step()
             state.schedule.step()
             total += float(loss.detach())

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-import safetensors
-from safetensors.torch import load_file, save as serialize
+from safetensors.torch import save as serialize
 from torch import nn
 
-from hsnn.errors import UsageError
+from hsnn.frontends.torch_load import load_weights
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -28,16 +27,8 @@ def load_packed(model: AnyModule, name: str) -> AnyModule:
     """Return the model in evaluation mode, with its packed weights loaded into it.
 
     Raises:
-        UsageError: HSNN-U206 if the file is missing, damaged, or of another model.
+        UsageError: HSNN-F003 to HSNN-F005 if the file is missing, damaged, or of another model.
     """
-    path = packed(name)
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        raise UsageError(
-            "HSNN-U206",
-            f"{path} does not hold the weights of {type(model).__name__}: {error}",
-            fix=f"reinstall hsnn, or train it again: python -m hsnn_models.train {name}",
-        ) from error
+    load_weights(model, packed(name))
     model.eval()
     return model

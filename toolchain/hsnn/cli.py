@@ -18,6 +18,14 @@ OUTPUT_CLOSED = 141
 """What a shell reports for a process that SIGPIPE ended."""
 
 
+class _TerminatedError(BaseException):
+    """The system asks the process to end."""
+
+    def __init__(self, number: int) -> None:
+        self.status = 128 + number
+        super().__init__(number)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -48,13 +56,18 @@ def _guarded(arguments: list[str], console: Console) -> int:
     try:
         with _terminable():
             return _dispatch(arguments, console)
-    except (SystemExit, OutputClosedError):
+    except _TerminatedError as error:
+        return error.status
+    except OutputClosedError:
         raise
     except HsnnError as error:
         return _fail(error, console)
     except KeyboardInterrupt:
         _fail(HsnnError("HSNN-U113", "interrupted; no file was left half-written"), console)
         return INTERRUPTED
+    except SystemExit as error:
+        found = f"code that the command ran ended the program: SystemExit({error.code!r})"
+        return _fail(HsnnError("HSNN-U117", found, fix="let the model's module only define things"), console)
     except MemoryError as error:
         fix = "use fewer samples, a smaller --batch-size, or a machine with more memory"
         return _fail(HsnnError("HSNN-U114", f"out of memory: {error}", fix=fix), console)
@@ -70,7 +83,10 @@ def _dispatch(arguments: list[str], console: Console) -> int:
     if not arguments:
         console.out.write(SHORT_HELP)
         return 0
-    args = parse(arguments)
+    try:
+        args = parse(arguments)
+    except SystemExit:  # how argparse leaves after --help and --version
+        return 0
     console = Console(json=args.json, quiet=args.quiet, verbose=args.verbose, out=console.out, err=console.err)
     # A user's model or a library may print; standard output is for the result alone.
     with redirect_stdout(console.err), _short_warnings(console):
@@ -137,7 +153,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+    raise _TerminatedError(number)
 
 
 def _tolerate_names(stream: object) -> None:

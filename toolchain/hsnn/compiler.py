@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,22 +22,21 @@ import numpy as np
 
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.ir.hybrid import HybridModel
-from hsnn.ir.integer import size
 from hsnn.ir.plan import ChipSegment, Cut, HostSegment, Placement, Plan
-from hsnn.passes.calibrate import calibrate
+from hsnn.passes.calibrate import Calibration, calibration_of
 from hsnn.passes.canonicalize import canonicalize
 from hsnn.passes.chips import load_chip
 from hsnn.passes.delays import match_delays
-from hsnn.passes.float_run import FloatBatch, run_float
+from hsnn.passes.float_run import run_float
 from hsnn.passes.partition import Partition, Side
 from hsnn.passes.place import capacity_report, place
 from hsnn.passes.quantize import Quantized, QuantizeOptions, quantize
 from hsnn.passes.skeleton import describe_network, skeleton
 from hsnn.program import ChipInput, ChipOutput, ChipStage, HostStage, Metadata, Program, ProgramStage
-from hsnn.report.layers import LayerReport, Limits, check_limits
-from hsnn.samples import examples_of, limited, name_samples
 from hsnn.report.html import render
-from hsnn.verify.golden import record_golden
+from hsnn.report.layers import LayerReport, Limits, check_limits
+from hsnn.runtime.golden import record_golden
+from hsnn.samples import Samples, examples_of, limited, named_samples
 from hsnn.verify.layers import measure_layers
 
 if TYPE_CHECKING:
@@ -106,9 +105,9 @@ class CheckReport:
     fits: bool = True
 
 
-def compile(  # noqa: A001 - the name that users expect
+def compile(
     model: nn.Module | HybridModel | str | os.PathLike[str],
-    calibration: Array | Sequence[Array] | Mapping[str, Array],
+    calibration: Samples,
     *,
     example_inputs: Sequence[Any] | None = None,
     options: Options | None = None,
@@ -137,12 +136,12 @@ def compile(  # noqa: A001 - the name that users expect
     chip = load_chip(options.chip)
     tell("export", 0, 1)
     hybrid = front_end(model, example_inputs if example_inputs is not None else examples_of(calibration))
-    samples = limited(name_samples(calibration, hybrid), options.calibration_samples)
+    samples = limited(named_samples(calibration, hybrid.inputs), options.calibration_samples)
     tell("export", 1, 1)
     hybrid = canonicalize(hybrid)
     plan = Partition(options.pins)(hybrid)
-    floats = _run_float(plan, samples, tell)
-    quantized = _quantize(plan, floats, options, tell)
+    measured = _calibrate(plan, samples, tell)
+    quantized = _quantize(plan, measured.ranges, options, tell)
     networks = tuple(item.network for item in quantized.values())
     for network in networks:
         match_delays(network)
@@ -156,13 +155,13 @@ def compile(  # noqa: A001 - the name that users expect
         metadata=_metadata(options, source),
         placements=plan.placements,
         cuts=plan.cuts,
-        cut_spikes=_cut_spikes(plan, floats),
-        layers=tuple(report.to_json() for report in reports),
+        cut_spikes=measured.cut_spikes,
+        layers=_layer_records(plan, quantized, reports),
         mapping=mapping.to_json(),
         hybrid=hybrid.to_bytes() if options.keep_reference else None,
     )
     tell("golden traces", 0, 1)
-    golden = record_golden(program, limited(samples, options.golden_samples))
+    golden = record_golden(program, limited(samples, options.golden_samples), target="emulator")
     complete = replace(program, golden=golden)
     complete = replace(complete, report=render(complete))
     tell("golden traces", 1, 1)
@@ -236,26 +235,45 @@ def front_end(
     return from_torch(model, tuple(torch.as_tensor(item) for item in example_inputs))
 
 
-def _run_float(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> list[FloatBatch]:
-    """Run the cut model on all calibration samples, keeping only what crosses between stages."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """What the cut model did with the calibration samples.
+
+    Attributes:
+        ranges: Of each spiking segment.
+        cut_spikes: Of each value that crosses: spikes per timestep and sample, mean.
+    """
+
+    ranges: Mapping[str, Calibration]
+    cut_spikes: Mapping[str, float]
+
+
+def _calibrate(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> _Measured:
+    """Run the cut model in float on all samples and keep what is measured, batch by batch."""
     total = next(iter(samples.values())).shape[0]
-    batches: list[FloatBatch] = []
+    ranges: dict[str, Calibration] = {}
+    counts = {cut.value: 0 for cut in plan.cuts}
     done = 0
     for batch in run_float(plan, samples, keep=lambda graph: ()):
-        batches.append(batch)
-        done += next(iter(batch.simulations.values())).batch
+        for segment in plan.chip_segments:
+            name = segment.name
+            part = calibration_of(segment.graph, batch.driven[name], batch.simulations[name])
+            ranges[name] = ranges[name].merge(part) if name in ranges else part
+            done += part.samples if segment is plan.chip_segments[0] else 0
+        for value in counts:
+            counts[value] += int(np.count_nonzero(batch.values[value]))
         tell("calibrate", done, total)
-    return batches
+    spikes = {cut.value: counts[cut.value] / (total * cut.timesteps) for cut in plan.cuts}
+    return _Measured(ranges, spikes)
 
 
-def _quantize(plan: Plan, floats: list[FloatBatch], options: Options, tell: Progress) -> dict[str, Quantized]:
+def _quantize(plan: Plan, ranges: Mapping[str, Calibration], options: Options, tell: Progress) -> dict[str, Quantized]:
     """Quantize every spiking segment with the ranges that the float model gave it."""
     settings = QuantizeOptions(payload_bits=options.payload_bits)
     quantized: dict[str, Quantized] = {}
     for index, segment in enumerate(plan.chip_segments):
         tell("quantize", index, len(plan.chip_segments))
-        ranges = calibrate(segment.graph, (batch.driven[segment.name] for batch in floats))
-        quantized[segment.name] = quantize(segment.graph, ranges, settings)
+        quantized[segment.name] = quantize(segment.graph, ranges[segment.name], settings)
     tell("quantize", len(quantized), len(quantized))
     return quantized
 
@@ -285,14 +303,15 @@ def _stage(stage: HostSegment | ChipSegment, quantized: Mapping[str, Quantized])
     )
 
 
-def _cut_spikes(plan: Plan, floats: list[FloatBatch]) -> dict[str, float]:
-    """Spikes per timestep and sample of every value that crosses, mean over the calibration samples."""
-    means: dict[str, float] = {}
-    for cut in plan.cuts:
-        count = sum(int(np.count_nonzero(batch.values[cut.value])) for batch in floats)
-        elements = sum(batch.values[cut.value].size for batch in floats)
-        means[cut.value] = count / elements * size(cut.shape)
-    return means
+def _layer_records(
+    plan: Plan, quantized: Mapping[str, Quantized], reports: tuple[LayerReport, ...]
+) -> tuple[Mapping[str, Json], ...]:
+    """Join what quantization changed in each layer with what that did to its spikes."""
+    layers = [(segment.name, layer) for segment in plan.chip_segments for layer in quantized[segment.name].layers]
+    return tuple(
+        {"segment": segment, **asdict(report), "scale": layer.scale, "quantization": asdict(layer)}
+        for (segment, layer), report in zip(layers, reports, strict=True)
+    )
 
 
 def _metadata(options: Options, source: str) -> Metadata:

@@ -1,56 +1,44 @@
-"""Samples for calibration and runs: arrays with the batch axis first, by input name."""
+"""Calibration samples: arrays with the batch axis first, given in whatever way is natural."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from hsnn.errors import UsageError
+from hsnn.runtime.inputs import check_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn.ir.hybrid import HybridModel
+    from hsnn.ir.plan import ModelValue
 
-    Array = NDArray[np.generic]
+Array: TypeAlias = "NDArray[np.generic]"
+Samples: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
 
 EXAMPLES = 2
 """Samples to trace a model with; two, so that no batch size of one is baked in."""
 
 
-def name_samples(samples: Array | Sequence[Array] | Mapping[str, Array], hybrid: HybridModel) -> dict[str, Array]:
-    """Assign arrays to the inputs of a model and check them.
+def named_samples(samples: Samples, inputs: tuple[ModelValue, ...]) -> dict[str, Array]:
+    """Assign samples to the inputs of a model and check them.
 
     Args:
         samples: One array, one an input in order, or by input name.
-        hybrid: The model.
+        inputs: Inputs of the model.
 
     Raises:
-        UsageError: ``HSNN-U031``, if names, shapes, types or numbers of samples do not fit, there are
-            none, or a value is not finite.
+        UsageError: ``HSNN-R101`` to ``HSNN-R104``; see :func:`hsnn.runtime.inputs.check_inputs`.
     """
-    names = [item.name for item in hybrid.inputs]
-    if isinstance(samples, Mapping):
-        named = {str(name): np.asarray(array) for name, array in samples.items()}
-        if len(named) == 1 == len(names):
-            named = {names[0]: next(iter(named.values()))}
-    else:
-        listed = [samples] if isinstance(samples, np.ndarray) else list(samples)
-        named = dict(zip(names, (np.asarray(item) for item in listed), strict=False))
-    if set(named) != set(names):
-        raise UsageError(
-            "HSNN-U031", f"samples are given for {', '.join(named) or 'nothing'}", allowed=", ".join(names)
-        )
-    for item in hybrid.inputs:
-        named[item.name] = _checked(item.name, named[item.name], item.shape, item.dtype)
-    counts = {array.shape[0] for array in named.values()}
-    if len(counts) > 1:
-        raise UsageError("HSNN-U031", f"inputs have {sorted(counts)} samples", allowed="the same number for each")
-    if counts == {0}:
-        raise UsageError("HSNN-U031", "there are no samples", allowed="one or more")
-    return named
+    if isinstance(samples, Mapping | np.ndarray):
+        return check_inputs(samples, inputs)
+    listed = list(samples)
+    if len(listed) != len(inputs):
+        names = ", ".join(repr(item.name) for item in inputs)
+        raise UsageError("HSNN-R101", f"{len(listed)} arrays of samples are given", allowed=f"one for each of {names}")
+    return check_inputs({item.name: array for item, array in zip(inputs, listed, strict=True)}, inputs)
 
 
 def limited(samples: Mapping[str, Array], most: int) -> dict[str, Array]:
@@ -58,30 +46,14 @@ def limited(samples: Mapping[str, Array], most: int) -> dict[str, Array]:
     return {name: array[:most] for name, array in samples.items()}
 
 
-def examples_of(samples: Array | Sequence[Array] | Mapping[str, Array]) -> tuple[Any, ...]:
-    """Return the first samples of every input, to trace a model with.
+def examples_of(samples: Samples) -> tuple[Any, ...]:
+    """Return one sample of every input, repeated, to trace a model with.
 
     Raises:
-        UsageError: ``HSNN-U031``, if there are none.
+        UsageError: ``HSNN-R103``, if there are none.
     """
-    if isinstance(samples, Mapping):
-        arrays = [np.asarray(array) for array in samples.values()]
-    else:
-        arrays = [samples] if isinstance(samples, np.ndarray) else [np.asarray(item) for item in samples]
+    listed = list(samples.values()) if isinstance(samples, Mapping) else samples
+    arrays = [listed] if isinstance(listed, np.ndarray) else [np.asarray(item) for item in listed]
     if not arrays or any(array.ndim == 0 or array.shape[0] == 0 for array in arrays):
-        raise UsageError("HSNN-U031", "there are no samples", allowed="one or more")
+        raise UsageError("HSNN-R103", "there are no calibration samples", allowed="one sample or more")
     return tuple(np.repeat(array[:1], EXAMPLES, axis=0) for array in arrays)
-
-
-def _checked(name: str, array: Array, shape: tuple[int | None, ...], dtype: str) -> Array:
-    wanted = ", ".join("batch" if extent is None else str(extent) for extent in shape)
-    fits = array.ndim == len(shape) and all(
-        extent is None or extent == found for extent, found in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        raise UsageError("HSNN-U031", f"samples for input {name!r} have shape {array.shape}", allowed=f"({wanted})")
-    if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, dtype, "same_kind"):
-        raise UsageError("HSNN-U031", f"samples for input {name!r} are {array.dtype}", allowed=dtype)
-    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-        raise UsageError("HSNN-U031", f"samples for input {name!r} have a NaN or an infinity", allowed="finite numbers")
-    return np.ascontiguousarray(array, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -57,7 +57,7 @@ def cut_batch(batch: int, length: int) -> tuple[Block, ...]:
 
 def run_blocks(
     task: Task, blocks: Sequence[Block], *, threads: int, progress: Progress | None
-) -> Iterator[NDArray[np.int64]]:
+) -> Generator[NDArray[np.int64], None, None]:
     """Run a task on every block and yield what it returns, in the order of completion.
 
     An exception, ``KeyboardInterrupt`` among them, drops the blocks that have not begun and surfaces as
@@ -84,5 +84,5 @@ def _synapses(network: IntegerNetwork, projection: Projection) -> int:
     if isinstance(projection, SparseProjection):
         return projection.data.size
     if isinstance(projection, ConvProjection):
-        return size(network.source(projection.post).shape) * projection.weights[0].size
+        return size(network.source(projection.post).shape) * int(projection.weights[0].size)
     return projection.weights.size

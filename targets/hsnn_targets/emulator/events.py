@@ -10,17 +10,17 @@ from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.tables import CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int32, Records
+    from hsnn_targets.emulator.tables import Int32, Record
 
 WORD = 8
 """Neurons looked at together in the search for spikes: as many as fit a word."""
 
 
 @inner
-def pack(population: Records, node: Records, scratch: Scratch, span: Span) -> None:
+def pack(population: Record, node: Record, scratch: Scratch, span: Span) -> None:
     """Turn the spikes of some timesteps of the window into events."""
     words = scratch.fired.view(np.uint64)
-    index, start = scratch.index[node["index_at"] :], scratch.start[node["start_at"] + node["history"] :]
+    index, start = scratch.events[node["events_at"] :], scratch.start[node["start_at"] + node["history"] :]
     for t in range(span.first, span.last):
         k = start[t]
         row = (t - span.first) * population["tiles"] * TILE
@@ -33,7 +33,7 @@ def pack(population: Records, node: Records, scratch: Scratch, span: Span) -> No
 
 
 @inner
-def send_timestep(population: Records, program: Program, scratch: Scratch, t: int, row: int, sent: Int32) -> None:
+def send_timestep(population: Record, program: Program, scratch: Scratch, t: int, row: int, sent: Int32) -> None:
     """Write what a population sent at timestep ``t`` of the window, ``row`` of its sums, to the results."""
     order = program.tables[population["order_at"] :]
     if population["node"] < 0:
@@ -43,15 +43,15 @@ def send_timestep(population: Records, program: Program, scratch: Scratch, t: in
         return
     node = program.nodes[population["node"]]
     at = node["start_at"] + node["history"] + t
-    for k in range(node["index_at"] + scratch.start[at], node["index_at"] + scratch.start[at + 1]):
-        sent[order[scratch.index[k]]] = 1
+    for k in range(node["events_at"] + scratch.start[at], node["events_at"] + scratch.start[at + 1]):
+        sent[order[scratch.events[k]]] = 1
 
 
 @inner
-def read_port(node: Records, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+def read_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
     """Turn the payloads of a window into events; ``inputs`` starts at the first, timesteps lie ``stride`` apart."""
     order, n, graded = program.tables[node["order_at"] :], node["count"], node["payload_at"] >= 0
-    index, start = scratch.index[node["index_at"] :], scratch.start[node["start_at"] + node["history"] :]
+    index, start = scratch.events[node["events_at"] :], scratch.start[node["start_at"] + node["history"] :]
     payload = scratch.payload[max(node["payload_at"], 0) :]
     for t in range(steps):
         k = start[t]
@@ -78,7 +78,7 @@ def open_window(program: Program, scratch: Scratch, run: Run, place: Place, step
             start = scratch.start[node["start_at"] + node["history"] :]
             for t in range(steps):
                 for i in range(node["count"]):
-                    scratch.index[node["index_at"] + start[t] + i] = i
+                    scratch.events[node["events_at"] + start[t] + i] = i
                 start[t + 1] = start[t] + node["count"]
 
 
@@ -90,7 +90,7 @@ def slide_window(program: Program, scratch: Scratch, steps: int) -> None:
         start = scratch.start[node["start_at"] :]
         first, last = start[steps], start[steps + node["history"]]
         for k in range(first, last):
-            scratch.index[node["index_at"] + k - first] = scratch.index[node["index_at"] + k]
+            scratch.events[node["events_at"] + k - first] = scratch.events[node["events_at"] + k]
             if node["payload_at"] >= 0:
                 scratch.payload[node["payload_at"] + k - first] = scratch.payload[node["payload_at"] + k]
         for t in range(node["history"] + 1):

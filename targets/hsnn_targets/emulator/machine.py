@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -58,8 +58,9 @@ class EmulatorExecutable:
         blocks = cut_batch(batch, block_size(self.network, batch, self.threads))
         task = partial(self._run_block, inputs, results)
         counts = np.zeros(len(self.plan.neurons), np.int64)
-        for part in run_blocks(task, blocks, threads=self.threads, progress=progress):
-            counts += part
+        with closing(run_blocks(task, blocks, threads=self.threads, progress=progress)) as parts:
+            for part in parts:
+                counts += part
         return results.gather(inputs, counts)
 
     def close(self) -> None:
@@ -68,7 +69,9 @@ class EmulatorExecutable:
 
     def _compile(self) -> None:
         """Have numba compile the kernel, or fetch it from disk, by running no samples."""
-        empty = {port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs}
+        empty = {
+            port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs
+        }
         self._run_block(empty, Results(self.network, self.plan.neurons, batch=0, trace=False), Block(0, 0))
 
     def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:

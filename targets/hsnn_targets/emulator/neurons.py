@@ -28,7 +28,7 @@ from hsnn_targets.emulator.tables import (
 )
 
 if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int32, Records, UInt8
+    from hsnn_targets.emulator.tables import Int32, Record, UInt8
 
 int32 = np.int32
 STATE_LIMIT = 1 << 23
@@ -36,7 +36,7 @@ VOLTAGE_MAX = STATE_LIMIT - 1
 
 
 @inner
-def shrink(x: int, keep: int) -> int:
+def shrink(x: int32, keep: int32) -> int32:
     """Return ``x * keep / 4096`` rounded toward zero, for 32-bit ``x`` and ``keep`` 0 to 4096.
 
     The magnitude is split at 12 bits so that both products fit 32.
@@ -49,7 +49,7 @@ def shrink(x: int, keep: int) -> int:
 
 
 @inner
-def advance_current(u: int, total: int, keep: int, shift: int) -> int:
+def advance_current(u: int32, total: int32, keep: int32, shift: int) -> int32:
     """Advance a current by one timestep and wrap it once at 24 bits, as Lava does."""
     moved = int32(shrink(u, keep) + int32(total << shift))
     down = int32(moved - 2 * STATE_LIMIT) if moved > STATE_LIMIT else moved
@@ -57,7 +57,7 @@ def advance_current(u: int, total: int, keep: int, shift: int) -> int:
 
 
 @inner
-def advance_voltage(v: int, u: int, keep: int, bias: int) -> int:
+def advance_voltage(v: int32, u: int32, keep: int32, bias: int32) -> int32:
     """Advance a voltage by one timestep; it saturates at 24 bits."""
     moved = int32(shrink(v, keep) + u + bias)
     return min(max(moved, int32(-VOLTAGE_MAX)), int32(VOLTAGE_MAX))
@@ -104,7 +104,7 @@ def update_integrator(tile: Int32, sums: Int32, shift: int) -> None:
 
 
 @inner
-def update(population: Records, scratch: Scratch, shift: int, rows: int) -> None:
+def update(population: Record, scratch: Scratch, shift: int, rows: int) -> None:
     """Advance a population by ``rows`` timesteps, tile by tile, so that its state stays in the cache."""
     width = population["tiles"] * TILE
     for k in range(population["tiles"]):

@@ -64,7 +64,7 @@ class Packed:
         kind: Kind of ``tables.PROJECTION``.
         weights: Rows of weights, flat.
         table: Where they go, flat; see the fields of ``tables.PROJECTION``.
-        stride, sources, channels, group_channels, kernel: Fields of ``tables.PROJECTION``.
+        stride, sources, channels: Fields of ``tables.PROJECTION``.
     """
 
     kind: int
@@ -72,9 +72,7 @@ class Packed:
     table: Int32
     stride: int = 0
     sources: int = 0
-    channels: int = 1
-    group_channels: int = 1
-    kernel: int = 0
+    channels: int = 0
 
 
 def pack_dense(projection: DenseProjection, pre: Shape, post: Shape) -> Packed:
@@ -99,7 +97,8 @@ def pack_sparse(projection: SparseProjection, pre: Shape, post: Shape) -> Packed
 def pack_conv(projection: ConvProjection, pre: Shape, post: Shape) -> Packed:
     """Lay out a convolution: per input channel, kernel positions times output channels of its group.
 
-    The table has, for each input pixel, where its runs start, then runs of three numbers.
+    The table has, one after the other: for each input pixel, where its runs start; for each input
+    neuron, its pixel; for each input channel, where the outputs of its group start; and the runs.
     """
     out_channels, in_group, height, width = projection.weights.shape
     out_group = out_channels // projection.groups
@@ -107,15 +106,15 @@ def pack_conv(projection: ConvProjection, pre: Shape, post: Shape) -> Packed:
     grouped = projection.weights.reshape(projection.groups, out_group, in_group, height, width)[..., columns]
     weights = np.ascontiguousarray(grouped.transpose(0, 2, 3, 4, 1)).reshape(-1)
     starts, runs = _runs(projection, pre, post, columns)
+    pixels = np.repeat(np.arange(pre[1] * pre[2]), pre[0])
+    shifts = np.arange(pre[0]) // in_group * out_group
     return Packed(
         tables.CONV,
         weights,
-        np.concatenate([starts, runs.reshape(-1)]).astype(np.int32),
-        stride=out_group,
+        np.concatenate([starts, pixels, shifts, runs.reshape(-1)]).astype(np.int32),
+        stride=out_group * height * width,
         sources=pre[1] * pre[2],
         channels=pre[0],
-        group_channels=in_group,
-        kernel=height * width,
     )
 
 

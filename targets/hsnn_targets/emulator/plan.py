@@ -70,7 +70,7 @@ class Plan:
             tiles=self.tiles.copy(),
             sums=np.empty(self.sums, np.int32),
             fired=np.empty(self.fired, np.uint8),
-            index=np.empty(self.events, np.int32),
+            events=np.empty(self.events, np.int32),
             payload=np.empty(self.payloads, np.int32),
             start=np.zeros(self.starts, np.int64),
             counts=np.zeros(len(self.neurons), np.int64),
@@ -145,7 +145,7 @@ class _Nodes:
                 {
                     "count": count,
                     "history": history,
-                    "index_at": self.events,
+                    "events_at": self.events,
                     "payload_at": self.payloads if graded else -1,
                     "start_at": self.starts,
                     "input_at": ports,
@@ -237,8 +237,6 @@ def _projection_records(
                 "sources": packed.sources,
                 "stride": packed.stride,
                 "channels": packed.channels,
-                "group_channels": packed.group_channels,
-                "kernel": packed.kernel,
             }
         )
     return _records(tables.PROJECTION, rows)

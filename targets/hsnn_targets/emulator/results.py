@@ -35,7 +35,7 @@ class Results:
         except MemoryError as error:
             raise RunError(
                 "HSNN-R040",
-                f"segment {network.name!r} needs {4 * (sent + final) / 2**30:.1f} GiB for the results of {batch} samples",
+                f"segment {network.name!r} needs {4 * (sent + final) >> 20} MiB for the results of {batch} samples",
                 fix="run smaller batches, or without a trace",
             ) from error
 

@@ -15,7 +15,7 @@ from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, TILE, Program, Scratch, Span
 
 if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int16, Int32, Records
+    from hsnn_targets.emulator.tables import Int16, Int32, Record
 
 int32 = np.int32
 
@@ -48,7 +48,7 @@ def add_eight_rows(total: Int32, rows: Int16, index: Int32, n: int) -> None:
 
 
 @inner
-def deliver_dense(p: Records, weights: Int16, index: Int32, payload: Int32, total: Int32) -> None:
+def deliver_dense(p: Record, weights: Int16, index: Int32, payload: Int32, total: Int32) -> None:
     """Add what one timestep of events brings through all-to-all synapses."""
     n = p["stride"]
     rows = weights[p["weights_at"] :]
@@ -64,30 +64,39 @@ def deliver_dense(p: Records, weights: Int16, index: Int32, payload: Int32, tota
 
 
 @inner
-def deliver_conv(p: Records, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
+def deliver_conv(p: Record, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
     """Add what one timestep of events brings through a convolution.
 
     Features lie channels last, so the weights that one input reaches form a few contiguous runs,
-    the same for all channels of an input pixel: the table holds (where in the sums, where in the
-    channel's weights, length).
+    the same for all channels of an input pixel.
     """
-    tables, weights = program.tables[p["table_at"] :], program.weights[p["weights_at"] :]
-    runs = tables[p["sources"] + 1 :]
+    n, weights = p["channels"], program.weights[p["weights_at"] :]
+    starts = program.tables[p["table_at"] :]
+    pixels = starts[p["sources"] + 1 :]
+    shifts = pixels[p["sources"] * n :]
+    runs = shifts[n:]
+    if payload.size:
+        for k in range(index.size):
+            pixel = pixels[index[k]]
+            channel = index[k] - pixel * n
+            for r in range(starts[pixel], starts[pixel + 1]):
+                to, row, length = (
+                    runs[3 * r] + shifts[channel],
+                    runs[3 * r + 1] + channel * p["stride"],
+                    runs[3 * r + 2],
+                )
+                add_scaled_row(total[to : to + length], weights[row : row + length], payload[k])
+        return
     for k in range(index.size):
-        pixel = index[k] // p["channels"]
-        channel = index[k] - pixel * p["channels"]
-        shift = channel // p["group_channels"] * p["stride"]
-        base = channel * p["kernel"] * p["stride"]
-        for r in range(tables[pixel], tables[pixel + 1]):
-            to, start, n = runs[3 * r] + shift, runs[3 * r + 1] + base, runs[3 * r + 2]
-            if payload.size:
-                add_scaled_row(total[to : to + n], weights[start : start + n], payload[k])
-            else:
-                add_row(total[to : to + n], weights[start : start + n])
+        pixel = pixels[index[k]]
+        channel = index[k] - pixel * n
+        for r in range(starts[pixel], starts[pixel + 1]):
+            to, row, length = runs[3 * r] + shifts[channel], runs[3 * r + 1] + channel * p["stride"], runs[3 * r + 2]
+            add_row(total[to : to + length], weights[row : row + length])
 
 
 @inner
-def deliver_sparse(p: Records, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
+def deliver_sparse(p: Record, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
     """Add what one timestep of events brings through single synapses, stored source by source."""
     tables, weights = program.tables[p["table_at"] :], program.weights[p["weights_at"] :]
     targets = tables[p["sources"] + 1 :]
@@ -98,12 +107,12 @@ def deliver_sparse(p: Records, program: Program, index: Int32, payload: Int32, t
 
 
 @inner
-def deliver(p: Records, program: Program, scratch: Scratch, t: int, total: Int32) -> None:
+def deliver(p: Record, program: Program, scratch: Scratch, t: int, total: Int32) -> None:
     """Add what one projection brings at timestep ``t`` of the window to the sums of a population."""
     node = program.nodes[p["node"]]
     at = node["start_at"] + node["history"] + t - p["delay"]
     first, last = scratch.start[at], scratch.start[at + 1]
-    index = scratch.index[node["index_at"] + first : node["index_at"] + last]
+    index = scratch.events[node["events_at"] + first : node["events_at"] + last]
     payload = scratch.payload[:0]
     if node["payload_at"] >= 0:
         payload = scratch.payload[node["payload_at"] + first : node["payload_at"] + last]
@@ -116,13 +125,13 @@ def deliver(p: Records, program: Program, scratch: Scratch, t: int, total: Int32
 
 
 @inner
-def merge_groups(population: Records, program: Program, sums: Int32, size: int) -> int:
+def merge_groups(population: Record, program: Program, sums: Int32, size: int) -> int:
     """Shift, wrap and add up the sums of all groups, in place of the first; return the shift still due."""
     if population["groups"] == 0:
         return STATE_SHIFT
     single = program.groups[population["first_group"]]
     if population["groups"] == 1 and single["wrap"] == 0:
-        return STATE_SHIFT + single["exponent"]
+        return STATE_SHIFT + int(single["exponent"])
     total = sums[:size]
     for g in range(population["groups"]):
         group = program.groups[population["first_group"] + g]
@@ -135,7 +144,7 @@ def merge_groups(population: Records, program: Program, sums: Int32, size: int) 
 
 
 @inner
-def collect(population: Records, program: Program, scratch: Scratch, span: Span) -> int:
+def collect(population: Record, program: Program, scratch: Scratch, span: Span) -> int:
     """Sum the synaptic input of some timesteps of the window; return the shift that is still due."""
     width = population["tiles"] * TILE
     size = width * (span.last - span.first)

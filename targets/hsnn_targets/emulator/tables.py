@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Int32: TypeAlias = NDArray[np.int32]
     Int64: TypeAlias = NDArray[np.int64]
     UInt8: TypeAlias = NDArray[np.uint8]
+    Record: TypeAlias = np.void
     Records: TypeAlias = NDArray[np.void]
 
 
@@ -71,19 +72,17 @@ PROJECTION = _record(
     "node",  # where the spikes come from
     "delay",
     "weights_at",
-    "table_at",  # CONV: runs of each input pixel; SPARSE: synapses of each source
+    "table_at",  # CONV, SPARSE: where the weights go; see ``pack.py``
     "sources",  # CONV: input pixels; SPARSE: presynaptic neurons
-    "stride",  # DENSE: distance of rows; CONV: output channels of a group
     "channels",  # CONV: input channels
-    "group_channels",  # CONV: input channels of a group
-    "kernel",  # CONV: kernel positions
+    "stride",  # distance of rows: DENSE of presynaptic neurons, CONV of input channels
 )
 
 NODE = _record(
     "kind",
     "count",
     "history",  # timesteps before the window that a delay still asks for
-    "index_at",  # events, packed timestep after timestep
+    "events_at",  # events, packed timestep after timestep
     "payload_at",  # their payloads, or -1 where every payload is 1
     "start_at",  # where each timestep's events start; history + window + 1 entries
     "input_at",  # PORT: its place among the neurons of all ports
@@ -110,7 +109,7 @@ class Scratch(NamedTuple):
         tiles: State and parameters of all neurons, ``(tile, FIELDS, TILE)``.
         sums: Synaptic sums of one population, ``(group, timestep, padded neuron)``.
         fired: Spikes of one population, ``(timestep, padded neuron)``.
-        index: Events of all nodes.
+        events: Numbers of the neurons that fired, node after node, each timestep after timestep.
         payload: Payloads of the graded ones.
         start: Where the events of each timestep start.
         counts: Spikes of each population so far.
@@ -121,7 +120,7 @@ class Scratch(NamedTuple):
     tiles: Int32
     sums: Int32
     fired: UInt8
-    index: Int32
+    events: Int32
     payload: Int32
     start: Int64
     counts: Int64

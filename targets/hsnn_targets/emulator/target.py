@@ -79,7 +79,9 @@ def count_threads(wanted: int | None) -> int:
         return _positive(wanted, "option threads")
     text = os.environ.get(THREADS_VARIABLE, "")
     if text:
-        return _positive(int(text) if text.isascii() and text.isdigit() else text, f"environment variable {THREADS_VARIABLE}")
+        return _positive(
+            int(text) if text.isascii() and text.isdigit() else text, f"environment variable {THREADS_VARIABLE}"
+        )
     return min(_processors(), DEFAULT_THREADS)
 
 

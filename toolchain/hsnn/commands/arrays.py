@@ -9,11 +9,11 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from hsnn.commands.files import require_file
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def load_arrays(path: str, what: str) -> dict[str, Array]:
         UsageError: HSNN-U120 if there is no such file, HSNN-U121 if it is not a ``.npz`` or ``.npy`` file or is
             damaged, HSNN-U122 if it holds Python objects, HSNN-U123 if it holds no array.
     """
-    if not Path(path).is_file():
-        kind = "is a folder" if Path(path).is_dir() else "does not exist"
-        raise UsageError("HSNN-U120", f"the {what} file {path!r} {kind}", fix="check the path")
+    require_file(path, what)
     with _readable(path, what), open(path, "rb") as file:
         # Seen by content, not by name: numpy would take anything else for a pickle.
         start = file.read(6)
@@ -85,10 +83,10 @@ def select_inputs(
         ignore: Names of arrays that are no inputs, such as labels.
 
     Returns:
-        One array for each input, all of the same length.
+        One array for each input.
 
     Raises:
-        UsageError: HSNN-U124 if an input has no array, HSNN-U125 if lengths differ or there is no sample.
+        UsageError: HSNN-U124 if an input has no array.
     """
     left = [name for name in arrays if name not in set(ignore)]
     if all(name in left for name in names):
@@ -99,31 +97,32 @@ def select_inputs(
         raise UsageError(
             "HSNN-U124",
             f"the {what} file {path!r} has the arrays {_listed(left)}, the model has the inputs {_listed(names)}",
-            allowed="one array for each input, of the same name"
-            + (", or a single array" if len(names) == 1 else ""),
+            allowed="one array for each input, of the same name" + (", or a single array" if len(names) == 1 else ""),
             fix=_how_to_save(*names),
         )
-    check_lengths({f"{name!r} in {path}": array for name, array in chosen.items()})
     return chosen
 
 
-def select_labels(arrays: Mapping[str, Array], key: str | None, *, path: str) -> Array:
-    """Choose the labels of a file: integers of shape ``(sample,)``.
+def select_labels(arrays: Mapping[str, Array], key: str | None, *, path: str, samples: int, classes: int) -> Array:
+    """Choose the labels of a file.
 
     Args:
         arrays: Arrays of the file.
         key: Name of the labels, or None for the only array.
         path: The file, for errors.
+        samples: Number of samples that they label.
+        classes: Number of classes of the model.
+
+    Returns:
+        Integers, shape ``(sample,)``.
 
     Raises:
-        UsageError: HSNN-U126 if there is no such array, HSNN-U127 if it does not hold labels.
+        UsageError: HSNN-U126 if there is no such array, HSNN-U127 if it does not hold class numbers, HSNN-U125 if
+            it has another length.
     """
     if key is None and len(arrays) > 1:
-        raise UsageError(
-            "HSNN-U126",
-            f"the label file {path!r} has several arrays: {_listed(arrays)}",
-            fix="name the one to use with --label-key",
-        )
+        found = f"the label file {path!r} has several arrays: {_listed(arrays)}"
+        raise UsageError("HSNN-U126", found, fix="name the one to use with --label-key")
     if key is not None and key not in arrays:
         raise UsageError("HSNN-U126", f"{path!r} has no array {key!r}", allowed=_listed(arrays))
     labels = arrays[key] if key is not None else next(iter(arrays.values()))
@@ -133,23 +132,24 @@ def select_labels(arrays: Mapping[str, Array], key: str | None, *, path: str) ->
             f"the labels in {path!r} are {labels.dtype} of shape {labels.shape}",
             allowed="class numbers: integers of shape (sample,)",
         )
+    if len(labels) != samples:
+        found = f"{path!r} has {len(labels)} labels for {samples} samples"
+        raise UsageError("HSNN-U125", found, allowed="one label a sample")
+    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise UsageError(
+            "HSNN-U127",
+            f"the labels in {path!r} are {labels.min()} to {labels.max()}",
+            allowed=f"0 to {classes - 1}, the classes of the model",
+        )
     return labels
 
 
-def check_lengths(arrays: Mapping[str, Array]) -> int:
-    """Check that all arrays have the same number of samples, at least one, and return it.
-
-    Args:
-        arrays: What each array is, in words, and the array.
-
-    Raises:
-        UsageError: HSNN-U125.
-    """
-    lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
-    if min(lengths.values()) > 0 and len(set(lengths.values())) == 1:
-        return next(iter(lengths.values()))
-    found = ", ".join(f"{name} has {length or 'no'} samples" for name, length in lengths.items())
-    raise UsageError("HSNN-U125", found, allowed="samples along the first axis, as many in every array, at least one")
+def write_arrays(file: IO[bytes], arrays: Mapping[str, Array]) -> None:
+    """Write arrays as an ``.npz``; unlike ``numpy.savez`` under any name, ``file`` included."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def _members(opened: NpzFile) -> Iterator[tuple[str, Array]]:

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
-from hsnn.commands.plain import error_fields, plain
+from hsnn.commands.plain import error_fields, plain, reasons_of
 from hsnn.errors import HsnnError
+from hsnn.report.cells import visible
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -57,13 +58,14 @@ class Console:
 
         Args:
             value: The result; printed with ``--json``.
-            render: Makes the same result for people: strings and rich renderables. Not called with ``--json``.
+            render: Makes the same result for people: lines of text and rich renderables. Not called with
+                ``--json``.
         """
         if self.json:
             self._write(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
             return
         for item in render():
-            self._write(f"{item}\n" if isinstance(item, str) else self._drawn(item))
+            self._write(f"{visible(item)}\n" if isinstance(item, str) else self._drawn(item))
 
     def note(self, text: str) -> None:
         """Say something beside the result, unless quiet."""
@@ -80,8 +82,9 @@ class Console:
         self.note(f"warning: {text}")
 
     def error(self, error: HsnnError) -> None:
-        """Say why the work failed; the JSON object of it, if asked for, is the caller's."""
-        self._tell(f"error: {error}")
+        """Say why the work failed, each reason for itself; the JSON of it, if asked for, is the caller's."""
+        for reason in reasons_of(error) or (error,):
+            self._tell(f"error: {reason}")
 
     def failure(self, error: HsnnError) -> None:
         """End a verb that has no result to show."""
@@ -106,6 +109,8 @@ class Console:
 
             def advance(stage: str, done: int, total: int) -> None:
                 if stage not in tasks:
+                    for task in tasks.values():
+                        bars.update(task, visible=False)
                     tasks[stage] = bars.add_task(stage, total=total or None)
                 bars.update(tasks[stage], completed=done, total=total or None)
 
@@ -130,7 +135,8 @@ class Console:
         rich = self._rich(self.out)
         with rich.capture() as capture:
             rich.print(item)
-        return capture.get()
+        # A table is padded to its width; a file or a diff needs no blanks at the ends of lines.
+        return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
     def _rich(self, stream: IO[str]) -> RichConsole:
         from rich.console import Console as RichConsole
@@ -165,6 +171,7 @@ class Console:
             os.close(nowhere)
 
     def _tell(self, text: str) -> None:
+        text = "\n".join(visible(line) for line in text.split("\n"))
         with suppress(OSError):  # with standard error gone there is no place left to say it
             self.err.write(f"{text}\n")
             self.err.flush()

@@ -1,4 +1,4 @@
-"""Files that a verb writes: checked before the work, whole or not at all after it."""
+"""Files of a verb: checked before the work starts, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from typing import IO
 
 from hsnn.artifact.layout import BRIDGE, MANIFEST
 from hsnn.errors import UsageError
+
+
+def require_file(path: str | None, what: str) -> None:
+    """Check early that a file that will be needed is there; None is no file.
+
+    Raises:
+        UsageError: HSNN-U120.
+    """
+    if path is None or Path(path).is_file():
+        return
+    kind = "is a folder" if Path(path).is_dir() else "does not exist"
+    raise UsageError("HSNN-U120", f"the {what} file {path!r} {kind}", fix="check the path")
 
 
 def check_free(path: Path, *, force: bool) -> None:
@@ -62,3 +74,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             f"{os.fspath(path)!r} cannot be written: {error.strerror or error}",
             fix="make room, or choose another place with --output",
         ) from error
+
+
+def same_file(left: Path, right: Path) -> bool:
+    """Whether two paths lead to one file that is there."""
+    return left.exists() and right.exists() and left.samefile(right)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsnn.commands.arrays import load_arrays, select_inputs
+from hsnn.commands.files import require_file
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,43 +31,39 @@ def is_onnx(text: str) -> bool:
     return text.lower().endswith(".onnx")
 
 
+def require_model(text: str) -> None:
+    """Check early that a text can name a model.
+
+    Raises:
+        UsageError: HSNN-U131 if it names neither kind, HSNN-U120 for a missing ONNX file.
+    """
+    if is_onnx(text):
+        require_file(text, "model")
+    elif ":" not in text:
+        raise UsageError("HSNN-U131", f"{text!r} names no model", allowed=_KINDS, fix=_suggestion(text))
+
+
 def load_model(text: str, weights: str | None) -> Model:
     """Load the model that the command line names.
-
-    The folder that the command runs in is searched for modules too, as ``python -m`` does.
 
     Args:
         text: ``package.module:factory`` or the path of a hybrid ONNX file.
         weights: File of weights for a torch module, or None.
 
     Raises:
-        UsageError: HSNN-U131 if the text names neither, HSNN-U132 for weights beside an ONNX file, HSNN-U120 for
-            a missing file; and what the front ends raise.
+        UsageError: As :func:`require_model`, HSNN-U132 for weights beside an ONNX file, and what the front ends
+            raise.
     """
-    if is_onnx(text):
-        return _load_onnx(text, weights)
-    if ":" not in text:
-        raise UsageError("HSNN-U131", f"{text!r} names no model", allowed=_KINDS, fix=_suggestion(text))
-    if weights is not None:
-        require_file(weights, "weights")
-    _search_here()
+    require_model(text)
+    return _load_onnx(text, weights) if is_onnx(text) else load_torch(text, weights)
+
+
+def load_torch(text: str, weights: str | None) -> nn.Module:
+    """Import and call a factory, and load its weights; raises what the front end raises."""
     from hsnn.frontends.torch import load_factory, load_weights
 
     module = load_factory(text)
-    if weights is not None:
-        load_weights(module, weights)
-    return module
-
-
-def require_file(path: str, what: str) -> None:
-    """Check early that a file is there.
-
-    Raises:
-        UsageError: HSNN-U120.
-    """
-    if not Path(path).is_file():
-        kind = "is a folder" if Path(path).is_dir() else "does not exist"
-        raise UsageError("HSNN-U120", f"the {what} file {path!r} {kind}", fix="check the path")
+    return module if weights is None else load_weights(module, weights)
 
 
 def example_inputs(args: argparse.Namespace) -> tuple[Any, ...] | None:
@@ -82,8 +77,6 @@ def example_inputs(args: argparse.Namespace) -> tuple[Any, ...] | None:
     described = args.example if args.input_shape is None else args.input_shape
     if described is None:
         return None
-    if args.example is not None:
-        require_file(described, "example")
     from hsnn.frontends.torch import example_inputs as make
 
     return tuple(make(described))
@@ -132,7 +125,6 @@ def default_name(text: str) -> str:
 def _load_onnx(text: str, weights: str | None) -> HybridModel:
     if weights is not None:
         raise UsageError("HSNN-U132", f"{text!r} has its weights inside", fix="leave --weights out")
-    require_file(text, "model")
     from hsnn.frontends.onnx import from_onnx
 
     return from_onnx(text)
@@ -146,9 +138,3 @@ def _suggestion(text: str) -> str:
     if text.endswith(".hsnn") or (Path(text) / "manifest.json").is_file():
         return f"this looks like an artifact: hsnn-compile run {text} or hsnn-compile inspect {text}"
     return f"write {text}:function, with the name of the function after the colon"
-
-
-def _search_here() -> None:
-    here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)

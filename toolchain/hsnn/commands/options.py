@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hsnn.errors import UsageError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hsnn.compiler import Options
     from hsnn.report.layers import Limits
 
@@ -70,9 +66,14 @@ def compile_options(args: argparse.Namespace) -> Options:
     """Collect the options of ``compile`` and ``check``.
 
     Raises:
-        UsageError: HSNN-U130 for an unknown limit.
+        UsageError: For a limit that is unknown or has no number.
+        TargetMissingError: HSNN-T001 for a target that is not installed.
     """
     from hsnn.compiler import Options
+    from hsnn.target import find_target, target_names
+
+    if args.target not in target_names():
+        find_target(args.target)
 
     options = Options(target=args.target, chip=args.chip, pins=tuple(args.pin))
     if "payload_bits" not in args:
@@ -83,7 +84,7 @@ def compile_options(args: argparse.Namespace) -> Options:
         calibration_samples=args.calibration_samples,
         keep_reference=not args.no_reference,
         seed=args.seed,
-        limits=change_limits(options.limits, args.limit),
+        limits=limits(args),
     )
 
 
@@ -91,26 +92,29 @@ def add_limits(group: argparse._ArgumentGroup) -> None:
     """Declare the limits of the errors that integers may bring."""
     group.add_argument(
         "--limit",
-        action="extend",
+        action="append",
         default=[],
-        type=limits,
         metavar="NAME=NUMBER,...",
         help="how far integers may stray from floats before it is an error: --limit f1=0.9,rate=0.2",
     )
 
 
-def change_limits(defaults: Limits, changes: Iterable[tuple[str, float]]) -> Limits:
-    """Return limits with some changed.
+def add_timeout(group: argparse._ArgumentGroup) -> None:
+    """Declare how long a target may stand still."""
+    group.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="give up after so long without any progress of the target"
+    )
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    """Read the limits; what is not named keeps its default.
 
     Raises:
-        UsageError: HSNN-U130 for an unknown limit.
+        UsageError: For a limit that is unknown, given twice, or without a number.
     """
-    known = [field.name for field in fields(defaults)]
-    changed = dict(changes)
-    for name in changed:
-        if name not in known:
-            raise UsageError("HSNN-U130", f"there is no limit {name!r}", allowed=", ".join(known))
-    return replace(defaults, **changed)
+    from hsnn.report.layers import parse_limits
+
+    return parse_limits(",".join(args.limit))
 
 
 def pin(text: str) -> tuple[str, str]:
@@ -119,17 +123,6 @@ def pin(text: str) -> tuple[str, str]:
     if not equals or not glob or place not in ("host", "chip"):
         raise argparse.ArgumentTypeError(f"{text!r} is not GLOB=host or GLOB=chip")
     return glob, place
-
-
-def limits(text: str) -> list[tuple[str, float]]:
-    """Read ``name=number`` pairs with commas between."""
-    pairs = []
-    for item in text.split(","):
-        name, equals, number = item.partition("=")
-        if not equals or not name.strip():
-            raise argparse.ArgumentTypeError(f"{item!r} is not NAME=NUMBER")
-        pairs.append((name.strip(), real(number)))
-    return pairs
 
 
 def positive(text: str) -> int:

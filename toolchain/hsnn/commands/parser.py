@@ -151,8 +151,8 @@ class ShowVersion(argparse.Action):
         parser.exit(message=f"hsnn {version('hsnn')}\n")
 
 
-def _common_flags() -> argparse.ArgumentParser:
-    flags = argparse.ArgumentParser(add_help=False)
+def _common_flags() -> Parser:
+    flags = Parser(add_help=False)
     group = flags.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print the result as one JSON object")
     loudness = group.add_mutually_exclusive_group()

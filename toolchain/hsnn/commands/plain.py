@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
-from hsnn.errors import HsnnError
+from hsnn.errors import HsnnError, UnsupportedError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from hsnn.program import Json
 
 
@@ -28,9 +30,9 @@ def plain(value: object) -> Json:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return os.fsdecode(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return plain_fields(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
@@ -40,12 +42,27 @@ def plain(value: object) -> Json:
     return str(value)
 
 
+def plain_fields(value: DataclassInstance) -> dict[str, Json]:
+    """Turn a dataclass into an object; see :func:`plain`."""
+    return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+
+
 def error_fields(error: HsnnError) -> dict[str, Json]:
-    """The ``error`` object of a result: code, what was found, what is allowed, the fix, the exit status."""
-    return {
+    """The ``error`` object of a result: code, what was found, what is allowed, the fix, the exit status.
+
+    An error with several reasons lists each of them under ``reasons``.
+    """
+    described = {
         "code": error.code,
         "found": error.found,
         "allowed": error.allowed,
         "fix": error.fix,
         "exit_status": error.exit_status,
     }
+    reasons = reasons_of(error)
+    return {**described, "reasons": [error_fields(reason) for reason in reasons]} if reasons else {**described}
+
+
+def reasons_of(error: HsnnError) -> tuple[HsnnError, ...]:
+    """The reasons that an error joins; empty if it is one itself."""
+    return error.reasons if isinstance(error, UnsupportedError) else ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterable
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import (
     InlinePass,
@@ -142,14 +142,14 @@ def _name(graph: ir.Graph, origins: dict[str, str]) -> None:
 
 
 def _by_use(value: ir.Value) -> str:
-    uses: Iterable[ir.Usage] = value.uses()
-    use = next(iter(uses), None)
+    use = next(iter(value.uses()), None)
     if use is None:
         return "constant"
     node = use.node
     if node.domain == DOMAIN:
         return f"{node.name}.{OPS[node.op_type].inputs[use.idx]}"
-    return f"{node.name}.{use.idx}"
+    formal = onnx.defs.get_schema(node.op_type, node.domain).inputs
+    return f"{node.name}.{formal[min(use.idx, len(formal) - 1)].name}"
 
 
 def _unique(name: str, used: set[str]) -> str:

@@ -110,9 +110,10 @@ def check_stateless(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if changed:
             raise _state_error(module, changed)
         if not _all_equal(first, second):
+            where = _first_random(module, inputs)
             raise UnsupportedError(
                 "HSNN-F012",
-                f"two calls on the same input differ although the model is in eval mode: {_first_random(module, inputs)}",
+                f"two calls on the same input differ although the model is in eval mode: {where}",
                 allowed="a model whose output depends on its inputs only",
                 fix="make the noise part of the model with a fixed seed, such as hsnn.nn.PoissonEncode(seed=...)",
             )
@@ -185,9 +186,7 @@ def _all_equal(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
 
 def _changed(before: Mapping[Held, Tensor], after: Mapping[Held, Tensor]) -> list[Held]:
     both = {**before, **after}
-    return [
-        held for held in both if held not in before or held not in after or not _equal(before[held], after[held])
-    ]
+    return [held for held in both if held not in before or held not in after or not _equal(before[held], after[held])]
 
 
 def _state_error(module: nn.Module, changed: list[Held]) -> UnsupportedError:

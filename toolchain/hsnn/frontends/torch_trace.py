@@ -67,7 +67,9 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.Expor
 
 def _converted(module: nn.Module, program: torch.export.ExportedProgram) -> onnx_ir.Model:
     try:
-        exported = torch.onnx.export(program, (), dynamo=True, opset_version=DEFAULT_OPSET, optimize=False, verbose=False)
+        exported = torch.onnx.export(
+            program, (), dynamo=True, opset_version=DEFAULT_OPSET, optimize=False, verbose=False
+        )
     except torch.onnx.errors.OnnxExporterError as error:
         operator, where = _unconverted(module, program, error)
         raise UnsupportedError(
@@ -81,9 +83,7 @@ def _converted(module: nn.Module, program: torch.export.ExportedProgram) -> onnx
     return exported.model
 
 
-def _unconverted(
-    module: nn.Module, program: torch.export.ExportedProgram, error: BaseException
-) -> tuple[str, str]:
+def _unconverted(module: nn.Module, program: torch.export.ExportedProgram, error: BaseException) -> tuple[str, str]:
     """Return the operator that could not be converted and the module it is in, as far as the error tells."""
     texts = []
     cause: BaseException | None = error

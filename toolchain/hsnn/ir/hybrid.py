@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from hsnn.errors import ArtifactError
+from hsnn.errors import UsageError
 from hsnn.ir.plan import ModelValue
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def load_hybrid(path: str | Path) -> HybridModel:
     """Read a hybrid model that hsnn has written; :func:`hsnn.frontends.onnx.from_onnx` reads any other.
 
     Raises:
-        ArtifactError: ``HSNN-F020``, if the file is missing or no ONNX model.
+        UsageError: ``HSNN-F020``, if the file is missing or no ONNX model.
     """
     return wrap(read_model(path))
 
@@ -80,21 +80,21 @@ def read_model(path: str | Path) -> onnx.ModelProto:
     """Read an ONNX file.
 
     Raises:
-        ArtifactError: ``HSNN-F020``, if the file is missing or no ONNX model.
+        UsageError: ``HSNN-F020``, if the file is missing or no ONNX model.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 
     try:
         model = onnx.load(str(path))
     except (OSError, DecodeError, onnx.checker.ValidationError) as error:
-        raise ArtifactError(
+        raise UsageError(
             "HSNN-F020",
             f"{str(path)!r} cannot be read as an ONNX model: {error}",
             allowed="a binary .onnx file, its external data beside it",
         ) from error
     if not model.ByteSize() or not model.HasField("graph"):
-        raise ArtifactError("HSNN-F020", f"{str(path)!r} holds no ONNX graph", allowed="a binary .onnx file")
+        raise UsageError("HSNN-F020", f"{str(path)!r} holds no ONNX graph", allowed="a binary .onnx file")
     return model
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from hsnn.nn.decoders import MembraneDecode, RateDecode, WeightedSumDecode, WindowSumDecode
 from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode
-from hsnn.nn.neurons import LeakyIntegrator, Lif, RecurrentLif
+from hsnn.nn.integrator import LeakyIntegrator
+from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.structure import Delay, MergeTime, SplitTime, TimeDistributed
 from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.errors import UsageError
-from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_rank
+from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_input
+from hsnn.ops.spec import float32
 
 
 class RateDecode(OpLayer):
@@ -17,7 +18,7 @@ class RateDecode(OpLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode ``x``."""
-        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        require_input(self, x, at_least=2, axes=TRAIN_AXES)
         return self.emit((x,)) if exporting() else x.mean(0)
 
 
@@ -32,15 +33,17 @@ class WindowSumDecode(OpLayer):
         UsageError: ``HSNN-U020`` or ``HSNN-U021``, if an argument is out of range.
     """
 
+    start: int
+    stop: int
+
     def __init__(self, start: int = 0, *, stop: int) -> None:
         super().__init__("WindowSumDecode", {"start": start, "stop": stop})
         if stop <= start:
             raise UsageError("HSNN-U021", f"WindowSumDecode goes from {start} to {stop}", allowed="stop above start")
-        self.start, self.stop = start, stop
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode ``x``."""
-        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if self.stop > x.shape[0]:
             raise UsageError(
                 "HSNN-U022",
@@ -65,6 +68,7 @@ class WeightedSumDecode(OpLayer):
     """
 
     weights: Tensor
+    divisor: float
 
     def __init__(
         self, weights: Tensor | list[float] | tuple[float, ...], *, divisor: float = 1.0, learn_weights: bool = False
@@ -77,9 +81,8 @@ class WeightedSumDecode(OpLayer):
                 f"weights of WeightedSumDecode have shape {tuple(tensor.shape)}",
                 allowed="finite weights of shape (timestep,)",
             )
-        if divisor == 0:
+        if float32(divisor) == 0:
             raise UsageError("HSNN-U021", "divisor of WeightedSumDecode is 0", allowed="not 0")
-        self.divisor = float(divisor)
         if learn_weights:
             self.weights = nn.Parameter(tensor)
         else:
@@ -87,7 +90,7 @@ class WeightedSumDecode(OpLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode ``x``."""
-        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if self.weights.shape[0] != x.shape[0]:
             raise UsageError(
                 "HSNN-U022",
@@ -110,13 +113,14 @@ class MembraneDecode(OpLayer):
         UsageError: ``HSNN-U020``, if it is anything else.
     """
 
+    mode: str
+
     def __init__(self, mode: str = "last") -> None:
         super().__init__("MembraneDecode", {"mode": mode})
-        self.mode = mode
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode ``x``."""
-        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if exporting():
             return self.emit((x,))
         if self.mode == "last":

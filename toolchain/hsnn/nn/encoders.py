@@ -6,6 +6,7 @@ operator rounds or thresholds, the gradient is that of the value before, and it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from hsnn.errors import UsageError
 from hsnn.nn.surrogate import straight_through
-from hsnn.nn.symbolic import SAMPLE_AXES, OpLayer, exporting, require_rank
+from hsnn.nn.symbolic import SAMPLE_AXES, OpLayer, exporting, require_input
 from hsnn.ops.noise import counter_noise
+from hsnn.ops.spec import float32
 
 PlaneGradient: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -38,31 +40,41 @@ class RateEncode(OpLayer):
         UsageError: ``HSNN-U020`` or ``HSNN-U021``, if an argument is out of range.
     """
 
+    timesteps: int
+    scale: float
+    initial: float
+    silent: int
+
     def __init__(self, timesteps: int, *, scale: float = 1.0, initial: float = 0.0, silent: int = 0) -> None:
         super().__init__("RateEncode", {"timesteps": timesteps, "scale": scale, "initial": initial, "silent": silent})
         if silent > timesteps:
             raise UsageError("HSNN-U021", f"RateEncode has {silent} silent timesteps of {timesteps}")
-        self.timesteps, self.scale, self.initial, self.silent = timesteps, float(scale), float(initial), silent
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode ``x``."""
-        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
-        a = (x / x.new_tensor(self.scale)).clamp(0, 1)
-        hard = self._spikes(a.detach())
-        active = self.timesteps - self.silent
-        soft = torch.cat((_repeat(a, active), _repeat(torch.zeros_like(a), self.silent)))
-        return straight_through(soft, hard)
+        a = self._rate(x)
+        soft = torch.cat((_repeat(a, self.timesteps - self.silent), _repeat(torch.zeros_like(a), self.silent)))
+        return straight_through(soft, (self._totals(a.detach()) >= 1).to(x.dtype))
 
-    def _spikes(self, a: Tensor) -> Tensor:
-        spikes = a.new_zeros((self.timesteps, *a.shape))
+    def decision_margin(self, x: Tensor) -> Tensor:
+        """See :meth:`OpLayer.decision_margin`."""
+        return (self._totals(self._rate(x)) - 1).abs()
+
+    def _rate(self, x: Tensor) -> Tensor:
+        return (x / x.new_tensor(self.scale)).clamp(0, 1)
+
+    def _totals(self, a: Tensor) -> Tensor:
+        """Return the sum that is compared with 1 at every timestep, minus infinity at silent ones."""
+        totals = a.new_full((self.timesteps, *a.shape), -math.inf)
         total = torch.full_like(a, self.initial)
         for t in range(self.timesteps - self.silent):
             total = total + a
-            spikes[t] = total >= 1
-            total = total - spikes[t]
-        return spikes
+            totals[t] = total
+            total = total - (total >= 1).to(a.dtype)
+        return totals
 
 
 class PoissonEncode(OpLayer):
@@ -79,19 +91,29 @@ class PoissonEncode(OpLayer):
         UsageError: ``HSNN-U020``, if an argument is out of range.
     """
 
+    timesteps: int
+    scale: float
+    seed: int
+
     def __init__(self, timesteps: int, *, seed: int, scale: float = 1.0) -> None:
         super().__init__("PoissonEncode", {"timesteps": timesteps, "scale": scale, "seed": seed})
-        self.timesteps, self.seed, self.scale = timesteps, seed, float(scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode ``x``."""
-        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
         p = (x / x.new_tensor(self.scale)).clamp(0, 1)
-        noise = torch.from_numpy(counter_noise(self.seed, self.timesteps, x[:1].numel())).to(x.device)
-        below = noise.reshape(self.timesteps, 1, *x.shape[1:]) < p.detach()
+        below = self._noise(x) < p.detach()
         return straight_through(_repeat(p, self.timesteps), below.to(x.dtype))
+
+    def decision_margin(self, x: Tensor) -> Tensor:
+        """See :meth:`OpLayer.decision_margin`."""
+        return (self._noise(x) - (x / x.new_tensor(self.scale)).clamp(0, 1)).abs()
+
+    def _noise(self, x: Tensor) -> Tensor:
+        noise = torch.from_numpy(counter_noise(self.seed, self.timesteps, math.prod(x.shape[1:])))
+        return noise.to(x.device).reshape(self.timesteps, 1, *x.shape[1:])
 
 
 class DirectEncode(OpLayer):
@@ -104,13 +126,14 @@ class DirectEncode(OpLayer):
         UsageError: ``HSNN-U020``, if it is less.
     """
 
+    timesteps: int
+
     def __init__(self, timesteps: int) -> None:
         super().__init__("DirectEncode", {"timesteps": timesteps})
-        self.timesteps = timesteps
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode ``x``."""
-        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         return self.emit((x,)) if exporting() else _repeat(x, self.timesteps)
 
 
@@ -127,21 +150,30 @@ class GradedEncode(OpLayer):
         UsageError: ``HSNN-U020``, if an argument is out of range.
     """
 
+    timesteps: int
+    step: float
+    bits: int
+    signed: int
+
     def __init__(self, timesteps: int, *, step: float, bits: int = 8, signed: bool = False) -> None:
         super().__init__("GradedEncode", {"timesteps": timesteps, "step": step, "bits": bits, "signed": signed})
-        self.timesteps, self.step = timesteps, float(step)
-        limit = 2 ** (bits - int(signed))
-        self.low, self.high = (-limit if signed else 0), limit - 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode ``x``."""
-        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
         step = x.new_tensor(self.step)
         ratio = x / step
-        payload = straight_through(ratio, ratio.detach().round()).clamp(self.low, self.high)
+        limit = 2 ** (self.bits - self.signed)
+        payload = straight_through(ratio, ratio.detach().round()).clamp(-limit if self.signed else 0, limit - 1)
         return torch.cat(((payload * step)[None], x.new_zeros((self.timesteps - 1, *x.shape))))
+
+    def decision_margin(self, x: Tensor) -> Tensor:
+        """See :meth:`OpLayer.decision_margin`."""
+        ratio = x / x.new_tensor(self.step)
+        border = (ratio - ratio.floor() - 0.5).abs() / ratio.abs().max().clamp(min=1)
+        return torch.cat((border[None], x.new_full((self.timesteps - 1, *x.shape), math.inf)))
 
 
 class BitPlaneEncode(OpLayer):
@@ -172,6 +204,13 @@ class BitPlaneEncode(OpLayer):
     Source: HAS-8, arXiv 2509.24411, and its code luutn2002/has-8 @ faa28fc.
     """
 
+    planes: int
+    order: str
+    floor_lsb: int
+    rescale: str
+    low: float
+    high: float
+
     def __init__(
         self,
         planes: int = 8,
@@ -187,22 +226,29 @@ class BitPlaneEncode(OpLayer):
             "BitPlaneEncode",
             {"planes": planes, "order": order, "floor_lsb": floor_lsb, "rescale": rescale, "low": low, "high": high},
         )
-        if not low < high:
+        if not float32(low) < float32(high):
             raise UsageError("HSNN-U021", f"BitPlaneEncode has low {low} and high {high}", allowed="low below high")
         if gradient not in PLANE_GRADIENTS:
             raise UsageError(
                 "HSNN-U021", f"BitPlaneEncode has gradient {gradient!r}", allowed=", ".join(PLANE_GRADIENTS)
             )
-        self.planes, self.order, self.floor_lsb, self.rescale = planes, order, floor_lsb, rescale
-        self.low, self.high, self.gradient = float(low), float(high), gradient
+        self.gradient = gradient
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode ``x``."""
-        require_rank(self, x, at_least=2, axes=SAMPLE_AXES)
+        require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
         rescaled = self._rescaled(x)
         return PLANE_GRADIENTS[self.gradient](rescaled, self._planes(rescaled.detach()))
+
+    def decision_margin(self, x: Tensor) -> Tensor:
+        """See :meth:`OpLayer.decision_margin`."""
+        levels = 2.0**self.planes - 1
+        z = self._rescaled(x) * levels
+        units = [1.0 if self.floor_lsb else 2.0, *(2.0**k for k in range(1, self.planes))]
+        margins = [(z / unit - (z / unit).round()).abs() * unit / levels for unit in units]
+        return torch.stack(margins if self.order == "lsb" else margins[::-1])
 
     def _rescaled(self, x: Tensor) -> Tensor:
         if self.rescale == "none":

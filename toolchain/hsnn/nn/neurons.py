@@ -1,69 +1,23 @@
-"""Neurons: ``(timestep, batch, *feature)`` to the same shape; state is zero at the start of every call."""
+"""Spiking neurons: ``(timestep, batch, *feature)`` to the same shape; state is zero at the start of every call."""
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hsnn.errors import UsageError
-from hsnn.nn.surrogate import Surrogate, find_surrogate, spike, straight_through
-from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_rank
-
-Parameter: TypeAlias = "float | Tensor"
+from hsnn.nn.neuron import Neuron, Parameter
+from hsnn.nn.surrogate import Surrogate, find_surrogate, spike
+from hsnn.nn.symbolic import exporting
 
 THRESHOLD_MIN = 1e-3
 """Smallest threshold that training can reach."""
 
 
-class _Neuron(OpLayer):
-    """What neurons share: current and voltage decay, bias."""
-
-    current_decay: Tensor
-    voltage_decay: Tensor
-    bias: Tensor
-
-    def _add_value(self, name: str, value: Parameter, *, learn: bool, low: float, high: float) -> None:
-        tensor = torch.as_tensor(value, dtype=torch.float32).detach().clone()
-        if not bool(((tensor >= low) & (tensor <= high)).all()) or not bool(tensor.isfinite().all()):
-            raise UsageError(
-                "HSNN-U023",
-                f"{name} of {self.op.name} is {tensor.min():g} to {tensor.max():g}",
-                allowed=f"finite, {low:g} to {high:g}",
-                fix="a decay is the fraction lost per timestep: 0 is no decay, 1 is no memory",
-            )
-        if learn:
-            self.register_parameter(name, nn.Parameter(tensor))
-        else:
-            self.register_buffer(name, tensor)
-
-    def _held(self, name: str, low: float, high: float) -> Tensor:
-        """Return a value; if it is trained, clip it, and let the gradient pass as if it were not clipped."""
-        value: Tensor = getattr(self, name)
-        if name not in self._parameters:
-            return value
-        if exporting():
-            return value.clamp(low, high)
-        return straight_through(value, value.detach().clamp(low, high))
-
-    def _decays(self) -> tuple[Tensor, Tensor]:
-        return self._held("current_decay", 0.0, 1.0), self._held("voltage_decay", 0.0, 1.0)
-
-    def _check_input(self, x: Tensor, *values: Tensor) -> None:
-        require_rank(self, x, at_least=3, axes=TRAIN_AXES)
-        feature = tuple(x.shape[2:])
-        for value in values:
-            if not _broadcasts(tuple(value.shape), feature):
-                raise UsageError(
-                    "HSNN-U022",
-                    f"a parameter of {self.op.name} has shape {tuple(value.shape)}, its features {feature}",
-                    allowed="a shape that broadcasts to the feature shape, such as (C, 1, 1) for (C, H, W)",
-                )
-
-
-class Lif(_Neuron):
+class Lif(Neuron):
     """Leaky integrate-and-fire neurons with a synaptic current.
 
     ::
@@ -95,6 +49,9 @@ class Lif(_Neuron):
     """
 
     threshold: Tensor
+    reset: str
+    comparison: str
+    refractory: int
 
     def __init__(
         self,
@@ -119,10 +76,10 @@ class Lif(_Neuron):
         )
         self._add_value("current_decay", current_decay, learn=learn_decay, low=0.0, high=1.0)
         self._add_value("voltage_decay", voltage_decay, learn=learn_decay, low=0.0, high=1.0)
-        self._add_value("threshold", threshold, learn=learn_threshold, low=math.ulp(0.0), high=math.inf)
+        lowest = THRESHOLD_MIN if learn_threshold else torch.finfo(torch.float32).tiny
+        self._add_value("threshold", threshold, learn=learn_threshold, low=lowest, high=math.inf)
         self._add_value("bias", bias, learn=learn_bias, low=-math.inf, high=math.inf)
-        self.reset, self.comparison, self.refractory = reset, comparison, refractory
-        self.decay_input, self.detach_reset = decay_input, detach_reset
+        self.detach_reset = detach_reset
         self.surrogate = find_surrogate(surrogate)
 
     @staticmethod
@@ -140,15 +97,30 @@ class Lif(_Neuron):
         self._check_input(x, *values)
         if exporting():
             return self.emit((x, *values))
-        return self._run(x, None)
+        return torch.stack([spikes for spikes, _ in self._steps(x)])
 
-    def _run(self, x: Tensor, to_post: Tensor | None) -> Tensor:
+    def trace(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the spikes, and the voltage that was compared with the threshold; both have the shape of ``x``."""
+        spikes, voltage = zip(*self._steps(x), strict=True)
+        return torch.stack(spikes), torch.stack(voltage)
+
+    def decision_margin(self, x: Tensor) -> Tensor:
+        """See :meth:`OpLayer.decision_margin`."""
+        _, voltage = self.trace(x)
+        threshold = self.values()[2]
+        return (voltage - threshold).abs() / torch.maximum(voltage.abs().max(), threshold.abs().max())
+
+    def _recurrent_input(self, spikes: Tensor) -> Tensor | None:
+        return None
+
+    def _steps(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield spikes and voltage before reset; the order of operations is that of the ONNX function."""
         current_decay, voltage_decay, threshold, bias = self.values()
         keep_u, keep_v = 1 - current_decay, 1 - voltage_decay
         u = v = s = wait = torch.zeros_like(x[0])
-        spikes = []
-        for a in x.unbind(0):
-            u = keep_u * u + (a if to_post is None else a + s @ to_post)
+        for x_t in x.unbind(0):
+            back = self._recurrent_input(s)
+            u = keep_u * u + (x_t if back is None else x_t + back)
             v_open = keep_v * v + (voltage_decay * u if self.decay_input else u) + bias
             v_in = torch.where(wait <= 0, v_open, v) if self.refractory else v_open
             over = v_in > threshold if self.comparison == ">" else v_in >= threshold
@@ -157,8 +129,7 @@ class Lif(_Neuron):
                 s = s * (wait <= 0)
                 wait = torch.where(s > 0, torch.full_like(wait, self.refractory), (wait - 1).clamp(min=0))
             v = self._after_spike(v_in, s, threshold)
-            spikes.append(s)
-        return torch.stack(spikes)
+            yield s, v_in
 
     def _after_spike(self, v: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
         if self.reset == "none":
@@ -259,57 +230,7 @@ class RecurrentLif(Lif):
             )
         if exporting():
             return self.emit((x, *values, self.recurrent_weight))
-        return self._run(x, self.recurrent_weight.t())
+        return torch.stack([spikes for spikes, _ in self._steps(x)])
 
-
-class LeakyIntegrator(_Neuron):
-    """Read-out neurons that integrate like :class:`Lif` and never spike; the output is their voltage.
-
-    Args:
-        voltage_decay: Fraction of the voltage lost per timestep, 0 to 1.
-        current_decay: Fraction of the current lost per timestep, 0 to 1; 1 is no memory.
-        bias: Added to the voltage at every timestep.
-        decay_input: Whether the current is scaled by ``voltage_decay``.
-        learn_decay: Whether both decays are trained; they are held in [0, 1].
-        learn_bias: Whether the bias is trained.
-
-    Raises:
-        UsageError: ``HSNN-U020`` or ``HSNN-U023``, if an argument is out of range.
-    """
-
-    def __init__(
-        self,
-        voltage_decay: Parameter = 0.5,
-        *,
-        current_decay: Parameter = 1.0,
-        bias: Parameter = 0.0,
-        decay_input: bool = False,
-        learn_decay: bool = False,
-        learn_bias: bool = False,
-    ) -> None:
-        super().__init__("LeakyIntegrator", {"decay_input": decay_input})
-        self._add_value("current_decay", current_decay, learn=learn_decay, low=0.0, high=1.0)
-        self._add_value("voltage_decay", voltage_decay, learn=learn_decay, low=0.0, high=1.0)
-        self._add_value("bias", bias, learn=learn_bias, low=-math.inf, high=math.inf)
-        self.decay_input = decay_input
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the voltage of every timestep, shape of ``x``."""
-        current_decay, voltage_decay = self._decays()
-        self._check_input(x, current_decay, voltage_decay, self.bias)
-        if exporting():
-            return self.emit((x, current_decay, voltage_decay, self.bias))
-        keep_u, keep_v = 1 - current_decay, 1 - voltage_decay
-        u = v = torch.zeros_like(x[0])
-        trace = []
-        for a in x.unbind(0):
-            u = keep_u * u + a
-            v = keep_v * v + (voltage_decay * u if self.decay_input else u) + self.bias
-            trace.append(v)
-        return torch.stack(trace)
-
-
-def _broadcasts(shape: tuple[int, ...], feature: tuple[int, ...]) -> bool:
-    return len(shape) <= len(feature) and all(
-        extent in (1, other) for extent, other in zip(shape[::-1], feature[::-1], strict=False)
-    )
+    def _recurrent_input(self, spikes: Tensor) -> Tensor:
+        return spikes @ self.recurrent_weight.t()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.errors import UsageError
-from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_rank
+from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_input
 
 
 class MergeTime(OpLayer):
@@ -17,7 +17,7 @@ class MergeTime(OpLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Merge the first two axes."""
-        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if not exporting():
             return x.flatten(0, 1)
         return self.emit((x,))
@@ -33,9 +33,10 @@ class SplitTime(OpLayer):
         UsageError: ``HSNN-U020``, if it is less.
     """
 
+    timesteps: int
+
     def __init__(self, timesteps: int) -> None:
         super().__init__("SplitTime", {"timesteps": timesteps})
-        self.timesteps = timesteps
 
     def forward(self, x: Tensor) -> Tensor:
         """Split the first axis."""
@@ -46,7 +47,8 @@ class SplitTime(OpLayer):
                     f"SplitTime got a tensor of shape {tuple(x.shape)}",
                     allowed=f"a first axis that is a multiple of {self.timesteps}",
                 )
-            return x.unflatten(0, (self.timesteps, x.shape[0] // self.timesteps))
+            split: Tensor = x.unflatten(0, (self.timesteps, x.shape[0] // self.timesteps))
+            return split
         return self.emit((x,))
 
 
@@ -60,13 +62,14 @@ class Delay(OpLayer):
         UsageError: ``HSNN-U020``, if it is negative.
     """
 
+    steps: int
+
     def __init__(self, steps: int) -> None:
         super().__init__("Delay", {"steps": steps})
-        self.steps = steps
 
     def forward(self, x: Tensor) -> Tensor:
         """Delay ``x``; same shape."""
-        require_rank(self, x, at_least=2, axes=TRAIN_AXES)
+        require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if exporting():
             return self.emit((x,))
         return torch.cat((x.new_zeros((self.steps, *x.shape[1:])), x))[: x.shape[0]]
@@ -89,7 +92,7 @@ class TimeDistributed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the module to ``x`` of shape ``(timestep, batch, *feature)``."""
         merge = MergeTime()
-        require_rank(merge, x, at_least=2, axes=TRAIN_AXES)
+        require_input(merge, x, at_least=2, axes=TRAIN_AXES)
         timesteps = x.shape[0]
         merged: Tensor = self.module(merge(x))
-        return SplitTime(timesteps)(merged)
+        return SplitTime(timesteps).forward(merged)

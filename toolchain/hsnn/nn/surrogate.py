@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -88,12 +88,14 @@ def spike(distance: Tensor, fires: Tensor, surrogate: Surrogate) -> Tensor:
     Returns:
         0 or 1, dtype and shape of ``distance``.
     """
-    return cast("Tensor", _Spike.apply(distance, fires, surrogate))
+    spikes: Tensor = _Spike.apply(distance, fires, surrogate)  # type: ignore[no-untyped-call]  # torch has no types
+    return spikes
 
 
 def straight_through(value: Tensor, hard: Tensor) -> Tensor:
     """Return ``hard``, and pass its gradient on to ``value`` unchanged; both have the same shape."""
-    return cast("Tensor", _StraightThrough.apply(value, hard))
+    result: Tensor = _StraightThrough.apply(value, hard)  # type: ignore[no-untyped-call]  # torch has no types
+    return result
 
 
 class _Spike(torch.autograd.Function):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from hsnn.errors import UsageError
 from hsnn.ops import DOMAIN, OPS, OPSET_VERSION, AttributeValue, OpSpec
-
 
 _TRACING: ContextVar[bool] = ContextVar("hsnn_tracing", default=False)
 
@@ -35,9 +34,11 @@ def exporting() -> bool:
 class OpLayer(nn.Module):
     """A layer that is one operator of the hsnn domain.
 
+    Each attribute of the operator is a field of the layer; an exported node carries the fields as they are then.
+
     Args:
         op: Name of the operator.
-        attributes: All its attributes, checked against the operator table.
+        attributes: All its attributes, checked against the operator table; booleans become 0 or 1.
 
     Raises:
         UsageError: ``HSNN-U020``, if an attribute has a value that the operator does not allow.
@@ -46,25 +47,44 @@ class OpLayer(nn.Module):
     def __init__(self, op: str, attributes: Mapping[str, AttributeValue | bool]) -> None:
         super().__init__()
         self.op: OpSpec = OPS[op]
-        self.attributes: dict[str, AttributeValue] = {
-            item.name: checked_attribute(op, item.name, attributes[item.name]) for item in self.op.attributes
-        }
+        for item in self.op.attributes:
+            setattr(self, item.name, checked_attribute(op, item.name, attributes[item.name]))
+
+    @property
+    def attributes(self) -> dict[str, AttributeValue]:
+        """All attributes of the operator, from the fields of the same names.
+
+        Raises:
+            UsageError: ``HSNN-U020``, if one was set to a value that is not allowed.
+        """
+        names = (item.name for item in self.op.attributes)
+        return {name: checked_attribute(self.op.name, name, getattr(self, name)) for name in names}
 
     def emit(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the symbol of this layer for the ONNX exporter."""
         x = inputs[0]
-        shape = self.op.output_shape(cast("tuple[int, ...]", tuple(x.shape)), self.attributes)
-        return cast(
-            "Tensor",
-            torch.onnx.ops.symbolic(
-                f"{DOMAIN}::{self.op.name}",
-                tuple(inputs),
-                dict(self.attributes),
-                dtype=x.dtype,
-                shape=cast("tuple[int, ...]", shape),
-                version=OPSET_VERSION,
-            ),
+        attributes: dict[str, Any] = dict(self.attributes)
+        shape = self.op.output_shape(cast("tuple[int, ...]", tuple(x.shape)), attributes)
+        return torch.onnx.ops.symbolic(
+            f"{DOMAIN}::{self.op.name}",
+            tuple(inputs),
+            attributes,
+            dtype=x.dtype,
+            shape=cast("tuple[int, ...]", shape),
+            version=OPSET_VERSION,
         )
+
+    def decision_margin(self, x: Tensor) -> Tensor | None:
+        """How far each output value was from coming out differently.
+
+        Args:
+            x: Input, as for ``forward``.
+
+        Returns:
+            Distance from the nearest threshold or rounding border, relative to the largest value that is
+            compared; shape of the output, infinite where nothing is decided. ``None`` if the layer decides nothing.
+        """
+        return None
 
     def extra_repr(self) -> str:
         """Attributes, for ``print(module)``."""
@@ -86,12 +106,16 @@ def checked_attribute(op: str, name: str, value: AttributeValue | bool) -> Attri
     return stored
 
 
-def require_rank(layer: OpLayer, x: Tensor, *, at_least: int, axes: str) -> None:
-    """Check the number of axes.
+def require_input(layer: OpLayer, x: Tensor, *, at_least: int, axes: str) -> None:
+    """Check type and number of axes of what a layer gets.
 
     Raises:
-        UsageError: ``HSNN-U022``, if there are too few.
+        UsageError: ``HSNN-U022``, if it is not floating point or has too few axes.
     """
+    if not x.is_floating_point():
+        raise UsageError(
+            "HSNN-U022", f"{layer.op.name} got a tensor of {x.dtype}", allowed="floating point", fix="call x.float()"
+        )
     if x.ndim < at_least:
         raise UsageError(
             "HSNN-U022",

@@ -13,7 +13,7 @@ RATE_ENCODE = OpSpec(
     (
         TIMESTEPS,
         SCALE,
-        Attribute("initial", "float", 0.0, minimum=0, maximum=0.99999994),
+        Attribute("initial", "float", 0.0, minimum=0, below=1),
         Attribute("silent", "int", 0, minimum=0),
     ),
     "add_time",

@@ -40,7 +40,7 @@ def attach_functions(model: onnx.ModelProto) -> onnx.ModelProto:
         UnsupportedError: ``HSNN-F030``, if the model's ONNX operator set is one that the functions are
             not written for; ``HSNN-F031``, if it uses an operator that the hsnn domain does not have.
     """
-    opset = _onnx_opset(model)
+    opset = onnx_opset(model)
     used = _used_operators(model)
     unknown = sorted(used - OPS.keys())
     if unknown:
@@ -69,6 +69,23 @@ def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     inlined = onnx.inliner.inline_local_functions(attach_functions(model))
     _import_domain(inlined, needed=False)
     return inlined
+
+
+def onnx_opset(model: onnx.ModelProto) -> int:
+    """Return the version of the ONNX operator set that the model uses.
+
+    Raises:
+        UnsupportedError: ``HSNN-F030``, if the operators' functions are not written for it.
+    """
+    opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    if not OPSET_MIN <= opset <= OPSET_MAX:
+        raise UnsupportedError(
+            "HSNN-F030",
+            f"the model uses version {opset} of the ONNX operator set",
+            allowed=f"{OPSET_MIN} to {OPSET_MAX}",
+            fix=f"export it with opset_version={DEFAULT_OPSET}",
+        )
+    return int(opset)
 
 
 @cache
@@ -104,18 +121,6 @@ def _mix_text(opset: int) -> str:
         h0 = Mod (x, p){rounds}
         s = Identity (h{len(ROUND_CONSTANTS)})
     }}"""
-
-
-def _onnx_opset(model: onnx.ModelProto) -> int:
-    opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
-    if not OPSET_MIN <= opset <= OPSET_MAX:
-        raise UnsupportedError(
-            "HSNN-F030",
-            f"the model uses version {opset} of the ONNX operator set",
-            allowed=f"{OPSET_MIN} to {OPSET_MAX}",
-            fix=f"export it with opset_version={DEFAULT_OPSET}",
-        )
-    return int(opset)
 
 
 def _used_operators(model: onnx.ModelProto) -> set[str]:

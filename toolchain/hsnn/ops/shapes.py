@@ -83,9 +83,7 @@ def _fill_hsnn_outputs(model: onnx.ModelProto) -> bool:
         if node.domain != DOMAIN or node.op_type not in OPS or node.output[0] in types or node.input[0] not in types:
             continue
         tensor = types[node.input[0]].tensor_type
-        shape = OPS[node.op_type].output_shape(
-            tuple(_dim(dim) for dim in tensor.shape.dim), node_attributes(node)
-        )
+        shape = OPS[node.op_type].output_shape(tuple(_dim(dim) for dim in tensor.shape.dim), node_attributes(node))
         info = onnx.helper.make_tensor_value_info(node.output[0], tensor.elem_type, shape)
         _state(model.graph, info)
         types[node.output[0]] = info.type

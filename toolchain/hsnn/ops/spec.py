@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -25,6 +27,7 @@ class Attribute:
         minimum: Smallest number allowed, or ``None``.
         above: Number that the value must exceed, or ``None``.
         maximum: Largest number allowed, or ``None``.
+        below: Number that the value must stay under, or ``None``.
         choices: Values allowed, or an empty tuple for any.
     """
 
@@ -34,6 +37,7 @@ class Attribute:
     minimum: float | None = None
     above: float | None = None
     maximum: float | None = None
+    below: float | None = None
     choices: tuple[AttributeValue, ...] = ()
 
     @property
@@ -46,27 +50,31 @@ class Attribute:
             (f"at least {self.minimum:g}" if self.minimum is not None else ""),
             (f"above {self.above:g}" if self.above is not None else ""),
             (f"at most {self.maximum:g}" if self.maximum is not None else ""),
+            (f"below {self.below:g}" if self.below is not None else ""),
         )
         return ", ".join(part for part in (kind, *bounds) if part)
 
     def accepts(self, value: AttributeValue) -> bool:
-        """Tell whether a node may carry this value.
+        """Tell whether a node may carry this value; floats are judged as the float32 that they are stored as.
 
         >>> Attribute("refractory", "int", 0, minimum=0).accepts(-1)
         False
+        >>> Attribute("scale", "float", 1.0, above=0).accepts(1e-50)
+        False
         """
+        if type(value) is not {"int": int, "float": float, "string": str}[self.type]:
+            return False
         if self.choices:
             return value in self.choices
         if isinstance(value, str):
-            return self.type == "string"
-        number = float(value)
+            return True
+        number = float32(value) if isinstance(value, float) else value
         return (
-            self.type != "string"
-            and (self.type == "float" or isinstance(value, int))
-            and number - number == 0  # neither infinite nor NaN
+            number - number == 0  # neither infinite nor NaN
             and (self.minimum is None or number >= self.minimum)
             and (self.above is None or number > self.above)
             and (self.maximum is None or number <= self.maximum)
+            and (self.below is None or number < self.below)
         )
 
 
@@ -133,6 +141,18 @@ class OpSpec:
         if self.shape_rule == "add_time":
             return (timesteps, *shape)
         return (timesteps, _quotient(shape[0], timesteps), *shape[1:])
+
+
+def float32(value: float) -> float:
+    """Return the nearest single-precision number; infinite beyond its range.
+
+    >>> float32(0.1) == 0.1, float32(1e39)
+    (False, inf)
+    """
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 FLAG: tuple[AttributeValue, ...] = (0, 1)

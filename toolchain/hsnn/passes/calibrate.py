@@ -10,7 +10,7 @@ from hsnn.errors import UsageError
 from hsnn.ir.spiking import SpikingGraph
 from hsnn.passes.float_neurons import PopulationStatistics
 from hsnn.passes.port_range import PortRange, measure_port
-from hsnn.passes.simulate import simulate
+from hsnn.passes.simulate import Simulation, simulate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ def calibrate(graph: SpikingGraph, batches: Iterable[Mapping[str, NDArray[np.gen
 
     Args:
         graph: A segment.
-        batches: Batches as for :func:`hsnn.passes.simulate.simulate`; consumed once, one held at a time.
+        batches: Batches as for :func:`hsnn.passes.simulate.simulate`; consumed once.
 
     Raises:
         UsageError: ``HSNN-Q001`` if there is no batch; ``HSNN-Q002`` to ``HSNN-Q004`` as ``simulate``.
@@ -62,7 +62,7 @@ def calibrate(graph: SpikingGraph, batches: Iterable[Mapping[str, NDArray[np.gen
         if not isinstance(batch, Mapping):
             found = f"a calibration batch of segment {graph.name!r} is a {type(batch).__name__}"
             raise UsageError("HSNN-Q002", found, allowed="a mapping from input names to arrays, for each batch")
-        part = _calibrate_batch(graph, batch)
+        part = calibration_of(graph, batch, simulate(graph, batch, keep=()))
         total = part if total is None else total.merge(part)
     if total is None:
         fix = "give at least one batch of representative samples"
@@ -70,7 +70,13 @@ def calibrate(graph: SpikingGraph, batches: Iterable[Mapping[str, NDArray[np.gen
     return total
 
 
-def _calibrate_batch(graph: SpikingGraph, batch: Mapping[str, NDArray[np.generic]]) -> Calibration:
-    run = simulate(graph, batch, keep=())
+def calibration_of(graph: SpikingGraph, batch: Mapping[str, NDArray[np.generic]], run: Simulation) -> Calibration:
+    """Return the ranges of a batch that has been simulated already.
+
+    Args:
+        graph: A segment.
+        batch: What was fed to :func:`hsnn.passes.simulate.simulate`.
+        run: What it returned.
+    """
     ports = {port.name: measure_port(batch[port.name]) for port in graph.inputs}
     return Calibration(graph.name, run.batch, ports, run.populations, run.deliveries)

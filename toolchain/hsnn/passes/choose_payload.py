@@ -16,7 +16,7 @@ import numpy as np
 from hsnn.ir.arithmetic import STATE_LIMIT
 from hsnn.ir.integer import ConstantSource, InputPort
 from hsnn.ir.spiking import FloatNeuron, SpikeInput, SpikingGraph
-from hsnn.passes.choose_scale import highest_scale, relative_noise
+from hsnn.passes.choose_scale import choose_scale, relative_noise
 from hsnn.passes.port_range import PortRange
 from hsnn.passes.state_range import Incoming, measure_range
 
@@ -72,16 +72,16 @@ def incoming_of(
     found = []
     for projection in graph.into(neuron.name):
         source = graph.source(projection.pre)
-        scale, payload, mean_square, noise = 1.0, 1, 1.0, 0.0
+        scale, payload, signed, mean_square, noise = 1.0, 1, False, 1.0, 0.0
         if isinstance(source, SpikeInput):
             choice = ports[source.name]
-            scale, payload, noise = choice.scale, choice.port.max_payload, choice.noise
+            scale, payload, signed, noise = choice.scale, choice.port.max_payload, choice.port.signed, choice.noise
             mean_square = calibration.inputs[source.name].mean_square
         elif not isinstance(source, ConstantSource):
             # A spike is its own square.
             mean_square = float(np.mean(calibration.populations[source.name].rate))
         delivery = calibration.deliveries[projection.name]
-        found.append(Incoming(projection, scale, payload, mean_square, noise, delivery))
+        found.append(Incoming(projection, scale, payload, signed, mean_square, noise, delivery))
     return found
 
 
@@ -110,8 +110,9 @@ def _scale(measured: PortRange, limit: int) -> tuple[float, float]:
         return 1.0, 0.0
     steps = round(measured.magnitude / measured.grid) if measured.grid else 0
     if 0 < steps <= limit:
-        # A whole number of units per step of the grid: exact, and finer in between.
-        return measured.grid / (limit // steps), 0.0
+        # Units that divide the grid are exact. Powers of two keep dyadic weights exact too, for a shift is
+        # all that the projections of a population may differ in.
+        return measured.grid / 2.0 ** math.floor(math.log2(limit // steps)), 0.0
     scale = measured.magnitude / limit
     return scale, scale * scale / 12.0
 
@@ -127,6 +128,6 @@ def _noise(
             continue
         stats = calibration.populations[neuron.name]
         needed = measure_range(neuron, incoming, stats=stats, timesteps=graph.timesteps, margin=margin)
-        scale = highest_scale(neuron, incoming, needed, timesteps=graph.timesteps, margin=margin)
-        total += relative_noise(incoming, scale) if 0.0 < scale < np.inf else 0.0
+        scale = choose_scale(neuron, incoming, needed, timesteps=graph.timesteps, margin=margin)
+        total += relative_noise(incoming, scale)
     return total

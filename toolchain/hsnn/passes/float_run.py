@@ -62,14 +62,7 @@ def run_float(
     Yields:
         One outcome a batch, in order.
     """
-    threads = default_threads()
-    hosts = {
-        stage.name: HostExecutable(
-            HostStage(stage.name, stage.model, stage.inputs, stage.outputs), provider=CPU, threads=threads
-        )
-        for stage in plan.stages
-        if isinstance(stage, HostSegment)
-    }
+    hosts = {stage.name: load_host(stage) for stage in plan.stages if isinstance(stage, HostSegment)}
     total = next(iter(samples.values())).shape[0]
     for start in range(0, total, batch):
         values: dict[str, Array] = {name: array[start : start + batch] for name, array in samples.items()}
@@ -82,8 +75,14 @@ def run_float(
             driven[stage.name] = chip_inputs(stage, values)
             kept = None if keep is None else {*keep(stage.graph), *_neuron_outputs(stage.graph)}
             simulations[stage.name] = simulate(stage.graph, driven[stage.name], keep=kept)
-            values.update(_made(stage, driven[stage.name], simulations[stage.name]))
+            values.update(made_values(stage, driven[stage.name], simulations[stage.name]))
         yield FloatBatch(values, driven, simulations)
+
+
+def load_host(segment: HostSegment) -> HostExecutable:
+    """Load a host segment on the processor."""
+    stage = HostStage(segment.name, segment.model, segment.inputs, segment.outputs)
+    return HostExecutable(stage, provider=CPU, threads=default_threads())
 
 
 def chip_inputs(stage: ChipSegment, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -98,7 +97,7 @@ def _neuron_outputs(graph: SpikingGraph) -> tuple[str, ...]:
     return tuple(name for name in graph.outputs if name in names)
 
 
-def _made(stage: ChipSegment, driven: Mapping[str, Array], run: Simulation) -> dict[str, Array]:
+def made_values(stage: ChipSegment, driven: Mapping[str, Array], run: Simulation) -> dict[str, Array]:
     """Values that leave a segment, as float32."""
     made: dict[str, Array] = {}
     for name, value in zip(stage.graph.outputs, stage.outputs, strict=True):

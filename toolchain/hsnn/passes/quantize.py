@@ -9,8 +9,7 @@ shifted by 6 bits, so a mantissa unit is ``64 * 2**weight_exp / S``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.arithmetic import STATE_LIMIT
@@ -25,9 +24,6 @@ from hsnn.passes.quantize_neurons import NeuronError, quantize_neuron
 from hsnn.passes.quantize_weights import ProjectionError, quantize_projection
 from hsnn.passes.state_range import Incoming, lasting_voltage, measure_range
 from hsnn.passes.worst_case import WorstCase, worst_case
-
-if TYPE_CHECKING:
-    from hsnn.program import Json
 
 PAYLOAD_BITS_MAX = 24
 
@@ -81,11 +77,6 @@ class LayerScale:
     def weight_snr_db(self) -> float | None:
         """The worst signal to noise ratio of its projections in decibels; None if no weight changed."""
         return min((p.snr_db for p in self.projections if p.snr_db is not None), default=None)
-
-    def to_json(self) -> Json:
-        """Return the record as plain data."""
-        record: Mapping[str, Json] = asdict(self)
-        return record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +166,7 @@ def _quantize_layer(
     population, neuron_error = quantize_neuron(neuron, scale)
     pairs = [quantize_projection(item.projection, scale, payload_scale=item.payload_scale) for item in incoming]
     synapses = [synapse for synapse, _ in pairs]
-    payloads = {item.projection.pre: item.max_payload for item in incoming}
+    payloads = {item.projection.pre: (item.max_payload, item.signed) for item in incoming}
     layer = LayerScale(
         population=neuron.name,
         scale=scale,

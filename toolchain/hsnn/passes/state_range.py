@@ -14,7 +14,7 @@ from hsnn.ir.validate import WEIGHT_EXP_MAX
 from hsnn.passes.float_neurons import PopulationStatistics
 from hsnn.passes.quantize_neurons import BIAS_MAX
 from hsnn.passes.quantize_weights import MANTISSA_MAX
-from hsnn.passes.synapses import row_norms, weights_of
+from hsnn.passes.synapses import extreme_sums, weights_of
 from hsnn.passes.worst_case import growth
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Incoming:
         projection: Synapses.
         payload_scale: Value of one unit of what the source sends.
         max_payload: Largest magnitude that the source can send, in those units.
+        signed: Whether it can send negative payloads.
         mean_square: Mean square of what it sent during calibration.
         noise: Mean square error of a value, by its rounding to payloads.
         delivery: Largest magnitude of ``W . s`` during calibration.
@@ -50,6 +51,7 @@ class Incoming:
     projection: FloatProjection
     payload_scale: float
     max_payload: int
+    signed: bool
     mean_square: float
     noise: float
     delivery: float
@@ -71,9 +73,10 @@ class Incoming:
         return max(float(weights.max()), -float(weights.min())) * self.payload_scale if weights.size else 0.0
 
     @property
-    def bound(self) -> float:
-        """Largest magnitude of ``W . s`` that any input can cause."""
-        return float(row_norms(self.projection).max(initial=0.0)) * self.largest
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value of ``W . s`` that any input can cause."""
+        low, high = extreme_sums(self.projection, signed=self.signed)
+        return low * self.largest, high * self.largest
 
     @property
     def sum_limit(self) -> float:
@@ -117,7 +120,8 @@ def measure_range(
         room = THRESHOLDS_OF_ROOM * float(neuron.threshold.max())
     # One synapse may never wrap the current.
     synapse = max((item.peak * item.max_payload for item in incoming), default=0.0)
-    current_bound = sum(item.bound for item in incoming) * growth(neuron.current_decay, timesteps)
+    lows, highs = zip((0.0, 0.0), *(item.bounds for item in incoming), strict=True)
+    current_bound = max(-sum(lows), sum(highs)) * growth(neuron.current_decay, timesteps)
     bias = float(np.max(np.abs(neuron.bias)))
     voltage_bound = (current_bound + bias) * growth(neuron.voltage_decay, timesteps)
     current = max(margin * max(stats.current, stats.activation), room, synapse)
@@ -144,7 +148,8 @@ def largest_scale(neuron: FloatNeuron, incoming: Sequence[Incoming], needed: Sta
     if bias > 0.0:
         limits.append(BIAS_MAX / bias)
     for item in incoming:
-        delivery = min(item.bound, margin * item.delivery)
+        low, high = item.bounds
+        delivery = min(max(-low, high), margin * item.delivery)
         weight = item.peak
         if delivery > 0.0:
             limits.append(item.sum_limit * MANTISSA_UNIT / delivery)

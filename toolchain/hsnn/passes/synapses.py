@@ -70,26 +70,32 @@ def conv_output_shape(projection: AnyConv, pre: Shape) -> Shape:
     return (projection.weights.shape[0], *spatial)
 
 
-def row_norms(projection: FloatProjection | Projection) -> Float:
-    """Sum of the magnitudes of the weights onto each postsynaptic neuron, at most.
+def extreme_sums(projection: FloatProjection | Projection, *, signed: bool) -> tuple[float, float]:
+    """Bound what synapses deliver to any neuron if every source sends between 0 and 1.
+
+    Args:
+        projection: Synapses.
+        signed: Whether sources send between -1 and 1 instead.
 
     Returns:
-        float64, shape ``(post neurons,)``; for a convolution one per output channel, which its
-        neurons away from the border reach.
+        Lowest and highest sum, at most 0 and at least 0; a convolution reaches them away from the border.
     """
-    match projection:
-        case FloatDense() | DenseProjection():
-            norms: Float = np.abs(projection.weights.astype(np.float64)).sum(axis=1)
-            return norms
-        case FloatConv() | ConvProjection():
-            kernels: Float = np.abs(projection.weights.astype(np.float64)).sum(axis=(1, 2, 3))
-            return kernels
-        case FloatSparse() | SparseProjection():
-            rows = np.repeat(np.arange(len(projection.indptr) - 1), np.diff(projection.indptr))
-            magnitudes = np.abs(projection.data.astype(np.float64))
-            return np.bincount(rows, magnitudes, minlength=len(projection.indptr) - 1).astype(np.float64)
-        case _:
-            assert_never(projection)
+    weights = weights_of(projection).astype(np.float64)
+    low = float(_row_sums(projection, np.minimum(weights, 0.0)).min(initial=0.0))
+    high = float(_row_sums(projection, np.maximum(weights, 0.0)).max(initial=0.0))
+    if not signed:
+        return low, high
+    norm = float(_row_sums(projection, np.abs(weights)).max(initial=0.0))
+    return -norm, norm
+
+
+def _row_sums(projection: FloatProjection | Projection, weights: Float) -> Float:
+    """Sum weights onto each postsynaptic neuron, or onto each channel of a convolution."""
+    if isinstance(projection, FloatSparse | SparseProjection):
+        rows = np.repeat(np.arange(len(projection.indptr) - 1), np.diff(projection.indptr))
+        return np.bincount(rows, weights, minlength=len(projection.indptr) - 1).astype(np.float64)
+    sums: Float = weights.reshape(len(weights), -1).sum(axis=1)
+    return sums
 
 
 def _correlate(projection: AnyConv, sent: NDArray[np.generic], post: Shape) -> Float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import ConvProjection, Neuron, Projection
-from hsnn.passes.synapses import row_norms
+from hsnn.passes.synapses import extreme_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,22 +34,24 @@ class WorstCase:
 
 
 def worst_case(
-    neuron: Neuron, incoming: Sequence[Projection], payloads: Mapping[str, int], *, timesteps: int
+    neuron: Neuron, incoming: Sequence[Projection], payloads: Mapping[str, tuple[int, bool]], *, timesteps: int
 ) -> WorstCase:
     """Bound the states of a population over all inputs.
 
     Args:
         neuron: Integer population.
         incoming: All projections that end there.
-        payloads: Largest magnitude that each source sends.
+        payloads: Largest magnitude that each source sends, and whether it may be negative.
         timesteps: Timesteps per sample.
     """
-    arriving, sums = 0.0, 0.0
+    lowest = highest = sums = 0.0
     for projection in incoming:
-        norm = float(row_norms(projection).max(initial=0.0))
-        most = norm * payloads[projection.pre] * 2.0**projection.weight_exp
-        arriving += most
-        sums = max(sums, most / (rules.VOLTAGE_MAX if isinstance(projection, ConvProjection) else _SUM_MAX))
+        payload, signed = payloads[projection.pre]
+        low, high = (x * payload * 2.0**projection.weight_exp for x in extreme_sums(projection, signed=signed))
+        lowest, highest = lowest + low, highest + high
+        limit = rules.VOLTAGE_MAX if isinstance(projection, ConvProjection) else _SUM_MAX
+        sums = max(sums, -low / limit, high / limit)
+    arriving = max(-lowest, highest)
     # Synaptic input is shifted in 32 bits; a shift that overflows them is beyond the current's range too.
     current = arriving * 2.0**rules.STATE_SHIFT * growth((neuron.du + 1) / rules.DECAY_ONE, timesteps)
     bias = float(np.max(np.abs(neuron.bias.astype(np.int64))))

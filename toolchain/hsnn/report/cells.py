@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 Level: TypeAlias = Literal["", "good", "warn", "bad", "mute"]
@@ -65,13 +65,18 @@ class Table:
     empty: str = field(default="nothing to show", kw_only=True)
 
 
-def visible(text: object) -> str:
-    r"""Spell out every character that cannot be seen.
+def visible(text: object, *, most: int = 200) -> str:
+    r"""Spell out every character that cannot be seen, and cut a very long text short.
 
     >>> visible("a\x1b[31mb")
     'a\\x1b[31mb'
     """
-    return "".join(char if char.isprintable() else _escape(char) for char in str(text))
+    return shorten("".join(char if char.isprintable() else _escape(char) for char in str(text)), most)
+
+
+def sentence(text: object) -> str:
+    """Do the same for a text that may be longer than a name, line by line."""
+    return "\n".join(visible(line, most=600) for line in str(text).split("\n"))
 
 
 def shorten(text: str, most: int) -> str:
@@ -155,6 +160,15 @@ def count(number: int, noun: str, plural: str = "") -> str:
     ('1 stage', '3 stages', '0 entries')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def capped(table: Table, most: int) -> Table:
+    """Drop the rows beyond a number of them, and say so."""
+    left_out = len(table.rows) - most
+    if left_out <= 0:
+        return table
+    note = f"{count(left_out, 'more row')} left out"
+    return replace(table, rows=table.rows[:most], note=f"{table.note}; {note}" if table.note else note)
 
 
 def _escape(char: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hsnn.ir.integer import ConstantSource, LifPopulation, size
@@ -14,7 +14,7 @@ from hsnn.report.facts import all_synapses, connection_of, kind_of, neurons, syn
 from hsnn.report.hybrid_nodes import HybridNode, hybrid_nodes
 
 if TYPE_CHECKING:
-    from hsnn.ir.integer import InputPort, IntegerNetwork, Population
+    from hsnn.ir.integer import InputPort, Population
     from hsnn.ir.plan import ModelValue
     from hsnn.program import ChipInput, ChipOutput, Program
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import IntegratorPopulation, size
+from hsnn.ir.integer import InputPort, IntegratorPopulation, size
 from hsnn.report.cells import count, decimal, extent, percent, visible
 from hsnn.report.facts import activity, golden_trains, kind_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn.ir.integer import InputPort, Population
+    from hsnn.ir.integer import Population
     from hsnn.program import ChipStage, Program
 
     Int32 = NDArray[np.int32]
@@ -45,7 +45,9 @@ class Picture:
     """What one population or port sent in one sample.
 
     Attributes:
-        stage, name, kind: What it is of.
+        stage, name: What it is of.
+        role: ``port`` or ``population``.
+        kind: ``raster`` of spikes or ``traces`` of voltages.
         steps: Timesteps shown, the width.
         rows: Neurons shown, the height; voltages are scaled to it.
         strokes: What to draw.
@@ -56,6 +58,7 @@ class Picture:
 
     stage: str
     name: str
+    role: str
     kind: str
     steps: int
     rows: int
@@ -105,6 +108,7 @@ def _picture(stage: ChipStage, item: InputPort | Population, train: Int32, rows:
     return Picture(
         stage=visible(stage.name),
         name=visible(item.name),
+        role="port" if isinstance(item, InputPort) else "population",
         kind="traces" if traces else "raster",
         steps=steps,
         rows=100 if traces else len(kept),

@@ -1,0 +1,382 @@
+"""Float simulation against a naive evaluation, its statistics, and its errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsnn.errors import HsnnError, QuantizationError, UsageError
+from hsnn.ir.integer import ConstantSource
+from hsnn.ir.spiking import FloatConv, FloatDense, FloatIntegrator, FloatLif, FloatSparse, SpikeInput, SpikingGraph
+from hsnn.passes.check_graph import check_graph
+from hsnn.passes.simulate import simulate, stepwise_groups
+
+
+def lif(name, shape, *, threshold=1.0, current_decay=1.0, voltage_decay=0.0, bias=0.0, **options):
+    arrays = (np.asarray(x, np.float64) for x in (current_decay, voltage_decay, threshold, bias))
+    return FloatLif(name, shape, f"{name}.spikes", *arrays, **options)
+
+
+def integrator(name, shape, *, current_decay=1.0, voltage_decay=0.0, bias=0.0):
+    arrays = (np.asarray(x, np.float64) for x in (current_decay, voltage_decay, bias))
+    return FloatIntegrator(name, shape, f"{name}.voltage", *arrays)
+
+
+def sparse(name, pre, post, matrix, *, delay=0):
+    rows, columns = np.nonzero(matrix)
+    indptr = np.searchsorted(rows, np.arange(len(matrix) + 1)).astype(np.int32)
+    return FloatSparse(name, pre, post, matrix[rows, columns], columns.astype(np.int32), indptr, delay)
+
+
+def single(weights, neuron, *, timesteps=4, binary=True):
+    """An input, one dense projection, one population."""
+    weights = np.asarray(weights, np.float64)
+    port = SpikeInput("x", (weights.shape[1],), "x", binary)
+    synapses = FloatDense("w", "x", neuron.name, weights)
+    return SpikingGraph("tiny", timesteps, (port,), (neuron,), (synapses,), (neuron.name,))
+
+
+def mixed_graph(rng, *, timesteps=7):
+    """Every kind of projection, parameters of every shape, a loop over two populations, skips and delays."""
+    inputs = (SpikeInput("image", (2, 5, 5), "image", True), SpikeInput("graded", (3,), "graded", False))
+    populations = (
+        ConstantSource("one"),
+        lif("conv", (4, 3, 3), threshold=rng.uniform(0.5, 2, (4, 1, 1)), current_decay=0.6, voltage_decay=0.3),
+        lif(
+            "zero",
+            (6,),
+            threshold=rng.uniform(0.5, 1.5, 6),
+            current_decay=rng.uniform(0, 1, 6),
+            voltage_decay=rng.uniform(0, 1, 6),
+            bias=rng.normal(0, 0.3, 6),
+            comparison=">=",
+            refractory=1,
+        ),
+        lif("subtract", (5,), reset="subtract", voltage_decay=0.1, refractory=2),
+        lif("none", (4,), reset="none", voltage_decay=0.4, comparison=">="),
+        integrator("out", (2,), current_decay=0.5, voltage_decay=0.2, bias=rng.normal(0, 1, 2)),
+    )
+    projections = (
+        FloatConv("c", "image", "conv", rng.normal(0, 0.6, (4, 1, 3, 2)), (2, 1), (1, 0), (1, 2), groups=2),
+        FloatDense("b", "one", "zero", rng.normal(0, 0.2, (6, 1))),
+        FloatDense("d", "conv", "zero", rng.normal(0.1, 0.5, (6, 36))),
+        sparse("s", "graded", "zero", rng.normal(0, 1, (6, 3)) * (rng.random((6, 3)) < 0.5), delay=2),
+        FloatDense("e", "zero", "subtract", rng.normal(0.3, 0.5, (5, 6))),
+        FloatDense("back", "none", "zero", rng.normal(0, 0.5, (6, 4)), delay=1),
+        FloatDense("self", "subtract", "subtract", rng.normal(0, 0.5, (5, 5)), delay=3),
+        sparse("f", "subtract", "none", rng.normal(0.4, 0.5, (4, 5)) * (rng.random((4, 5)) < 0.7)),
+        FloatDense("skip", "graded", "none", rng.normal(0, 0.5, (4, 3)), delay=1),
+        FloatDense("late", "graded", "none", rng.normal(0, 0.5, (4, 3)), delay=50),
+        FloatDense("g", "none", "out", rng.normal(0, 1, (2, 4))),
+        FloatDense("h", "conv", "out", rng.normal(0, 1, (2, 36)), delay=2),
+    )
+    return SpikingGraph("mixed", timesteps, inputs, populations, projections, ("out", "conv"))
+
+
+def mixed_inputs(rng, batch, *, timesteps=7):
+    return {
+        "image": rng.random((timesteps, batch, 2, 5, 5)) < 0.4,
+        "graded": rng.normal(0, 1, (timesteps, batch, 3)),
+    }
+
+
+def matrix_of(projection, pre, post):
+    """The projection as a matrix (post neurons, pre neurons), from its definition."""
+    rows, columns = int(np.prod(post)), int(np.prod(pre))
+    if isinstance(projection, FloatDense):
+        return projection.weights
+    matrix = np.zeros((rows, columns))
+    if isinstance(projection, FloatSparse):
+        for row in range(rows):
+            for k in range(projection.indptr[row], projection.indptr[row + 1]):
+                matrix[row, projection.indices[k]] += projection.data[k]
+        return matrix
+    out_c, in_c, kernel_h, kernel_w = projection.weights.shape
+    for o, y, x in np.ndindex(post):
+        group = o // (out_c // projection.groups)
+        for c, i, j in np.ndindex(in_c, kernel_h, kernel_w):
+            row = y * projection.stride[0] - projection.padding[0] + i * projection.dilation[0]
+            column = x * projection.stride[1] - projection.padding[1] + j * projection.dilation[1]
+            if 0 <= row < pre[1] and 0 <= column < pre[2]:
+                source = np.ravel_multi_index((group * in_c + c, row, column), pre)
+                matrix[np.ravel_multi_index((o, y, x), post), source] += projection.weights[o, c, i, j]
+    return matrix
+
+
+def at(values, neuron, i):
+    return float(np.broadcast_to(values, neuron.shape).ravel()[i])
+
+
+def naive(graph, inputs):
+    """Evaluate one sample after the other, neuron by neuron, as the contract says it."""
+    batch = next(iter(inputs.values())).shape[1]
+    shapes = {item.name: item.shape for item in (*graph.inputs, *graph.populations)}
+    matrices = {p.name: matrix_of(p, shapes[p.pre], shapes[p.post]) for p in graph.projections}
+    out = {n.name: np.zeros((graph.timesteps, batch, *n.shape)) for n in graph.neurons}
+    for sample in range(batch):
+        sent = {port.name: inputs[port.name][:, sample].reshape(graph.timesteps, -1) for port in graph.inputs}
+        sent |= {n.name: np.zeros((graph.timesteps, int(np.prod(n.shape)))) for n in graph.neurons}
+        sent["one"] = np.ones((graph.timesteps, 1))
+        u, v, held = ({n.name: [0.0] * int(np.prod(n.shape)) for n in graph.neurons} for _ in range(3))
+        for t in range(graph.timesteps):
+            for n in graph.neurons:
+                for i in range(int(np.prod(n.shape))):
+                    a = 0.0
+                    for p in graph.into(n.name):
+                        if t >= p.delay:
+                            a += float(matrices[p.name][i] @ sent[p.pre][t - p.delay])
+                    u[n.name][i] = (1 - at(n.current_decay, n, i)) * u[n.name][i] + a
+                    moved = (1 - at(n.voltage_decay, n, i)) * v[n.name][i] + u[n.name][i] + at(n.bias, n, i)
+                    if isinstance(n, FloatIntegrator):
+                        v[n.name][i] = sent[n.name][t, i] = moved
+                        continue
+                    if held[n.name][i]:
+                        held[n.name][i] -= 1
+                        continue
+                    theta = at(n.threshold, n, i)
+                    fires = moved >= theta if n.comparison == ">=" else moved > theta
+                    sent[n.name][t, i] = fires
+                    held[n.name][i] = n.refractory if fires else 0
+                    after = {"zero": 0.0, "subtract": moved - theta, "none": moved}[n.reset]
+                    v[n.name][i] = after if fires else moved
+        for n in graph.neurons:
+            out[n.name][:, sample] = sent[n.name].reshape(graph.timesteps, *n.shape)
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_a_naive_evaluation(seed):
+    rng = np.random.default_rng(seed)
+    graph, inputs = mixed_graph(rng), mixed_inputs(rng, 3)
+    run, wanted = simulate(graph, inputs), naive(graph, inputs)
+    assert set(run.spikes) == {"conv", "zero", "subtract", "none"}
+    for name, spikes in run.spikes.items():
+        assert spikes.dtype == np.bool_
+        np.testing.assert_array_equal(spikes, wanted[name].astype(bool), err_msg=name)
+        assert 0 < spikes.sum() < spikes.size, "a test of nothing"
+    np.testing.assert_allclose(run.voltages["out"], wanted["out"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 2, 5, 100])
+def test_blocks_do_not_change_the_result(block):
+    rng = np.random.default_rng(5)
+    graph, inputs = mixed_graph(rng), mixed_inputs(rng, 5)
+    whole, parts = simulate(graph, inputs, block=100), simulate(graph, inputs, block=block)
+    assert parts.batch == 5
+    for name, spikes in whole.spikes.items():
+        np.testing.assert_array_equal(parts.spikes[name], spikes)
+        np.testing.assert_array_equal(parts.populations[name].spikes, spikes.sum(axis=(0, 1)))
+        assert parts.populations[name].updates == whole.populations[name].updates == 35
+    np.testing.assert_allclose(parts.voltages["out"], whole.voltages["out"], rtol=1e-12)
+    assert parts.deliveries == pytest.approx(whole.deliveries)
+
+
+def test_samples_do_not_touch_each_other():
+    rng = np.random.default_rng(6)
+    graph, inputs = mixed_graph(rng), mixed_inputs(rng, 4)
+    alone = simulate(graph, {name: array[:, 2:3] for name, array in inputs.items()})
+    together = simulate(graph, inputs)
+    for name, spikes in alone.spikes.items():
+        np.testing.assert_array_equal(spikes[:, 0], together.spikes[name][:, 2])
+
+
+def test_statistics_by_hand():
+    graph = single([[0.5], [-2.0]], lif("n", (2,), current_decay=0.5, threshold=1.25, bias=0.25), timesteps=3)
+    x = np.array([1, 1, 0], np.float32).reshape(3, 1, 1)
+    run = simulate(graph, {"x": x})
+    stats = run.populations["n"]
+    # u: 0.5, 0.75, 0.375 and -2, -3, -1.5; v: 0.75, 1.75 (fires), 0.625 and -1.75, -4.5, -5.75.
+    assert (stats.activation, stats.current) == (2.0, 3.0)
+    assert (stats.voltage_low, stats.voltage_high) == (-5.75, 1.75)
+    assert stats.spikes.tolist() == [1, 0]
+    assert stats.rate.tolist() == [1 / 3, 0.0]
+    assert run.deliveries == {"w": 2.0}
+
+
+def test_keep_chooses_what_is_returned_and_statistics_stay():
+    rng = np.random.default_rng(7)
+    graph, inputs = mixed_graph(rng), mixed_inputs(rng, 2)
+    nothing, some = simulate(graph, inputs, keep=()), simulate(graph, inputs, keep=("zero", "out"))
+    assert (dict(nothing.spikes), dict(nothing.voltages)) == ({}, {})
+    assert (set(some.spikes), set(some.voltages)) == ({"zero"}, {"out"})
+    assert nothing.populations["none"].spikes.sum() > 0
+    assert nothing.deliveries["late"] == 0.0
+
+
+@pytest.mark.parametrize(("comparison", "fires"), [(">", False), (">=", True)])
+def test_a_tie_is_decided_by_the_comparison(comparison, fires):
+    graph = single([[1.0]], lif("n", (1,), comparison=comparison), timesteps=1)
+    assert bool(simulate(graph, {"x": np.ones((1, 1, 1))}).spikes["n"].all()) is fires
+
+
+def test_a_graph_without_inputs_runs_one_sample():
+    neuron = lif("n", (2,), threshold=2.5, bias=1.0)
+    graph = SpikingGraph("g", 4, (), (neuron,), (), ("n",))
+    assert simulate(graph, {}).spikes["n"][:, 0, 0].tolist() == [False, False, True, False]
+
+
+def test_only_loops_are_computed_stepwise():
+    graph = mixed_graph(np.random.default_rng(0))
+    names = [[neuron.name for neuron in group] for group in stepwise_groups(graph)]
+    assert names == [["conv"], ["zero", "subtract", "none"], ["out"]]
+
+
+def test_empty_rows_of_a_sparse_matrix_get_nothing():
+    matrix = np.zeros((4, 3))
+    matrix[1] = [1.0, 0.0, 2.0]
+    port, out = SpikeInput("x", (3,), "x", True), integrator("o", (4,))
+    graph = SpikingGraph("g", 1, (port,), (out,), (sparse("s", "x", "o", matrix),), ("o",))
+    assert simulate(graph, {"x": np.ones((1, 1, 3))}).voltages["o"].ravel().tolist() == [0.0, 3.0, 0.0, 0.0]
+
+
+GOOD = single([[1.0, 1.0]], lif("n", (1,)))
+ONES = np.ones((4, 2, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({}, "HSNN-Q002"),
+        ({"x": ONES[:3]}, "HSNN-Q002"),
+        ({"x": ONES[:, :, :1]}, "HSNN-Q002"),
+        ({"x": ONES[:, :0]}, "HSNN-Q002"),
+        ({"x": ONES.astype(np.complex64)}, "HSNN-Q002"),
+        ({"x": ONES * np.nan}, "HSNN-Q003"),
+        ({"x": ONES * np.inf}, "HSNN-Q003"),
+        ({"x": ONES * 2}, "HSNN-Q004"),
+        ({"x": ONES * 0.5}, "HSNN-Q004"),
+    ],
+)
+def test_wrong_inputs_are_refused(inputs, code):
+    with pytest.raises(UsageError) as caught:
+        simulate(GOOD, inputs)
+    assert caught.value.code == code
+    assert "'x'" in caught.value.found
+
+
+def test_wrong_options_are_refused():
+    for options in ({"keep": ("nobody",)}, {"block": 0}):
+        with pytest.raises(UsageError) as caught:
+            simulate(GOOD, {"x": ONES}, **options)
+        assert caught.value.code == "HSNN-Q002"
+
+
+def test_two_batch_sizes_are_refused():
+    ports = (SpikeInput("x", (2,), "x", True), SpikeInput("y", (2,), "y", True))
+    with pytest.raises(UsageError) as caught:
+        simulate(replace(GOOD, inputs=ports), {"x": ONES, "y": ONES[:, :1]})
+    assert caught.value.code == "HSNN-Q002"
+
+
+def test_overflow_is_an_error_even_after_a_reset():
+    graph = single([[1e90]], lif("n", (1,), threshold=1e90), binary=False)
+    x = np.zeros((4, 1, 1))
+    x[0] = 1e300
+    with pytest.raises(QuantizationError) as caught:
+        simulate(graph, {"x": x})
+    assert caught.value.code == "HSNN-Q005"
+    assert "'n'" in caught.value.found
+
+
+def with_projection(**changes):
+    return replace(GOOD, projections=(replace(GOOD.projections[0], **changes),))
+
+
+def conv_graph(**changes):
+    port, neuron = SpikeInput("x", (2, 4, 4), "x", True), lif("n", (2, 4, 4))
+    conv = replace(FloatConv("w", "x", "n", np.ones((2, 2, 3, 3)), padding=(1, 1)), **changes)
+    return SpikingGraph("g", 4, (port,), (neuron,), (conv,), ())
+
+
+def sparse_graph(**changes):
+    return replace(GOOD, projections=(replace(sparse("w", "x", "n", np.ones((1, 2))), **changes),))
+
+
+OUT = integrator("o", (1,))
+
+STRUCTURE = {
+    "no timesteps": replace(GOOD, timesteps=0),
+    "names twice": replace(GOOD, populations=(lif("x", (1,)),)),
+    "projections twice": replace(GOOD, projections=GOOD.projections * 2),
+    "no neurons": replace(GOOD, populations=(lif("n", (0,)),), projections=()),
+    "unknown source": with_projection(pre="nobody"),
+    "unknown target": with_projection(post="nobody"),
+    "into an input": with_projection(post="x"),
+    "into a constant": replace(with_projection(post="one"), populations=(ConstantSource("one"), lif("n", (1,)))),
+    "from a read-out": replace(
+        GOOD, populations=(OUT, lif("n", (1,))), projections=(FloatDense("w", "o", "n", np.ones((1, 1))),)
+    ),
+    "loop without delay": replace(GOOD, projections=(FloatDense("w", "n", "n", np.ones((1, 1))),)),
+    "delay too long": with_projection(delay=63),
+    "delay negative": with_projection(delay=-1),
+    "dense shape": with_projection(weights=np.ones((2, 1))),
+    "conv of a vector": replace(GOOD, projections=(FloatConv("w", "x", "n", np.ones((1, 2, 1, 1))),)),
+    "conv channels": conv_graph(weights=np.ones((2, 1, 3, 3))),
+    "conv extent": conv_graph(padding=(0, 0)),
+    "conv stride": conv_graph(stride=(0, 1)),
+    "conv groups": conv_graph(groups=0),
+    "sparse indices": sparse_graph(indices=np.array([0, 2], np.int32)),
+    "sparse rows": sparse_graph(indptr=np.array([0, 1], np.int32)),
+    "output unknown": replace(GOOD, outputs=("nobody",)),
+    "output constant": replace(GOOD, populations=(ConstantSource("one"), lif("n", (1,))), outputs=("one",)),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURE)
+def test_a_broken_structure_is_refused(name):
+    with pytest.raises(QuantizationError) as caught:
+        check_graph(STRUCTURE[name])
+    assert caught.value.code == "HSNN-Q011"
+    assert caught.value.allowed
+    assert caught.value.fix
+
+
+PARAMETERS = {
+    "threshold zero": {"threshold": 0.0},
+    "threshold negative": {"threshold": -1.0},
+    "threshold nan": {"threshold": np.nan},
+    "threshold infinite": {"threshold": np.inf},
+    "threshold shape": {"threshold": np.ones(2)},
+    "threshold axes": {"threshold": np.ones((1, 1))},
+    "current_decay low": {"current_decay": -0.01},
+    "current_decay high": {"current_decay": 1.01},
+    "voltage_decay nan": {"voltage_decay": np.nan},
+    "voltage_decay high": {"voltage_decay": 2.0},
+    "bias infinite": {"bias": -np.inf},
+    "bias nan": {"bias": np.nan},
+    "refractory negative": {"refractory": -1},
+    "refractory long": {"refractory": 65},
+    "reset unknown": {"reset": "soft"},
+    "comparison unknown": {"comparison": "<"},
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_wrong_parameter_is_refused_by_name(name):
+    graph = replace(GOOD, populations=(lif("n", (1,), **PARAMETERS[name]),))
+    with pytest.raises(QuantizationError) as caught:
+        check_graph(graph)
+    error = caught.value
+    assert error.code == "HSNN-Q010"
+    assert "'n'" in error.found
+    assert name.split()[0] in error.found
+
+
+@pytest.mark.parametrize("weights", [[[np.nan, 1.0]], [[np.inf, 1.0]]])
+def test_weights_that_are_not_finite_are_refused(weights):
+    with pytest.raises(HsnnError) as caught:
+        check_graph(with_projection(weights=np.array(weights)))
+    assert caught.value.code == "HSNN-Q010"
+
+
+def test_weights_of_another_type_are_refused():
+    with pytest.raises(HsnnError) as caught:
+        check_graph(with_projection(weights=np.ones((1, 2), np.float32)))
+    assert caught.value.code == "HSNN-Q010"
+
+
+def test_parameters_may_broadcast():
+    neuron = lif("n", (2, 3, 3), threshold=np.ones((2, 1, 1)), bias=np.ones((3,)), voltage_decay=np.zeros((1, 3, 1)))
+    check_graph(SpikingGraph("g", 1, (), (neuron,), (), ()))

@@ -1,0 +1,83 @@
+"""``hsnn-compile check``: can this model be compiled, and does it fit?"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hsnn.commands import options
+from hsnn.errors import CapacityError, HsnnError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from hsnn.commands.console import Console
+    from hsnn.compiler import CheckReport
+
+HELP = "tell whether a model can be compiled, and what to change if not"
+DESCRIPTION = """\
+Say where every operator of a model would run, what would cross between host and chip, and whether the
+spiking parts fit. Nothing is calibrated and nothing is written. Every problem is listed, with its code and
+a fix. Exit status: 0 it can be compiled, 3 something is unsupported, 4 it does not fit the chip.
+"""
+EPILOG = """\
+examples:
+  hsnn-compile check my_model:network --input-shape 1x28x28
+  hsnn-compile check my_model:network --example samples.npz --json
+  hsnn-compile check network.onnx --chip my_chip.toml
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    options.add_model(parser)
+    options.add_placement(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Check and report."""
+    from hsnn.commands.files import require_file
+    from hsnn.commands.models import example_inputs, is_onnx, load_model, require_model
+    from hsnn.commands.plain import error_fields, plain_fields
+
+    require_model(args.model)
+    if not is_onnx(args.model) and args.input_shape is None and args.example is None:
+        raise UsageError(
+            "HSNN-U139",
+            "a torch model can only be traced with an example input",
+            fix="add --input-shape, such as 1x28x28 for one sample, or --example samples.npz",
+        )
+    for name in ("weights", "example"):
+        require_file(getattr(args, name), name)
+    chosen = options.compile_options(args)
+    model = load_model(args.model, args.weights)
+    from hsnn.compiler import check
+
+    report = check(model, example_inputs=example_inputs(args), options=chosen)
+    error = verdict(report)
+    result = {"verb": "check", "source": args.model, **plain_fields(report)}
+    if error is not None:
+        result["error"] = error_fields(error)
+
+    def render() -> list[object]:
+        from hsnn.report import text
+
+        return [text.check_tables(report)]
+
+    console.result(result, render)
+    if error is None:
+        return 0
+    console.error(error)
+    return error.exit_status
+
+
+def verdict(report: CheckReport) -> HsnnError | None:
+    """The error that a build of this model would end with; None if there is none."""
+    if not report.supported:
+        codes = ", ".join(sorted({str(problem["code"]) for problem in report.problems}))
+        return UnsupportedError(
+            "HSNN-U140", f"the model cannot be compiled as it is: {codes}", fix="see the fix of each problem"
+        )
+    if not report.fits:
+        return CapacityError(
+            "HSNN-U141", "the spiking segments do not fit the chip", fix="make layers smaller, or name another --chip"
+        )
+    return None

@@ -1,0 +1,266 @@
+"""``hsnn-compile run``: samples through an artifact, host and chip together."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsnn.commands import options
+from hsnn.errors import UsageError
+from hsnn.report.cells import Cell, Column, Table, compact, decimal, visible
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hsnn.commands.console import Console
+    from hsnn.ir.plan import ModelValue
+    from hsnn.program import Json, Program
+    from hsnn.runtime.result import RunResult, StageRun
+
+    Arrays = Mapping[str, NDArray[Any]]
+
+HELP = "run an artifact on samples, with accuracy if there are labels"
+DESCRIPTION = """\
+Run samples through an artifact: its host parts on ONNX Runtime, its spiking parts on a target. The emulator
+is the quick one and computes exactly what Lava's simulation (loihi2-sim) computes. torch is not needed.
+"""
+EPILOG = """\
+examples:
+  hsnn-compile run network.hsnn --input test.npz --label-key labels
+  hsnn-compile run network.hsnn --input x.npy --labels y.npy --target loihi2-sim --samples 50
+  hsnn-compile run network.hsnn --input x.npy --output outputs.npz --host cuda --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    group = parser.add_argument_group("what to run")
+    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
+    group.add_argument(
+        "-i",
+        "--input",
+        required=True,
+        metavar="FILE",
+        help="an .npz with an array for each input, or an .npy; one row a sample",
+    )
+    group.add_argument(
+        "--labels", metavar="FILE", help="an .npy or .npz with the class number of each sample, for the accuracy"
+    )
+    group.add_argument("--label-key", metavar="NAME", help="array with the labels, in --labels or else in --input")
+    group.add_argument("--samples", type=options.positive, metavar="N", help="run the first N samples only")
+    group.add_argument("-o", "--output", metavar="FILE", help="write the outputs to this .npz")
+    how = parser.add_argument_group("how to run it")
+    how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
+    how.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
+    how.add_argument(
+        "--batch-size", type=options.positive, metavar="N", help="samples that go through a stage at once (default 32)"
+    )
+    options.add_timeout(how)
+    how.add_argument(
+        "--threads", type=options.positive, metavar="N", help="threads of a host part (default: one a processor)"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run and report."""
+    from hsnn.artifact import load
+    from hsnn.commands.files import require_file
+
+    output = _check_output(args)
+    for name in ("input", "labels"):
+        require_file(getattr(args, name), name)
+    program = load(args.artifact)
+    inputs, labels = load_inputs(args, program)
+    done = execute(args, program, inputs, console)
+    result = {
+        "verb": "run",
+        "artifact": args.artifact,
+        "target": args.target,
+        "host": args.host,
+        **describe(program, done, labels),
+    }
+    if output is not None:
+        _write_outputs(output, done)
+        result["output_file"] = str(output)
+    if done.clipped:
+        console.warn(
+            f"{done.clipped} values were beyond what calibration saw and were clipped on their way to the chip"
+        )
+    console.result(result, lambda: render(result))
+    return 0
+
+
+def load_inputs(args: argparse.Namespace, program: Program) -> tuple[Arrays, NDArray[Any] | None]:
+    """Read samples and labels, and check them before anything is run.
+
+    Returns:
+        An array for each model input, and the labels if there are any.
+
+    Raises:
+        UsageError: HSNN-U143 for labels of a model without class scores; see also :mod:`hsnn.commands.arrays` and
+            :func:`hsnn.runtime.inputs.check_inputs`.
+    """
+    from hsnn.commands.arrays import load_arrays, select_inputs, select_labels
+    from hsnn.runtime.inputs import check_inputs, sample_count, take_samples
+
+    arrays = load_arrays(args.input, "input")
+    inside = args.label_key if args.labels is None else None
+    names = [value.name for value in program.inputs]
+    ignore = () if inside is None else (inside,)
+    chosen = select_inputs(arrays, names, path=args.input, what="input", ignore=ignore)
+    inputs = check_inputs(chosen, program.inputs)
+    count = sample_count(inputs, program.inputs) or 1
+    labels = None
+    if args.labels is not None or inside is not None:
+        source = args.input if args.labels is None else args.labels
+        held = arrays if args.labels is None else load_arrays(args.labels, "label")
+        classes = number_of_classes(program)
+        labels = select_labels(held, args.label_key, path=source, samples=count, classes=classes)[: args.samples]
+    return take_samples(inputs, program.inputs, start=0, stop=min(count, args.samples or count)), labels
+
+
+def execute(args: argparse.Namespace, program: Program, inputs: Arrays, console: Console) -> RunResult:
+    """Run the samples, showing how far it is."""
+    from hsnn.runtime.inputs import sample_count
+    from hsnn.runtime.session import Session
+
+    total = sample_count(inputs, program.inputs) or 1
+    chosen = {"batch_size": args.batch_size} if args.batch_size is not None else {}
+    with console.progress() as progress:
+        finished = 0
+
+        def advance(samples: int) -> None:
+            nonlocal finished
+            finished += samples
+            progress(f"run on {args.target}", finished, total)
+
+        progress(f"run on {args.target}", 0, total)
+        with Session(
+            program, target=args.target, host=args.host, timeout=args.timeout, threads=args.threads, **chosen
+        ) as session:
+            return session.run(inputs, progress=advance)
+
+
+def describe(program: Program, done: RunResult, labels: NDArray[Any] | None) -> dict[str, Json]:
+    """Everything that a run tells, as plain values."""
+    import numpy as np
+
+    from hsnn.runtime.metrics import accuracy
+
+    outputs: dict[str, Json] = {
+        name: {"shape": [int(extent) for extent in array.shape], "dtype": str(array.dtype)}
+        for name, array in done.outputs.items()
+    }
+    result: dict[str, Json] = {
+        "samples": done.samples,
+        "seconds": done.seconds,
+        "samples_per_second": done.samples / done.seconds if done.seconds > 0 else None,
+        "outputs": outputs,
+        "clipped": done.clipped,
+        "stages": [_describe_stage(stage, done.samples) for stage in done.stages],
+    }
+    scored = class_output(program)
+    if scored is None:
+        return result
+    scores = done.outputs[scored.name]
+    result["predictions"] = [int(number) for number in np.argmax(scores, axis=1)]
+    if labels is not None:
+        result["accuracy"] = accuracy(scores, labels)
+        result["correct"] = int(np.count_nonzero(np.argmax(scores, axis=1) == labels))
+    return result
+
+
+def class_output(program: Program) -> ModelValue | None:
+    """The output with an axis of classes, ``(batch, class)``, if there is exactly one."""
+    scored = [value for value in program.outputs if len(value.shape) == 2 and (value.shape[1] or 0) > 1]
+    return scored[0] if len(scored) == 1 else None
+
+
+def number_of_classes(program: Program) -> int:
+    """Number of classes of a model that has one output of class scores.
+
+    Raises:
+        UsageError: HSNN-U143 if it has not.
+    """
+    scored = class_output(program)
+    if scored is None:
+        shapes = ", ".join(f"{value.name!r} {value.shape}" for value in program.outputs)
+        raise UsageError(
+            "HSNN-U143",
+            f"labels are given, but the model's outputs are {shapes}",
+            allowed="one output of shape (sample, class)",
+            fix="leave the labels out, and judge the outputs that --output writes",
+        )
+    return scored.shape[1] or 0
+
+
+def render(result: Mapping[str, Any]) -> Iterator[object]:
+    """Show a run to people."""
+    from hsnn.report.text import rich_table
+
+    rows = [row for stage in result["stages"] for row in _stage_rows(stage)]
+    columns = (
+        Column("Stage"),
+        Column("Seconds", number=True),
+        Column("Population"),
+        Column("Spikes", number=True),
+        Column("A sample", number=True),
+    )
+    yield rich_table(Table("Stages", columns, tuple(rows)))
+    yield ""
+    speed = result["samples_per_second"]
+    yield (
+        f"{result['samples']} samples on {result['target']} in {result['seconds']:.2f} s"
+        + (f", {speed:.1f} a second" if speed else "")
+    )
+    if "accuracy" in result:
+        yield f"accuracy {result['accuracy']:.2%} ({result['correct']} of {result['samples']})"
+    if "output_file" in result:
+        yield f"outputs written to {result['output_file']}"
+
+
+def _stage_rows(stage: Mapping[str, Any]) -> Iterator[tuple[Cell, ...]]:
+    """One row a population; stage and time stand in the first."""
+    head = (Cell(visible(stage["name"])), Cell(f"{stage['seconds']:.2f}"))
+    if not stage["spikes"]:
+        yield (*head, *(Cell("-"),) * 3)
+    for name, count in stage["spikes"].items():
+        yield (*head, Cell(visible(name)), Cell(compact(count)), Cell(decimal(stage["spikes_per_sample"][name])))
+        head = (Cell(""), Cell(""))
+
+
+def _describe_stage(stage: StageRun, samples: int) -> dict[str, Json]:
+    return {
+        "name": stage.name,
+        "seconds": sum(stage.seconds),
+        "batches": len(stage.seconds),
+        "spikes": dict(stage.spike_counts),
+        "spikes_per_sample": {name: count / samples for name, count in stage.spike_counts.items()},
+        "messages": dict(stage.messages),
+        "clipped": dict(stage.clipped),
+    }
+
+
+def _check_output(args: argparse.Namespace) -> Path | None:
+    """Check that the outputs can be written before anything is run."""
+    from hsnn.commands.files import check_free, same_file
+
+    if args.output is None:
+        return None
+    path = Path(args.output)
+    if path.suffix != ".npz":
+        raise UsageError("HSNN-U144", f"--output is {args.output!r}", allowed="a name that ends in .npz")
+    for read in (args.input, args.labels):
+        if read is not None and same_file(path, Path(read)):
+            raise UsageError("HSNN-U134", f"--output {args.output!r} is a file that is read", fix="choose another name")
+    check_free(path, force=True)
+    return path
+
+
+def _write_outputs(path: Path, done: RunResult) -> None:
+    from hsnn.commands.arrays import write_arrays
+    from hsnn.commands.files import write_whole
+
+    write_whole(path, lambda file: write_arrays(file, done.outputs))

@@ -1,0 +1,132 @@
+"""``hsnn-compile verify``: every stage of the compilation against the one before."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from hsnn.commands import options
+from hsnn.errors import UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from hsnn.commands.console import Console
+    from hsnn.program import Json
+    from hsnn.verify.ladder import VerifyReport
+
+HELP = "prove that an artifact does what its model does, rung by rung"
+DESCRIPTION = """\
+Compare each stage of the compilation with the one before: the torch model with its ONNX form (with --model),
+host parts with that form, integers with floats, the emulator with the reference, Lava with the emulator, and
+the whole with the traces that the build kept. The first difference is named by segment, layer, timestep,
+sample and neuron. Exit status: 0 all passed, 5 a rung failed.
+"""
+EPILOG = """\
+Without --samples the few samples that the build kept in the artifact are used.
+
+examples:
+  hsnn-compile verify network.hsnn
+  hsnn-compile verify network.hsnn --target emulator --samples test.npz
+  hsnn-compile verify network.hsnn --model my_model:network --weights weights.safetensors
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    group = parser.add_argument_group("what to verify")
+    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
+    group.add_argument("--samples", metavar="FILE", help="an .npz or .npy with inputs to compare on")
+    group.add_argument(
+        "--target",
+        choices=("loihi2-sim", "emulator"),
+        default="loihi2-sim",
+        help="how far up to go: to Lava (loihi2-sim, the default), or to the emulator, which is quick",
+    )
+    options.add_limits(group)
+    options.add_timeout(group)
+    torch = parser.add_argument_group("the torch model, to start from it")
+    torch.add_argument("--model", metavar="MODULE:FUNCTION", help="the function that the artifact was built from")
+    options.add_weights(torch)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Verify and report."""
+    from hsnn.artifact import load
+    from hsnn.commands.arrays import load_arrays, select_inputs
+    from hsnn.commands.files import require_file
+    from hsnn.commands.models import is_onnx, load_torch, require_model
+    from hsnn.verify.ladder import verify
+
+    if args.model is None and args.weights is not None:
+        raise UsageError("HSNN-U142", "--weights is given without --model", fix="name the model that they belong to")
+    if args.model is not None and is_onnx(args.model):
+        raise UsageError("HSNN-U142", "--model names an ONNX file", allowed="package.module:function of a torch module")
+    if args.model is not None:
+        require_model(args.model)
+    for name in ("samples", "weights"):
+        require_file(getattr(args, name), name)
+    program = load(args.artifact)
+    limits = options.limits(args) if args.limit else None
+    samples = None
+    if args.samples is not None:
+        names = [value.name for value in program.inputs]
+        samples = select_inputs(load_arrays(args.samples, "samples"), names, path=args.samples, what="samples")
+    model = None if args.model is None else load_torch(args.model, args.weights)
+    with console.progress() as progress:
+        report = verify(
+            program,
+            model=model,
+            samples=samples,
+            target=args.target,
+            limits=limits,
+            timeout=args.timeout,
+            progress=progress,
+        )
+    return finish(report, {"verb": "verify", "artifact": args.artifact, **describe(report)}, console, tuple)
+
+
+def describe(report: VerifyReport) -> dict[str, Json]:
+    """The rungs, and where the first difference is."""
+    from hsnn.commands.plain import plain
+
+    return {"passed": report.passed, "rungs": plain(report.rungs)}
+
+
+def finish(
+    report: VerifyReport,
+    result: Mapping[str, object],
+    console: Console,
+    before: Callable[[], Iterable[object]],
+) -> int:
+    """Show a result and the rungs, and tell the exit status.
+
+    Args:
+        report: The rungs.
+        result: Result of the verb, the rungs included.
+        console: Where to show it.
+        before: Makes what is shown before the rungs.
+    """
+    from hsnn.commands.plain import error_fields
+
+    error = failure(report)
+
+    def render() -> Iterable[object]:
+        from hsnn.report import text
+
+        yield from before()
+        yield text.verify_table(report)
+
+    console.result(result if error is None else {**result, "error": error_fields(error)}, render)
+    if error is None:
+        return 0
+    console.error(error)
+    return error.exit_status
+
+
+def failure(report: VerifyReport) -> VerificationError | None:
+    """The error of a report that did not pass."""
+    try:
+        report.raise_for_status()
+    except VerificationError as error:
+        return error
+    return None

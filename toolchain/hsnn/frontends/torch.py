@@ -1,0 +1,83 @@
+"""From a torch module to a hybrid ONNX model.
+
+::
+
+    module -> checks -> torch.export -> torch.onnx -> tidy -> checks -> HybridModel
+
+The module is copied first (parameters shared), so the caller's keeps its mode and its state.
+"""
+
+from __future__ import annotations
+
+import re
+
+import onnx
+import onnx_ir
+from torch import Tensor, nn
+
+from hsnn.errors import UsageError
+from hsnn.frontends.finish import finish
+from hsnn.frontends.tidy import tidy
+from hsnn.frontends.torch_compare import NeuronAgreement, TorchComparison, compare_with_torch
+from hsnn.frontends.torch_load import check_finite, example_inputs, load_factory, load_weights
+from hsnn.frontends.torch_state import check_stateless, inference_copy
+from hsnn.frontends.torch_trace import BATCH, trace
+from hsnn.ir.hybrid import HybridModel
+
+__all__ = [
+    "NeuronAgreement",
+    "TorchComparison",
+    "compare_with_torch",
+    "example_inputs",
+    "from_torch",
+    "load_factory",
+    "load_weights",
+]
+
+
+def from_torch(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> HybridModel:
+    """Export a torch module that uses :mod:`hsnn.nn` layers.
+
+    Args:
+        module: Any module; it is exported in eval mode and left as it is.
+        example_inputs: One tensor for each argument of ``forward``, batch axis first.
+
+    Returns:
+        The hybrid model; node names are ``path.of.module/Operator``, weights have their torch names.
+
+    Raises:
+        UsageError: ``HSNN-F005``, if a weight is infinite or NaN; ``HSNN-F006``, if the example inputs are no
+            tuple of tensors; ``HSNN-F010``, if the module fails on them.
+        UnsupportedError: ``HSNN-F011`` to ``HSNN-F018`` for what cannot be exported, and those of
+            :func:`~hsnn.frontends.finish.finish`.
+    """
+    _check_inputs(example_inputs)
+    check_finite((*module.named_parameters(), *module.named_buffers()), where=type(module).__name__)
+    check_stateless(inference_copy(module), example_inputs)
+    proto = onnx_ir.to_proto(tidy(trace(inference_copy(module), example_inputs)))
+    _name_batch_axis(proto)
+    return finish(proto)
+
+
+def _check_inputs(inputs: tuple[Tensor, ...]) -> None:
+    if not isinstance(inputs, tuple) or not inputs or not all(isinstance(item, Tensor) for item in inputs):
+        raise UsageError("HSNN-F006", f"example inputs are a {type(inputs).__name__}", allowed="a tuple of tensors")
+    batches = {item.shape[0] if item.ndim else 0 for item in inputs}
+    if len(batches) > 1 or 0 in batches:
+        raise UsageError(
+            "HSNN-F006",
+            f"example inputs have shapes {', '.join(str(tuple(item.shape)) for item in inputs)}",
+            allowed="one batch size, at least 1, as the first axis of all",
+        )
+
+
+def _name_batch_axis(proto: onnx.ModelProto) -> None:
+    """Call the batch axis by its name: torch numbers its symbols."""
+    dims = proto.graph.input[0].type.tensor_type.shape.dim
+    if not dims or not dims[0].dim_param:
+        return
+    symbol = re.compile(rf"\b{re.escape(dims[0].dim_param)}\b")
+    for item in (*proto.graph.input, *proto.graph.value_info, *proto.graph.output):
+        for dim in item.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = symbol.sub(BATCH, dim.dim_param)

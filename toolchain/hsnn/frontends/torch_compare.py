@@ -1,0 +1,208 @@
+"""Compare a torch module with the hybrid model made from it, value by value and spike by spike.
+
+Two float programs never agree to the last bit, and a spike can flip where a voltage was next to its
+threshold. What follows a flip in the same sample then differs for a good reason. So only first flips are
+judged: those with no flip before them, in an earlier layer or in the same neuron.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hsnn.errors import VerificationError
+from hsnn.frontends.torch_state import call, inference_copy
+from hsnn.ir.hybrid import HybridModel, module_of
+from hsnn.nn.encoders import GradedEncode
+from hsnn.nn.neurons import RecurrentLif
+from hsnn.nn.symbolic import OpLayer
+from hsnn.ops import DOMAIN, OPS
+
+Array = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronAgreement:
+    """How the spikes of one encoder or neuron layer agree.
+
+    Attributes:
+        node: Name of the node in the hybrid model.
+        module: Path of the torch module.
+        spikes: Values other than zero that torch sent, over all samples and timesteps.
+        flips: Values that differ.
+        first_flips: Those with no flip before them in their sample.
+        margin: Largest relative distance from the threshold at a first flip, 0 if there is none.
+    """
+
+    node: str
+    module: str
+    spikes: int
+    flips: int
+    first_flips: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class TorchComparison:
+    """How a hybrid model agrees with its torch module.
+
+    Attributes:
+        samples: Samples compared.
+        flipped_samples: Samples in which a spike flipped; their outputs are left out of the differences.
+        max_abs: Largest difference of an output.
+        max_rel: The same, relative to the largest value of that output.
+        neurons: One entry for each encoder and neuron layer, in the order in which torch calls them.
+        tolerance: Relative distance from its threshold within which a value may flip.
+    """
+
+    samples: int
+    flipped_samples: int
+    max_abs: float
+    max_rel: float
+    neurons: tuple[NeuronAgreement, ...]
+    tolerance: float
+
+    @property
+    def flips(self) -> int:
+        """Spikes that differ, in all layers."""
+        return sum(item.flips for item in self.neurons)
+
+    @property
+    def flips_explained(self) -> bool:
+        """Whether every first flip happened next to its threshold."""
+        return all(item.margin <= self.tolerance for item in self.neurons)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    path: str
+    layer: OpLayer
+    x: Tensor
+    y: Tensor
+
+
+def compare_with_torch(
+    module: nn.Module, hybrid: HybridModel, inputs: tuple[Tensor, ...], *, tolerance: float = 1e-5
+) -> TorchComparison:
+    """Run both on the same samples.
+
+    Args:
+        module: The torch module; it is left as it is.
+        hybrid: What :func:`~hsnn.frontends.torch.from_torch` made of it.
+        inputs: One tensor for each input, batch axis first.
+        tolerance: Relative distance from its threshold within which a value may flip.
+
+    Raises:
+        UsageError: ``HSNN-F010``, if the module fails on the inputs.
+        VerificationError: ``HSNN-V010``, if the hybrid model is not one of this module.
+    """
+    calls, expected = _run_torch(module, inputs)
+    nodes = _matching_nodes(hybrid, calls)
+    found, values = _run_onnx(hybrid, inputs, [node.output[0] for node in nodes])
+    samples = int(inputs[0].shape[0])
+    flipped = np.zeros(samples, np.bool_)
+    neurons = []
+    for made, node, value in zip(calls, nodes, values, strict=True):
+        agreement, here = _compare_spikes(made, node, value, flipped)
+        neurons.append(agreement)
+        flipped |= here
+    max_abs, max_rel = _compare_outputs(expected, found, ~flipped)
+    return TorchComparison(samples, int(flipped.sum()), max_abs, max_rel, tuple(neurons), tolerance)
+
+
+def _run_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Call], list[Array]]:
+    copy = inference_copy(module)
+    calls: list[_Call] = []
+
+    def record(path: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            if isinstance(layer, OpLayer) and layer.decision_margin(args[0]) is not None:
+                calls.append(_Call(path, layer, args[0].clone(), output.clone()))
+
+        return hook
+
+    for path, part in copy.named_modules():
+        part.register_forward_hook(record(path))
+    with torch.no_grad():
+        outputs = call(copy, inputs)
+    return calls, [item.numpy() for item in outputs]
+
+
+def _matching_nodes(hybrid: HybridModel, calls: list[_Call]) -> list[onnx.NodeProto]:
+    nodes: dict[tuple[str, str], list[onnx.NodeProto]] = {}
+    for node in hybrid.proto.graph.node:
+        if node.domain == DOMAIN and OPS[node.op_type].kind in ("encoder", "neuron"):
+            nodes.setdefault((module_of(node), node.op_type), []).append(node)
+    matched = []
+    for made in calls:
+        left = nodes.get((made.path, made.layer.op.name), [])
+        if not left:
+            raise VerificationError(
+                "HSNN-V010",
+                f"the hybrid model has no node for {made.path!r} ({made.layer.op.name})",
+                allowed="a model exported from this very module",
+                fix="export it again; a layer whose output nothing uses must go",
+            )
+        matched.append(left.pop(0))
+    return matched
+
+
+def _run_onnx(hybrid: HybridModel, inputs: tuple[Tensor, ...], values: list[str]) -> tuple[list[Array], list[Array]]:
+    import onnxruntime as ort
+
+    model = onnx.ModelProto()
+    model.CopyFrom(hybrid.proto)
+    outputs = [item.name for item in hybrid.outputs]
+    infos = {item.name: item for item in model.graph.value_info}
+    model.graph.output.extend(infos[name] for name in dict.fromkeys(values) if name not in outputs)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feeds = {item.name: tensor.detach().numpy() for item, tensor in zip(hybrid.inputs, inputs, strict=True)}
+    results = session.run([*outputs, *values], feeds)
+    return results[: len(outputs)], results[len(outputs) :]
+
+
+def _compare_spikes(made: _Call, node: onnx.NodeProto, value: Array, flipped: Bools) -> tuple[NeuronAgreement, Bools]:
+    quantum = made.layer.step if isinstance(made.layer, GradedEncode) else 1.0
+    flips: Bools = np.abs(made.y.numpy() - value) > quantum / 2
+    before: NDArray[np.int64] = np.cumsum(flips, axis=0) - flips
+    if isinstance(made.layer, RecurrentLif):
+        before = before.sum(axis=2, keepdims=True)
+    fresh = ~flipped.reshape(1, -1, *(1,) * (flips.ndim - 2))
+    first = flips & (before == 0) & fresh
+    with torch.no_grad():
+        margin = made.layer.decision_margin(made.x)
+    worst = float(margin.numpy()[first].max()) if margin is not None and first.any() else 0.0
+    agreement = NeuronAgreement(
+        node.name,
+        made.path,
+        int(torch.count_nonzero(made.y)),
+        int(flips.sum()),
+        int(first.sum()),
+        worst,
+    )
+    return agreement, np.asarray(flips.swapaxes(0, 1).reshape(flips.shape[1], -1).any(axis=1), np.bool_)
+
+
+def _compare_outputs(expected: list[Array], found: list[Array], keep: Bools) -> tuple[float, float]:
+    max_abs = max_rel = 0.0
+    for a, b in zip(expected, found, strict=True):
+        if a.shape != b.shape:
+            raise VerificationError(
+                "HSNN-V010", f"an output has shape {a.shape} in torch and {b.shape} in the hybrid model"
+            )
+        # A first axis that is not the batch, as of a spike train, is compared whole.
+        rows = keep if a.ndim and a.shape[0] == keep.size else np.ones(a.shape[0] if a.ndim else 1, np.bool_)
+        gap = np.abs(a.astype(np.float64) - b)[rows]
+        largest = float(gap.max()) if gap.size else 0.0
+        max_abs = max(max_abs, largest)
+        max_rel = max(max_rel, largest / max(float(np.abs(a).max()), 1e-12) if largest else 0.0)
+    return max_abs, max_rel

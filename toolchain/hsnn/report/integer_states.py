@@ -1,0 +1,92 @@
+"""Replay recorded spikes through the integer rules, to see what the states did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir import arithmetic as rules
+from hsnn.ir.integer import ConstantSource, ConvProjection, IntegerNetwork, LifPopulation, Neuron
+from hsnn.passes.synapses import deliver
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerStates:
+    """What the states of one population did.
+
+    Attributes:
+        sent: What it sent: int32, shape ``(timestep, batch, *feature)``; spikes of LIF populations,
+            voltages of integrators.
+        saturated: Share of voltage updates that were clipped and mattered: a spike that resets to zero
+            forgets the voltage.
+        wrapped: Share of current updates that left 24 bits.
+    """
+
+    sent: Int32
+    saturated: float
+    wrapped: float
+
+
+def replay(network: IntegerNetwork, name: str, sent: Mapping[str, Int32]) -> IntegerStates:
+    """Recompute one population from what reached it.
+
+    Args:
+        network: A valid network.
+        name: A neuron population.
+        sent: Payloads of every port and spikes of every LIF population, int32, shape
+            ``(timestep, batch, *feature)``.
+    """
+    neuron = next(item for item in network.neurons if item.name == name)
+    activation = _activation(network, neuron, sent)
+    u, v, held = (np.zeros(activation.shape[1:], np.int32) for _ in range(3))
+    out = np.empty(activation.shape, np.int32)
+    saturated = wrapped = 0
+    for t, arriving in enumerate(activation):
+        wide_u = rules.shrink(u, neuron.du + 1) + (arriving.astype(np.int64) << rules.STATE_SHIFT)
+        u = rules.advance_current(u, arriving, neuron.du)
+        wrapped += int(np.count_nonzero(u != wide_u))
+        moved = rules.advance_voltage(v, u, neuron.bias, neuron.dv)
+        clipped = (rules.shrink(v, neuron.dv).astype(np.int64) + u + neuron.bias) != moved
+        if isinstance(neuron, LifPopulation):
+            clipped &= held == 0
+            out[t], v, held = _fire(neuron, np.where(held > 0, v, moved), held)
+            clipped &= (out[t] == 0) | (neuron.reset != "zero")
+        else:
+            out[t] = v = moved
+        saturated += int(np.count_nonzero(clipped))
+    return IntegerStates(out, saturated / out.size, wrapped / out.size)
+
+
+def _fire(neuron: LifPopulation, v: Int32, held: Int32) -> tuple[Int32, Int32, Int32]:
+    """Return spikes, voltage after the reset, and timesteps that the voltage is held from now on."""
+    spikes = (v > neuron.threshold) & (held == 0)
+    # reset_amount is 0 unless the reset is subtract.
+    after = np.where(spikes, 0 if neuron.reset == "zero" else v - neuron.reset_amount, v).astype(np.int32)
+    return spikes.astype(np.int32), after, np.where(spikes, neuron.refractory, np.maximum(held - 1, 0)).astype(np.int32)
+
+
+def _activation(network: IntegerNetwork, neuron: Neuron, sent: Mapping[str, Int32]) -> Int32:
+    """Sum all synaptic input of a population, for all timesteps; each projection wraps its own sum."""
+    steps = network.timesteps
+    batch = next((array.shape[1] for array in sent.values()), 1)
+    total = np.zeros((steps, batch, *neuron.shape), np.int64)
+    for projection in network.into(neuron.name):
+        if projection.delay >= steps:
+            continue
+        source = network.source(projection.pre)
+        constant = isinstance(source, ConstantSource)
+        spikes = np.ones((1, 1, *source.shape), np.int32) if constant else sent[source.name]
+        spikes = spikes[: steps - projection.delay]
+        summed = deliver(projection, spikes.reshape(-1, *source.shape), neuron.shape).astype(np.int64)
+        wrap = rules.wrap_int24 if isinstance(projection, ConvProjection) else rules.wrap_int32
+        delivered = wrap(summed << projection.weight_exp).reshape(*spikes.shape[:2], *neuron.shape)
+        total[projection.delay :] += delivered
+    return rules.wrap_int32(total)
