@@ -4,13 +4,13 @@
 
     image (1, 28, 28)
       |  host: 2 x (convolution, batch norm, ReLU), average pooling
-    rate code (16, 14, 14)
+    rate code (12, 14, 14)
       |  chip: a = Lif(conv);  b = Lif(conv(a));  Lif(conv(a + b))       a residual between spike trains
-    rate (32, 7, 7)
+    rate (24, 7, 7)
       |  host: convolution, batch norm, ReLU -------------.
-    rate code (32, 7, 7)                                  |
+    rate code (24, 7, 7)                                  |
       |  chip: Lif(conv), Lif(grouped conv)               |  a skip around the segment
-    rate (32, 7, 7)                                       |
+    rate (24, 7, 7)                                       |
       |  host: + <----------------------------------------'
     average pooling, Linear -> logits
 """
@@ -27,8 +27,8 @@ from hsnn_models.weights import load_packed
 
 TIMESTEPS: Final = 8
 CLASSES: Final = 10
-STEM: Final = 16
-WIDE: Final = 32
+STEM: Final = 12
+WIDE: Final = 24
 
 
 class ResidualSpikes(nn.Module):
@@ -44,7 +44,7 @@ class ResidualSpikes(nn.Module):
         self.neurons3 = Lif(current_decay=1.0, voltage_decay=0.25)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Return spikes of shape ``(timestep, batch, 32, 7, 7)`` for ``(timestep, batch, 16, 14, 14)``."""
+        """Return spikes of shape ``(timestep, batch, 24, 7, 7)`` for ``(timestep, batch, 12, 14, 14)``."""
         first = self.neurons1(self.synapses1(spikes))
         second = self.neurons2(self.synapses2(first))
         third: torch.Tensor = self.neurons3(self.synapses3(first + second))
@@ -63,7 +63,7 @@ class PlainSpikes(nn.Module):
         self.neurons2 = Lif(0.25, current_decay=0.5, voltage_decay=0.25, bias=torch.zeros(WIDE, 1, 1), learn_bias=True)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Return spikes of the same shape, ``(timestep, batch, 32, 7, 7)``."""
+        """Return spikes of the same shape, ``(timestep, batch, 24, 7, 7)``."""
         hidden = self.neurons1(self.synapses1(spikes))
         out: torch.Tensor = self.neurons2(self.synapses2(hidden))
         return out

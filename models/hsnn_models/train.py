@@ -67,7 +67,7 @@ def recipes(root: Path | None = None) -> dict[str, Recipe]:
             Fashion,
             partial(data.fashion, root=root),
             Settings(
-                epochs=7,
+                epochs=6,
                 batch=128,
                 learning_rate=4e-3,
                 weight_decay=2e-2,

@@ -1,4 +1,4 @@
-"""The training loop of the example models: seeded, resumable, with a penalty on layers that are too busy or too quiet."""
+"""The training loop of the example models: seeded, resumable, with a penalty on layers too busy or too quiet."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_gradient_of_an_untrained_model_reaches_the_image(make: type[nn.Module],
 
 
 def test_trained_digits_are_right() -> None:
-    assert accuracy(digits(trained=True), data.digits("test")) >= 0.985
+    assert accuracy(digits(trained=True), data.digits("test")) >= 0.98
 
 
 def test_trained_fashion_is_right() -> None:

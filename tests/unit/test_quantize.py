@@ -409,7 +409,7 @@ def test_convolutions_never_wrap_their_own_sum():
 
 def graded(values, *, timesteps=4, weights=None, **options):
     rng = np.random.default_rng(0)
-    values = np.asarray(values, np.float32).reshape(timesteps, -1, 4)
+    values = np.asarray(values).reshape(timesteps, -1, 4)
     weights = rng.normal(0, 0.5, (7, 4)) if weights is None else weights
     graph = single(weights, lif("n", (7,), voltage_decay=0.5), timesteps=timesteps, binary=False)
     return graph, {"x": values}, quantized(graph, {"x": values}, **options)
@@ -545,6 +545,13 @@ def test_what_24_bits_cannot_hold_is_refused(neuron):
     assert "'n'" in error.found
     assert error.allowed
     assert error.fix
+
+
+@pytest.mark.parametrize("value", [1e-95, 1e89])
+def test_inputs_of_no_usable_scale_are_refused(value):
+    with pytest.raises(QuantizationError) as caught:
+        graded(np.full((4, 1, 4), value).astype(np.float64))
+    assert caught.value.code == "HSNN-Q012"
 
 
 def test_calibration_of_another_graph_is_refused():

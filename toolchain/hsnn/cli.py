@@ -13,9 +13,14 @@ from typing import NoReturn, TextIO
 from hsnn.commands.console import Console, OutputClosedError
 from hsnn.errors import HsnnError
 
-INTERRUPTED = 128 + signal.SIGINT
 OUTPUT_CLOSED = 141
 """What a shell reports for a process that SIGPIPE ended."""
+
+
+class _InterruptedError(HsnnError):
+    """Ctrl-C."""
+
+    exit_status = 128 + signal.SIGINT
 
 
 class _TerminatedError(BaseException):
@@ -63,8 +68,7 @@ def _guarded(arguments: list[str], console: Console) -> int:
     except HsnnError as error:
         return _fail(error, console)
     except KeyboardInterrupt:
-        _fail(HsnnError("HSNN-U113", "interrupted; no file was left half-written"), console)
-        return INTERRUPTED
+        return _fail(_InterruptedError("HSNN-U113", "interrupted; no file was left half-written"), console)
     except SystemExit as error:
         found = f"code that the command ran ended the program: SystemExit({error.code!r})"
         return _fail(HsnnError("HSNN-U117", found, fix="let the model's module only define things"), console)
@@ -87,7 +91,7 @@ def _dispatch(arguments: list[str], console: Console) -> int:
         args = parse(arguments)
     except SystemExit:  # how argparse leaves after --help and --version
         return 0
-    console = Console(json=args.json, quiet=args.quiet, verbose=args.verbose, out=console.out, err=console.err)
+    console = Console(json=args.json, quiet=args.quiet, verbose=args.verbose, out=console.out)
     # A user's model or a library may print; standard output is for the result alone.
     with redirect_stdout(console.err), _short_warnings(console):
         status: int = args.call(args, console)

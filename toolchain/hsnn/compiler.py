@@ -12,6 +12,7 @@ did is kept with it as golden traces.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -220,7 +221,8 @@ def front_end(
         from hsnn.frontends.onnx import from_onnx
 
         return from_onnx(Path(model))
-    if not callable(model):
+    torch = sys.modules.get("torch")  # whoever has a torch module has imported torch
+    if torch is None or not isinstance(model, torch.nn.Module):
         raise UsageError(
             "HSNN-U030",
             f"the model is a {type(model).__name__}",
@@ -228,8 +230,6 @@ def front_end(
         )
     if not example_inputs:
         raise UsageError("HSNN-U030", "a torch module needs example inputs", fix="pass example_inputs=(x,)")
-    import torch
-
     from hsnn.frontends.torch import from_torch
 
     return from_torch(model, tuple(torch.as_tensor(item) for item in example_inputs))

@@ -1,1 +1,5 @@
-"""Chip descriptions: limits as data, each with its source."""
+"""Chip descriptions, one a file; each entry of the group ``hsnn.chips`` names one of these."""
+
+from importlib.resources import files
+
+LOIHI2 = files(__package__).joinpath("loihi2.toml")

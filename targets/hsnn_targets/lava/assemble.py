@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import Dense, DelayDense
 from lava.proc.lif.process import LIF, LIFReset
@@ -32,6 +33,11 @@ def build_processes(blueprint: Blueprint) -> dict[str, Any]:
     for wire in blueprint.wires:
         connect(processes, wire)
     return processes
+
+
+def compile_processes(processes: Mapping[str, Any]) -> Any:
+    """Compile connected processes for Lava's fixed-point simulation."""
+    return next(iter(processes.values())).compile(Loihi2SimCfg(select_tag="fixed_pt"))
 
 
 def build_part(part: Part) -> Any:

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     }
     if proof is None:
         console.result(result, lambda: _render(program, result, args, console))
-        console.note(f"next: hsnn-compile verify {path}")
+        console.hint(f"next: hsnn-compile verify {path}")
         return 0
     from hsnn.commands import verify
 

@@ -32,10 +32,6 @@ def _stdout() -> IO[str]:
     return sys.stdout
 
 
-def _stderr() -> IO[str]:
-    return sys.stderr
-
-
 @dataclass(frozen=True, slots=True)
 class Console:
     """The two streams of one call of ``hsnn-compile``.
@@ -44,14 +40,18 @@ class Console:
         json: Whether the result is one JSON object instead of text.
         quiet: Whether progress, notes and warnings are left out.
         verbose: Whether to say more, and to show tracebacks of internal errors.
-        out, err: Standard output and standard error.
+        out: Standard output; kept, because what else is printed is sent to standard error.
     """
 
     json: bool = False
     quiet: bool = False
     verbose: bool = False
     out: IO[str] = field(default_factory=_stdout)
-    err: IO[str] = field(default_factory=_stderr)
+
+    @property
+    def err(self) -> IO[str]:
+        """Standard error as it is now: while progress is shown, what is written there moves above it."""
+        return sys.stderr
 
     def result(self, value: Mapping[str, object], render: Callable[[], Iterable[object]]) -> None:
         """Show the result of a verb.
@@ -65,12 +65,17 @@ class Console:
             self._write(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
             return
         for item in render():
-            self._write(f"{visible(item)}\n" if isinstance(item, str) else self._drawn(item))
+            self._write(f"{_shown(item)}\n" if isinstance(item, str) else self._drawn(item))
 
     def note(self, text: str) -> None:
         """Say something beside the result, unless quiet."""
         if not self.quiet:
             self._tell(text)
+
+    def hint(self, text: str) -> None:
+        """Say what could be done next, to somebody at a terminal."""
+        if self.err.isatty() and not self.json:
+            self.note(text)
 
     def detail(self, text: str) -> None:
         """Say something that only ``--verbose`` asks for."""
@@ -171,7 +176,11 @@ class Console:
             os.close(nowhere)
 
     def _tell(self, text: str) -> None:
-        text = "\n".join(visible(line) for line in text.split("\n"))
         with suppress(OSError):  # with standard error gone there is no place left to say it
-            self.err.write(f"{text}\n")
+            self.err.write(f"{_shown(text)}\n")
             self.err.flush()
+
+
+def _shown(text: str) -> str:
+    """A text of several lines in full, with what would move a terminal's cursor spelt out."""
+    return "\n".join(visible(line, most=sys.maxsize) for line in text.split("\n"))

@@ -69,7 +69,7 @@ def describe(artifact: str, manifest: Manifest, program: Program) -> dict[str, J
 
 def render(result: Mapping[str, Any]) -> Iterator[object]:
     """Show it to people."""
-    from hsnn.report.text import rich_table
+    from hsnn.report.text import FittingTable
 
     total = sum(file["bytes"] for file in result["files"].values())
     yield f"{result['artifact']}: {result['source'] or 'a model'}, compiled for {result['target']}"
@@ -80,13 +80,13 @@ def render(result: Mapping[str, Any]) -> Iterator[object]:
     reference = "with" if result["float_reference"] else "without"
     yield f"{reference} the float reference, {count(result['golden_samples'] or 0, 'golden sample')}"
     yield ""
-    yield rich_table(_stages(result))
+    yield FittingTable(_stages(result))
     for stage in result["stages"]:
         if stage["kind"] == "chip":
             yield ""
-            yield rich_table(_populations(stage))
+            yield FittingTable(_populations(stage))
             yield ""
-            yield rich_table(_projections(stage))
+            yield FittingTable(_projections(stage))
 
 
 def _stages(result: Mapping[str, Any]) -> Table:
@@ -94,7 +94,9 @@ def _stages(result: Mapping[str, Any]) -> Table:
         (Cell(visible(stage["name"])), Cell(_content(stage)), _names(stage["reads"]), _names(stage["makes"]))
         for stage in result["stages"]
     )
-    return Table("Stages", (Column("Stage"), Column("Holds"), Column("Reads"), Column("Makes")), rows)
+    return Table(
+        "Stages", (Column("Stage"), Column("Holds"), Column("Reads", code=True), Column("Makes", code=True)), rows
+    )
 
 
 def _content(stage: Mapping[str, Any]) -> str:
@@ -112,15 +114,15 @@ def _names(names: list[str]) -> Cell:
 
 def _populations(stage: Mapping[str, Any]) -> Table:
     columns = (
-        Column("Population"),
+        Column("Population", code=True),
         Column("Kind"),
         Column("Shape", number=True),
         Column("du", number=True),
         Column("dv", number=True),
-        Column("Bias", number=True),
+        Column("Bias", number=True, minor=3),
         Column("Threshold", number=True),
-        Column("Reset"),
-        Column("Host value of one unit", number=True),
+        Column("Reset", minor=2),
+        Column("Host value of one unit", number=True, minor=1),
     )
     network, scales = stage["network"], {**stage["input_scales"], **stage["output_scales"]}
     ports = tuple(
@@ -149,13 +151,13 @@ def _populations(stage: Mapping[str, Any]) -> Table:
 
 def _projections(stage: Mapping[str, Any]) -> Table:
     columns = (
-        Column("Projection"),
-        Column("From → to"),
+        Column("Projection", code=True),
+        Column("From → to", code=True),
         Column("Kind"),
         Column("Synapses", number=True),
-        Column("Stored", number=True),
+        Column("Stored", number=True, minor=2),
         Column("Weights", number=True),
-        Column("Shift", number=True),
+        Column("Shift", number=True, minor=1),
         Column("Delay", number=True),
     )
     rows = tuple(

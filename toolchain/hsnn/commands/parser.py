@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
@@ -148,7 +149,8 @@ class ShowVersion(argparse.Action):
         """Print and exit."""
         from importlib.metadata import version
 
-        parser.exit(message=f"hsnn {version('hsnn')}\n")
+        sys.stdout.write(f"hsnn {version('hsnn')}\n")
+        parser.exit()
 
 
 def _common_flags() -> Parser:

@@ -198,17 +198,17 @@ def number_of_classes(program: Program) -> int:
 
 def render(result: Mapping[str, Any]) -> Iterator[object]:
     """Show a run to people."""
-    from hsnn.report.text import rich_table
+    from hsnn.report.text import FittingTable
 
     rows = [row for stage in result["stages"] for row in _stage_rows(stage)]
     columns = (
         Column("Stage"),
         Column("Seconds", number=True),
-        Column("Population"),
+        Column("Population", code=True),
         Column("Spikes", number=True),
         Column("A sample", number=True),
     )
-    yield rich_table(Table("Stages", columns, tuple(rows)))
+    yield FittingTable(Table("Stages", columns, tuple(rows)))
     yield ""
     speed = result["samples_per_second"]
     yield (

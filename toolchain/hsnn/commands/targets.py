@@ -58,9 +58,9 @@ def host_states() -> list[dict[str, Json]]:
 
 def render(result: Mapping[str, Any]) -> Iterator[object]:
     """Show them to people."""
-    from hsnn.report.text import rich_table
+    from hsnn.report.text import FittingTable
 
-    columns = (Column("Target"), Column("Available"), Column("Detail"), Column("Versions"))
+    columns = (Column("Target"), Column("Available"), Column("Detail"), Column("Versions", minor=1))
     rows = tuple(
         (
             Cell(visible(item["name"])),
@@ -70,7 +70,7 @@ def render(result: Mapping[str, Any]) -> Iterator[object]:
         )
         for item in result["targets"]
     )
-    yield rich_table(Table("Targets for spiking parts (--target)", columns, rows, empty="none is installed"))
+    yield FittingTable(Table("Targets for spiking parts (--target)", columns, rows, empty="none is installed"))
     yield ""
     there = [item["name"] for item in result["hosts"] if item["available"]]
     others = [item["name"] for item in result["hosts"] if not item["available"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx.shape_inference
 
-from hsnn.ops import DOMAIN, OPS
+from hsnn.ops import DOMAIN, OPS, OPSET_VERSION
 from hsnn.ops.spec import AttributeValue, Dim
 
 _SMALL = 1024
@@ -53,7 +53,8 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the main graph alone, large initializers as inputs: what shapes depend on, and quick to copy."""
     skeleton = onnx.ModelProto()
     skeleton.ir_version = model.ir_version
-    skeleton.opset_import.extend(model.opset_import)
+    skeleton.opset_import.extend(item for item in model.opset_import if item.domain != DOMAIN)
+    skeleton.opset_import.append(onnx.helper.make_opsetid(DOMAIN, OPSET_VERSION))
     graph = skeleton.graph
     graph.name = model.graph.name
     graph.node.extend(model.graph.node)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import STATE_LIMIT
 from hsnn.ir.integer import ConstantSource, InputPort
 from hsnn.ir.spiking import FloatNeuron, SpikeInput, SpikingGraph
@@ -22,6 +23,8 @@ from hsnn.passes.state_range import Incoming, measure_range
 
 if TYPE_CHECKING:
     from hsnn.passes.calibrate import Calibration
+
+_TINY = 1e-90
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ def choose_ports(graph: SpikingGraph, calibration: Calibration, *, bits: int, ma
         calibration: Its ranges.
         bits: Largest width of a payload, with the sign if there is one.
         margin: Factor on what calibration saw.
+
+    Raises:
+        QuantizationError: ``HSNN-Q012`` if values are too small for any scale, or as ``choose_scale``.
     """
     options = {p.name: _options(p, calibration.inputs[p.name], bits=bits, margin=margin) for p in graph.inputs}
     chosen = {name: choices[-1] for name, choices in options.items()}
@@ -89,6 +95,13 @@ def _options(port: SpikeInput, measured: PortRange, *, bits: int, margin: float)
     """List the distinct ways to represent an input, coarse to fine."""
     if port.binary:
         return [PortChoice(InputPort(port.name, port.shape), 1.0, 0.0)]
+    if 0.0 < measured.magnitude < _TINY:
+        raise QuantizationError(
+            "HSNN-Q012",
+            f"input {port.name!r} has values up to {measured.magnitude:g} only",
+            allowed=f"values of {_TINY:g} or more, or only zeros",
+            fix="check the scale of the input",
+        )
     found: dict[float, PortChoice] = {}
     widest = _limit(bits, signed=measured.signed)
     for width in range(1, bits + 1):

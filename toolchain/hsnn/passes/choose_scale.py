@@ -161,7 +161,7 @@ def _candidates(neuron: FloatNeuron, incoming: Sequence[Incoming], high: float) 
     step = _threshold_step(neuron)
     if not step:
         return np.unique(found)
-    return np.unique(np.clip(np.rint(found / step), 1, math.floor(high / step))) * step
+    return np.unique(np.clip(np.rint(found / step), 1, max(1, math.floor(high / step)))) * step
 
 
 def _threshold_step(neuron: FloatNeuron) -> float:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.errors import QuantizationError
 from hsnn.ir.integer import Shape
 from hsnn.ir.spiking import FloatLif, FloatNeuron
 
@@ -102,19 +101,11 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
 
 
 def statistics_of(neuron: FloatNeuron, state: NeuronState) -> PopulationStatistics:
-    """Sum up a run.
-
-    Raises:
-        QuantizationError: ``HSNN-Q005`` if the state overflowed.
-    """
-    extremes = (state.activation, state.current, state.low, state.high)
-    # An infinity may be gone from the extremes by the end of a run, but never from the states it reached.
-    if not (np.all(np.isfinite(extremes)) and np.all(np.isfinite(state.v)) and np.all(np.isfinite(state.u))):
-        fix = "check the scale of the weights and of the inputs"
-        raise QuantizationError("HSNN-Q005", f"the state of population {neuron.name!r} overflows", fix=fix)
+    """Sum up a run."""
     lif = isinstance(neuron, FloatLif)
     spikes = state.sent.sum(axis=(0, 1), dtype=np.int64) if lif else np.zeros(neuron.shape, np.int64)
-    return PopulationStatistics(*extremes, spikes, state.sent.shape[0] * state.sent.shape[1])
+    updates = state.sent.shape[0] * state.sent.shape[1]
+    return PopulationStatistics(state.activation, state.current, state.low, state.high, spikes, updates)
 
 
 def largest(array: Float) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.spiking import FloatConv, FloatLif, FloatNeuron, FloatProjection
-from hsnn.ir.validate import WEIGHT_EXP_MAX
 from hsnn.passes.float_neurons import PopulationStatistics
 from hsnn.passes.quantize_neurons import BIAS_MAX
 from hsnn.passes.quantize_weights import MANTISSA_MAX
@@ -150,11 +149,8 @@ def largest_scale(neuron: FloatNeuron, incoming: Sequence[Incoming], needed: Sta
     for item in incoming:
         low, high = item.bounds
         delivery = min(max(-low, high), margin * item.delivery)
-        weight = item.peak
         if delivery > 0.0:
             limits.append(item.sum_limit * MANTISSA_UNIT / delivery)
-        if weight > 0.0:
-            limits.append(float(MANTISSA_MAX << WEIGHT_EXP_MAX) * MANTISSA_UNIT / weight)
     return min(limits, default=np.inf)
 
 

@@ -38,12 +38,14 @@ class Column:
         hint: What the column means, one sentence.
         number: Whether to align it to the right.
         code: Whether it holds names, set in a fixed-width font.
+        minor: Columns with the highest number are left out first where there is no room; 0 always stays.
     """
 
     label: str
     hint: str = ""
     number: bool = False
     code: bool = False
+    minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,44 +106,44 @@ def compact(value: float) -> str:
     """Write a large count in three digits.
 
     >>> compact(1234567), compact(999), compact(56_200), compact(999_950)
-    ('1.23 M', '999', '56.2 k', '1 M')
+    ('1.23M', '999', '56.2k', '1M')
     """
     for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= factor * 0.9995:
-            return f"{value / factor:.3g} {unit}"
+            return f"{value / factor:.3g}{unit}"
     return f"{value:.3g}"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:
     """Write a number in a few significant digits.
 
-    >>> decimal(0.081234), decimal(None), decimal(float("inf")), decimal(123456.0)
-    ('0.0812', '–', '∞', '123,456')
+    >>> decimal(0.2), decimal(0.081234), decimal(None), decimal(float("inf")), decimal(123456.0)
+    ('0.200', '0.0812', '–', '∞', '123,456')
     """
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if abs(value) >= 10**digits:
+    if value == 0 or abs(value) >= 10 ** (digits - 1):
         return f"{round(value):,}"
-    return f"{value:.{digits}g}"
+    return f"{value:#.{digits}g}"
 
 
 def percent(value: float | None) -> str:
     """Write a fraction as percent.
 
     >>> percent(0.1234), percent(0.00004), percent(1), percent(0), percent(0.99996)
-    ('12.3 %', '<0.1 %', '100 %', '0 %', '>99.9 %')
+    ('12.3%', '<0.1%', '100%', '0%', '>99.9%')
     """
     if value is None or not math.isfinite(value):
         return "–"
     if value in (0, 1):
-        return f"{value * 100:.0f} %"
+        return f"{value * 100:.0f}%"
     if 0 < abs(value) < 0.0005:
-        return "<0.1 %"
+        return "<0.1%"
     if 0.9995 <= value < 1:
-        return ">99.9 %"
-    return f"{value * 100:.{1 if abs(value) < 10 else 0}f} %"
+        return ">99.9%"
+    return f"{value * 100:.{1 if abs(value) < 10 else 0}f}%"
 
 
 def extent(shape: Iterable[int | None]) -> str:

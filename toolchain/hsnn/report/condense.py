@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from hsnn.ir.plan import Placement
 
 T = TypeVar("T")
+
+
+def is_chip(place: str) -> bool:
+    """Whether a stage's name, as in a placement, is that of a spiking segment."""
+    return place.startswith("chip.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +52,48 @@ class Run:
 def condense(placements: Sequence[Placement], *, most: int) -> tuple[Run, ...]:
     """Merge consecutive operators of one module, place, code and fix.
 
-    Module paths are cut to as many parts as leave at most ``most`` runs, if that is possible. Operators
-    of the hsnn domain and plain ones stay apart, so that encoders and neurons can be seen.
+    Module paths are cut to as many parts as leave at most ``most`` runs, if that is possible; those on
+    the host first, because the chip is what a reader looks for. Encoders and decoders stay apart: they
+    are where spikes begin and end.
     """
 
     def same(item: Placement) -> Hashable:
-        return item.place, item.code, item.fix, item.op.startswith("hsnn.")
+        return item.place, item.code, item.fix, item.op.endswith(("Encode", "Decode"))
 
-    runs = merge_runs(placements, name=lambda item: item.module, same=same, most=most)
+    deepest = max((item.module.count(".") + 1 for item in placements), default=1)
+    depths = [(depth, deepest) for depth in range(deepest, 0, -1)] + [(1, depth) for depth in range(deepest - 1, 0, -1)]
+    runs: tuple[tuple[str, tuple[Placement, ...]], ...] = ()
+    for host, chip in depths:
+        cut = partial(_beginning, host=host, chip=chip)
+        runs = merge_runs(placements, name=cut, same=same)
+        if len(runs) <= most:
+            break
     return tuple(Run(module, items) for module, items in runs)
 
 
 def merge_runs(
-    items: Sequence[T], *, name: Callable[[T], str], same: Callable[[T], Hashable], most: int
+    items: Sequence[T], *, name: Callable[[T], str], same: Callable[[T], Hashable]
 ) -> tuple[tuple[str, tuple[T, ...]], ...]:
-    """Merge consecutive items whose dotted names share a beginning.
-
-    Args:
-        items: Items in their order.
-        name: Dotted name of an item.
-        same: Items are merged only if this is equal.
-        most: Number of runs that is wanted; the finest merge that satisfies it is taken.
+    """Merge consecutive items of the same name for which ``same`` is equal.
 
     Returns:
-        Shared beginning and items of each run.
+        Name and items of each run.
     """
-    deepest = max((name(item).count(".") + 1 for item in items), default=1)
-    runs: tuple[tuple[str, tuple[T, ...]], ...] = ()
-    for depth in range(deepest, 0, -1):
-        runs = _runs(items, name, same, depth)
-        if len(runs) <= most:
-            break
-    return runs
+    keyed = [((name(item), same(item)), item) for item in items]
+    return tuple((key[0], tuple(item for _, item in group)) for key, group in groupby(keyed, key=lambda pair: pair[0]))
 
 
-def _runs(
-    items: Sequence[T], name: Callable[[T], str], same: Callable[[T], Hashable], depth: int
-) -> tuple[tuple[str, tuple[T, ...]], ...]:
-    keyed = [((".".join(name(item).split(".")[:depth]), same(item)), item) for item in items]
-    return tuple(
-        (str(key[0]), tuple(item for _, item in group)) for key, group in groupby(keyed, key=lambda pair: pair[0])
-    )
+def beginning(name: str, depth: int) -> str:
+    """Return the first parts of a dotted name.
+
+    >>> beginning("backbone.features.3.conv", 2)
+    'backbone.features'
+    """
+    return ".".join(name.split(".")[:depth])
+
+
+def _beginning(item: Placement, *, host: int, chip: int) -> str:
+    return beginning(item.module, chip if is_chip(item.place) else host)
 
 
 def tally(names: Sequence[str]) -> str:

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 Layers: TypeAlias = "list[list[str]]"
 Links: TypeAlias = "list[tuple[str, str]]"
 
-LANE = 168
-"""Width of the column with the names of the bands; all lengths are in CSS pixels."""
+MARGIN = 168
+"""Room for the names of the bands, left of the drawing; all lengths are in CSS pixels."""
 GAP = 18
 """Between neighbours in a layer."""
+EDGE = 12
+"""Left and right of the drawing."""
 BEND = 12
 """Room for an arrow that passes a layer."""
-LAYER_GAP = 26
-BAND_PADDING = 18
+LAYER_GAP = 22
+BAND_PADDING = 16
 BAND_GAP = 10
 SWEEPS = 8
 
@@ -59,8 +61,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Everything in its place."""
+    """Everything in its place.
 
+    Attributes:
+        margin: Room that the names of the lanes need, left of the drawing.
+        width, height: Of the drawing, without the margin.
+        lanes, boxes, arrows: Its parts.
+    """
+
+    margin: float
     width: float
     height: float
     lanes: tuple[Lane, ...]
@@ -73,7 +82,7 @@ def box_size(node: Node) -> tuple[float, float]:
     if node.kind in ("port", "exit"):
         return max(64.0, 6.0 * len(node.label) + 20), 20.0
     text = max(6.9 * min(len(node.label), 30), 5.9 * min(len(node.detail), 34))
-    return max(84.0, text + 24), 40.0
+    return max(84.0, text + 24), 38.0 if node.detail else 26.0
 
 
 def draw(graph: Graph) -> Drawing:
@@ -90,9 +99,10 @@ def draw(graph: Graph) -> Drawing:
     places = {key: (x[key], tops[index]) for index, layer in enumerate(layers) for key in layer}
     boxes = tuple(Box(node, *places[node.key], *sizes[node.key]) for node in graph.nodes)
     arrows = tuple(Arrow(edge, _path(edge, chains, places, sizes)) for edge in graph.edges)
-    right = max((box.x + box.width / 2 for box in boxes), default=0.0) + 40
+    loops = 30.0 if any(edge.kind == "loop" for edge in graph.edges) else 0.0
+    right = max((box.x + box.width / 2 for box in boxes), default=0.0) + loops + EDGE
     bottom = lanes[-1].y + lanes[-1].height if lanes else 0.0
-    return Drawing(right, bottom, lanes, boxes, arrows)
+    return Drawing(MARGIN, right, bottom, lanes, boxes, arrows)
 
 
 def _forward(graph: Graph) -> list[Edge]:
@@ -203,7 +213,7 @@ def _positions(layers: Layers, links: Links, widths: Mapping[str, float]) -> dic
             wanted = [sum(xs) / len(xs) if xs else x[key] for key, xs in zip(layer, near, strict=True)]
             x.update(zip(layer, _spread(wanted, [widths[key] for key in layer]), strict=True))
     left = min((x[key] - widths[key] / 2 for key in x), default=0.0)
-    return {key: round(value - left + LANE + GAP, 1) for key, value in x.items()}
+    return {key: round(value - left + EDGE, 1) for key, value in x.items()}
 
 
 def _spread(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from hsnn.ir.integer import ConstantSource, LifPopulation, size
 from hsnn.program import ChipStage, HostStage
 from hsnn.report.cells import compact, count, extent, integer, visible
-from hsnn.report.condense import condense, merge_runs, tally
+from hsnn.report.condense import beginning, condense, merge_runs, tally
 from hsnn.report.facts import all_synapses, connection_of, kind_of, neurons, synapses
 from hsnn.report.hybrid_nodes import HybridNode, hybrid_nodes
 
@@ -143,7 +143,8 @@ class _Draft:
             ops = tally([visible(item.op).removeprefix("hsnn.") for item in run.operators])
             label = visible(run.module) or visible(run.operators[0].node)
             reasons = "; ".join(visible(reason) for reason in run.reasons)
-            self._node(key, "host", label, ops, "\n".join(filter(None, (label, ops, reasons))))
+            title = "\n".join(filter(None, (label, ops, reasons)))
+            self._node(key, "host", label, "" if ops == label else ops, title)
             self._flow([self.hybrid[item.node] for item in run.operators], key)
 
     def _flow(self, nodes: Iterable[HybridNode], key: str) -> None:
@@ -167,10 +168,7 @@ class _Draft:
         self.bands.append(Band(visible(stage.name), "chip", facts))
         box = {port.port: self._port(stage, port) for port in stage.inputs}
         share = max(4, MOST_POPULATIONS // len(self.chips))
-        merged = merge_runs(
-            network.populations, name=lambda item: item.name, same=lambda item: _node_kind(item), most=share
-        )
-        for label, items in merged:
+        for label, items in _merged(network.populations, share):
             key = f"{stage.name}/population {items[0].name}"
             box.update({item.name: key for item in items})
             self._population(key, label, items)
@@ -200,6 +198,7 @@ class _Draft:
             label = items[0].name
         else:
             detail = f"{len(items)} × {kind_of(items[0])} · {compact(number)}"
+            label = label or f"{items[0].name} … {items[-1].name}"
         title = "\n".join((visible(label), detail, count(number, "neuron")))
         self._node(key, _node_kind(items[0]), visible(label), detail, title)
 
@@ -223,6 +222,24 @@ class _Draft:
 
     def _edge(self, source: str, target: str, kind: EdgeKind, title: str) -> None:
         self.edges.setdefault((source, target, kind), Edge(source, target, kind, title))
+
+
+def _merged(
+    populations: Sequence[Population], most: int
+) -> tuple[tuple[str, tuple[Population, ...]], ...]:
+    """Merge successive populations of one module until few enough are left; at last those of one kind."""
+    deepest = max((item.name.count(".") + 1 for item in populations), default=1)
+    runs: tuple[tuple[str, tuple[Population, ...]], ...] = ()
+    for depth in range(deepest, -1, -1):
+        cut = partial(_name_beginning, depth=depth)
+        runs = merge_runs(populations, name=cut, same=_node_kind)
+        if len(runs) <= most:
+            break
+    return runs
+
+
+def _name_beginning(item: Population, *, depth: int) -> str:
+    return beginning(item.name, depth)
 
 
 def _node_kind(item: InputPort | Population) -> NodeKind:

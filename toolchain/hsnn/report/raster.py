@@ -5,6 +5,7 @@ A raster has one unit a timestep and one unit a neuron, so that all of its coord
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,13 +78,19 @@ def pictures(program: Program, *, sample: int = 0) -> tuple[tuple[Picture, ...],
     found = [
         (stage, stage.network.source(name), train[:, sample])
         for stage in program.chip_stages
-        for name, train in golden_trains(program, stage.name).items()
+        for name, train in _in_order(stage, golden_trains(program, stage.name))
         if train.shape[1] > sample
     ]
     shown = found[:MOST_RASTERS]
     steps = sum(min(len(train), MOST_STEPS) for _, _, train in shown)
     rows = max(FEWEST_NEURONS, min(MOST_NEURONS, CELLS // max(steps, 1)))
     return tuple(_picture(stage, item, train, rows) for stage, item, train in shown), len(found) - len(shown)
+
+
+def _in_order(stage: ChipStage, trains: Mapping[str, Int32]) -> Iterator[tuple[str, Int32]]:
+    for item in (*stage.network.inputs, *stage.network.populations):
+        if item.name in trains:
+            yield item.name, trains[item.name]
 
 
 def _picture(stage: ChipStage, item: InputPort | Population, train: Int32, rows: int) -> Picture:

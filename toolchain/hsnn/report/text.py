@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hsnn.report import view, view_capacity, view_layers
 from hsnn.report.cells import Cell, Column, Level, Table, visible
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 STYLES: Mapping[Level, str] = {"": "", "good": "green", "warn": "yellow", "bad": "bold red", "mute": "dim"}
 """Colours of the terminal's own palette, so that dark and light ones both read well."""
 
+SPACING = 2
+"""Between columns."""
+NAME = 12
+"""Names are not broken before so many characters."""
+
 
 def partition_table(program: Program, *, explain: bool = False) -> RenderableType:
     """Where operators run, with reasons, codes and fixes.
@@ -29,35 +35,35 @@ def partition_table(program: Program, *, explain: bool = False) -> RenderableTyp
         explain: Show every operator, not one row for those of a module.
     """
     make = view.explained_partition if explain else view.partition
-    return rich_table(make(program.placements))
+    return FittingTable(make(program.placements))
 
 
 def cuts_table(program: Program) -> RenderableType:
     """What crosses between host and chip, and how much of it."""
-    return rich_table(view.cuts(program.cuts, program.cut_spikes))
+    return FittingTable(view.cuts(program.cuts, program.cut_spikes))
 
 
 def layers_table(program: Program) -> RenderableType:
     """What quantization costs in each layer; values beyond the limits of the build stand out."""
-    return rich_table(view_layers.layers(program))
+    return FittingTable(view_layers.layers(program))
 
 
 def mapping_table(program: Program) -> RenderableType:
     """What the program needs of the chip, and which limits of the chip are only assumed."""
-    return _stack(rich_table(table) for table in view_capacity.capacity(program.mapping))
+    return _stack(FittingTable(table) for table in view_capacity.capacity(program.mapping))
 
 
 def verify_table(report: VerifyReport) -> RenderableType:
     """Each rung of the verify ladder, and the first difference of those that failed."""
-    return rich_table(view.verification(report))
+    return FittingTable(view.verification(report))
 
 
 def check_tables(report: CheckReport) -> RenderableType:
     """What a check found: problems, or where everything would go and whether it fits."""
     if not report.supported:
-        return rich_table(view.problems(report.problems))
+        return FittingTable(view.problems(report.problems))
     tables = [view.partition(report.placements), view.cuts(report.cuts, {}), view.segments(report.segments)]
-    return _stack(rich_table(table) for table in (*tables, *view_capacity.capacity(report.capacity)))
+    return _stack(FittingTable(table) for table in (*tables, *view_capacity.capacity(report.capacity)))
 
 
 def doctor_table(rows: Iterable[tuple[str, bool | None, str]]) -> RenderableType:
@@ -72,32 +78,81 @@ def doctor_table(rows: Iterable[tuple[str, bool | None, str]]) -> RenderableType
         None: Cell("–", "mute"),
     }
     cells = tuple((Cell(visible(name)), marks[found], Cell(visible(detail))) for name, found, detail in rows)
-    return rich_table(Table("Installation", (Column("What"), Column("There"), Column("Detail")), cells))
+    return FittingTable(Table("Installation", (Column("What"), Column("There"), Column("Detail")), cells))
 
 
-def rich_table(table: Table) -> RichTable:
-    """Draw a table with rich."""
+@dataclass(frozen=True, slots=True)
+class FittingTable:
+    """A table that leaves out its minor columns where a terminal is too narrow, and says which."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw what fits."""
+        from rich.text import Text
+
+        if not self.table.rows:
+            yield Text.assemble((self.table.title, "bold"), f"\n{self.table.empty}")
+            return
+        yield draw_table(self.table, column_widths(self.table, options.max_width))
+
+
+def column_widths(table: Table, most: int) -> Mapping[int, int]:
+    """Share out the width of a terminal.
+
+    Args:
+        table: The table.
+        most: Characters in a line.
+
+    Returns:
+        For the index of each column that is shown: its width. Names may be folded and everything else
+        be broken between words; if that is not enough the minor columns go, the most minor one first.
+    """
+    from rich.cells import cell_len
+
+    least: dict[int, int] = {}
+    wanted: dict[int, int] = {}
+    for index, column in enumerate(table.columns):
+        lines = [column.label, *(line for row in table.rows for line in row[index].text.split("\n"))]
+        word = max(cell_len(word) for line in lines for word in line.split() or [""])
+        least[index] = max(min(word, NAME), cell_len(max(column.label.split(), key=cell_len))) if column.code else word
+        wanted[index] = max(cell_len(line) for line in lines)
+    while _total(least) > most and any(table.columns[index].minor for index in least):
+        del least[max(least, key=lambda index: table.columns[index].minor)]
+    while _total(least) < most and any(wanted[index] > least[index] for index in least):
+        least[max(least, key=lambda index: wanted[index] - least[index])] += 1
+    return least
+
+
+def draw_table(table: Table, widths: Mapping[int, int]) -> RichTable:
+    """Draw some columns of a table with rich."""
     from rich import box
     from rich.table import Table as RichTable
 
+    left_out = [column.label for index, column in enumerate(table.columns) if index not in widths]
+    notes = (table.note, f"no room for: {', '.join(left_out)}" if left_out else "")
     drawn = RichTable(
         title=table.title,
         title_justify="left",
         title_style="bold",
-        caption=table.note or None,
+        caption="\n".join(filter(None, notes)) or None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        padding=(0, SPACING - 1, 0, 0),
         pad_edge=False,
         show_edge=False,
         header_style="bold",
     )
-    for column in table.columns:
-        drawn.add_column(column.label, justify="right" if column.number else "left", overflow="fold")
+    for index, width in widths.items():
+        column = table.columns[index]
+        drawn.add_column(column.label, justify="right" if column.number else "left", overflow="fold", width=width)
     for row in table.rows:
-        drawn.add_row(*(_text(cell) for cell in row))
-    if not table.rows:
-        drawn.add_row(*[_text(Cell(table.empty, "mute"))] + [_text(Cell(""))] * (len(table.columns) - 1))
+        drawn.add_row(*(_text(row[index]) for index in widths))
     return drawn
+
+
+def _total(widths: Mapping[int, int]) -> int:
+    return sum(widths.values()) + SPACING * (len(widths) - 1)
 
 
 def _text(cell: Cell) -> Text:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hsnn.ir.integer import size
 from hsnn.report.cells import Cell, Column, Level, Table, count, decimal, extent, integer, percent, sentence, visible
-from hsnn.report.condense import Run, condense, tally
+from hsnn.report.condense import Run, condense, is_chip, tally
 
 if TYPE_CHECKING:
     from hsnn.ir.plan import Cut, Placement
@@ -78,9 +78,9 @@ def cuts(crossings: Sequence[Cut], spikes: Mapping[str, float]) -> Table:
             Column("Value", "Name in the hybrid model", code=True),
             Column("Shape", "Without time and batch", number=True),
             Column("Steps", "Timesteps a sample", number=True),
-            Column("Values", "Values that a sample moves", number=True),
+            Column("Values", "Values that a sample moves", number=True, minor=2),
             Column("Spikes/step", "Mean over the calibration samples", number=True),
-            Column("Active", "Fraction of the values that are spikes", number=True),
+            Column("Active", "Fraction of the values that are spikes", number=True, minor=1),
         ),
         tuple(_cut_row(cut, spikes.get(cut.value)) for cut in crossings),
         empty="nothing crosses",
@@ -147,11 +147,6 @@ def segments(found: Sequence[Mapping[str, object]]) -> Table:
     )
 
 
-def is_chip(place: str) -> bool:
-    """Whether a stage's name is that of a spiking segment."""
-    return place.startswith("chip")
-
-
 def _place(name: str) -> Cell:
     return Cell(visible(name), "good" if is_chip(name) else "")
 
@@ -159,7 +154,7 @@ def _place(name: str) -> Cell:
 def _run_row(run: Run) -> tuple[Cell, ...]:
     first = run.operators[0]
     module = visible(run.module) or (visible(first.node) if len(run.operators) == 1 else "–")
-    ops = tally([visible(item.op) for item in run.operators])
+    ops = tally([visible(item.op).removeprefix("hsnn.") for item in run.operators])
     return _place(run.place), Cell(module), Cell(ops), _why(first.code, run.reasons, first.fix)
 
 

@@ -55,20 +55,20 @@ def layers(program: Program) -> Table:
     """What quantization costs; what is beyond the limits of the build is ``bad``."""
     records = layer_records(program)
     limits = limits_of(program)
-    judged = f"F1 ≥ {limits.min_f1:g}, rate error ≤ {percent(limits.max_rate_error)}"
+    judged = f"F1 ≥ {limits.min_f1:g}, rate error ≤ {100 * limits.max_rate_error:g}%"
     others = (
-        f"voltage error ≤ {percent(limits.max_voltage_error)}, "
-        f"lost ≤ {percent(limits.max_saturation)}, newly dead ≤ {percent(limits.max_dead)}"
+        f"voltage error ≤ {100 * limits.max_voltage_error:g}%, "
+        f"lost ≤ {100 * limits.max_saturation:g}%, newly dead ≤ {100 * limits.max_dead:g}%"
     )
     scaled = any(record.scale is not None for record in records)
     return Table(
         "Layers: integers against floats",
         (
             Column("Layer", "Population of neurons", code=True),
-            Column("Neurons", number=True),
-            *([Column("Scale", "Integer voltage units per unit of the model's voltage", number=True)] * scaled),
-            Column("Exp", "Weight exponents: weights are shifted left by so many bits", number=True),
-            Column("SNR dB", "Weights before rounding over what rounding changes; worst projection", number=True),
+            Column("Neurons", number=True, minor=2),
+            *([Column("Scale", "Integer voltage units per unit of the model's voltage", True, minor=4)] * scaled),
+            Column("Exp", "Weight exponents: weights are shifted left by so many bits", number=True, minor=3),
+            Column("SNR dB", "Weights before rounding over what rounding changes; worst projection", number=True, minor=1),
             Column("Rate float", "Spikes per neuron and timestep in float", number=True),
             Column("Rate int", "Spikes per neuron and timestep in integers", number=True),
             Column("Rate error", "Difference of the rates relative to float", number=True),
@@ -147,7 +147,7 @@ def _row(layer: Layer, limits: Limits, *, scaled: bool) -> tuple[Cell, ...]:
         Cell(_f1(layer.f1), _level(layer.f1, enough, below=limits.min_f1), bar=layer.f1),
         Cell(percent(layer.voltage_error), _level(layer.voltage_error, True, above=limits.max_voltage_error)),
         Cell(percent(layer.lost), _level(layer.lost, True, above=limits.max_saturation)),
-        Cell(_dead(layer), _level(newly_dead, enough, above=limits.max_dead)),
+        Cell(_dead(layer), _level(newly_dead, enough, above=limits.max_dead) or _silent(layer)),
     )
 
 
@@ -166,6 +166,11 @@ def _level(value: float | None, judged: bool, *, above: float | None = None, bel
         return ""
     beyond = (above is not None and value > above) or (below is not None and value < below)
     return "bad" if beyond else ""
+
+
+def _silent(layer: Layer) -> Level:
+    """A layer in which nothing ever spikes deserves a look, though no limit forbids it."""
+    return "warn" if layer.dead is not None and layer.dead == layer.neurons else ""
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -36,6 +36,9 @@ class _Batch:
     values: Values
     reports: tuple[StageRun, ...] = ()
     traces: tuple[ChipTrace, ...] = ()
+
+
+_Step: TypeAlias = Callable[[_Batch], _Batch]
 
 
 class Session:
@@ -89,7 +92,7 @@ class Session:
             loaded = _load_chips(program, loading, target, timeout)
             loaded.update(_load_hosts(program, loading, host, threads or default_threads()))
             self._resources = loading.pop_all()
-        self._runners = tuple(loaded[stage.name] for stage in program.stages)
+        self._runners: tuple[Runner, ...] = tuple(loaded[stage.name] for stage in program.stages)
 
     def __enter__(self) -> Session:
         return self
@@ -103,6 +106,7 @@ class Session:
         """Release everything, at once; a run in another thread ends with ``HSNN-R106``."""
         with self._closing:
             self._closed = True
+            self._runners = ()
             resources = self._resources.pop_all()
         resources.close()
 
@@ -131,19 +135,21 @@ class Session:
         """
         arrays = check_inputs(inputs, self.program.inputs)
         with self._running:
+            # Before the look at _closed: a close in between would leave no stages.
+            runners = self._runners
             if self._closed:
                 raise UsageError("HSNN-R106", "the session is closed", fix="open another one")
             start = time.perf_counter()
             batches: list[_Batch] = []
             with ExitStack() as failing:
                 failing.callback(self.close)
-                self._run_all(arrays, batches, trace, progress)
+                steps = [self._step(index, runner, trace) for index, runner in enumerate(runners)]
+                self._run_all(arrays, steps, batches, progress)
                 failing.pop_all()
             return self._result(batches, time.perf_counter() - start)
 
-    def _run_all(self, arrays: Values, finished: list[_Batch], trace: bool, progress: Progress | None) -> None:
+    def _run_all(self, arrays: Values, steps: list[_Step], finished: list[_Batch], progress: Progress | None) -> None:
         count = sample_count(arrays, self.program.inputs)
-        steps = [self._step(index, runner, trace) for index, runner in enumerate(self._runners)]
 
         def done(batch: _Batch) -> None:
             finished.append(batch)
@@ -166,21 +172,17 @@ class Session:
             stop = min(start + self._batch_size, count)
             yield _Batch(stop - start, take_samples(arrays, self.program.inputs, start=start, stop=stop))
 
-    def _step(self, index: int, runner: Runner, trace: bool) -> Callable[[_Batch], _Batch]:
+    def _step(self, index: int, runner: Runner, trace: bool) -> _Step:
         def step(batch: _Batch) -> _Batch:
-            with stage_errors(runner.stage.name):
-                self._check_open()
+            with stage_errors(runner.stage.name, closed=lambda: self._closed):
                 made, report, traced = runner.run(batch.values, samples=batch.samples, trace=trace)
-                self._check_open()
+            if self._closed:
+                raise RunError("HSNN-R106", "the session was closed during the run")
             values = {name: array for name, array in {**batch.values, **made}.items() if name in self._keep[index]}
             traces = batch.traces if traced is None else (*batch.traces, traced)
             return _Batch(batch.samples, values, (*batch.reports, report), traces)
 
         return step
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RunError("HSNN-R106", "the session was closed during the run")
 
     def _result(self, batches: list[_Batch], seconds: float) -> RunResult:
         names = [stage.name for stage in self.program.chip_stages]
@@ -189,7 +191,7 @@ class Session:
             samples=sum(batch.samples or 1 for batch in batches),
             seconds=seconds,
             stages=tuple(
-                merge_stages([batch.reports[index] for batch in batches]) for index in range(len(self._runners))
+                merge_stages([batch.reports[index] for batch in batches]) for index in range(len(batches[0].reports))
             ),
             traces={
                 name: merge_traces([batch.traces[index] for batch in batches])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -109,10 +109,14 @@ class ChipRunner:
 
 
 class stage_errors:  # noqa: N801 - used like a function
-    """Context in which every error names a stage; what is no HsnnError becomes ``HSNN-R107``."""
+    """Context in which every error names a stage; what is no HsnnError becomes ``HSNN-R107``.
 
-    def __init__(self, name: str) -> None:
+    Once the session is closed, whatever a stage raises is only the echo of that: ``HSNN-R106``.
+    """
+
+    def __init__(self, name: str, *, closed: Callable[[], bool] = lambda: False) -> None:
         self._name = name
+        self._closed = closed
 
     def __enter__(self) -> None:
         return None
@@ -120,13 +124,15 @@ class stage_errors:  # noqa: N801 - used like a function
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception) and self._closed():
+            raise RunError("HSNN-R106", "the session was closed during the run") from error
+        where = f"stage {self._name!r}"
         match error:
             case HsnnError():
-                found = f"stage {self._name!r}: {error.found}"
-                raise type(error)(error.code, found, allowed=error.allowed, fix=error.fix) from error
-            case MemoryError():
-                raise RunError(
-                    "HSNN-R107", f"stage {self._name!r} ran out of memory", fix="choose a smaller batch size"
+                raise type(error)(
+                    error.code, f"{where}: {error.found}", allowed=error.allowed, fix=error.fix
                 ) from error
+            case MemoryError():
+                raise RunError("HSNN-R107", f"{where} ran out of memory", fix="choose a smaller batch size") from error
             case Exception():
-                raise RunError("HSNN-R107", f"stage {self._name!r} failed: {type(error).__name__}: {error}") from error
+                raise RunError("HSNN-R107", f"{where} failed: {type(error).__name__}: {error}") from error

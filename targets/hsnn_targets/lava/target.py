@@ -1,0 +1,86 @@
+"""The target ``loihi2-sim``."""
+
+from __future__ import annotations
+
+import os
+
+from hsnn.errors import TargetMissingError
+from hsnn.ir.integer import ConvProjection, DenseProjection, IntegerNetwork, size
+from hsnn.ir.validate import validate_network
+from hsnn.target import TargetStatus
+from hsnn_targets.lava.executable import LavaExecutable
+from hsnn_targets.lava.interpreter import INSTALL, VARIABLE, find_lava, worker_interpreter
+from hsnn_targets.lava.planner import plan_processes
+from hsnn_targets.lava.schedule import make_schedule, without_idle_projections
+
+TIMEOUT_SECONDS = 60.0
+"""Without progress, unless the user says otherwise; large networks get more."""
+OPERATIONS_PER_SECOND = 1e6
+"""Synaptic operations of one timestep for which the default time limit grows by a second. Lava's slowest
+process, Conv, does about 3e7 a second on one 2024 core; the rest is for busy machines."""
+
+
+class LavaTarget:
+    """Lava's fixed-point simulation of Loihi 2, in a supervised worker process."""
+
+    name = "loihi2-sim"
+
+    def status(self) -> TargetStatus:
+        """Look for lava-nc in the worker's interpreter without importing it."""
+        if os.name != "posix":
+            return TargetStatus(False, "Lava's simulation needs Linux or macOS; use the emulator, which computes the same")
+        try:
+            finding = find_lava()
+        except TargetMissingError as error:
+            return TargetStatus(False, error.found)
+        versions = {"python": finding["python"]}
+        if finding["lava"]:
+            versions["lava-nc"] = finding["lava"]
+        if finding["problem"]:
+            where = worker_interpreter()
+            return TargetStatus(False, f"{finding['problem']} in {where}; install it with: {INSTALL}", versions)
+        return TargetStatus(True, f"lava-nc {finding['lava']} on Python {finding['python']}", versions)
+
+    def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> LavaExecutable:
+        """Start a worker, build the network in it and wait until it can run.
+
+        Args:
+            network: A valid network.
+            timeout: Seconds without a sign of life after which the worker is given up; by default a
+                minute, and more for large networks.
+
+        Raises:
+            TargetMissingError: ``HSNN-T020``, if Lava is not there; ``HSNN-T021``, if the interpreter
+                named by ``HSNN_LAVA_PYTHON`` does not work.
+            UnsupportedError: ``HSNN-C021``, if a loop has less delay than projections.
+            CapacityError: ``HSNN-C020``, if a projection would have to wait more than 63 timesteps.
+            RunError: ``HSNN-R020`` to ``HSNN-R022``, if Lava does not come up.
+        """
+        validate_network(network)
+        status = self.status()
+        if not status.available:
+            raise TargetMissingError(
+                "HSNN-T020",
+                f"Lava's simulation cannot run: {status.detail}",
+                fix=f"install it, let {VARIABLE} name an interpreter that has it, or use --target emulator",
+            )
+        working = without_idle_projections(network)
+        schedule = make_schedule(working)
+        blueprint = plan_processes(working, schedule, recorded=[neuron.name for neuron in working.neurons])
+        patience = TIMEOUT_SECONDS + operations(working) / OPERATIONS_PER_SECOND if timeout is None else timeout
+        return LavaExecutable(network, schedule, blueprint, timeout=patience)
+
+
+def operations(network: IntegerNetwork) -> int:
+    """Synaptic operations of one timestep if every neuron spikes."""
+    total = 0
+    for projection in network.projections:
+        match projection:
+            case DenseProjection():
+                total += projection.weights.size
+            case ConvProjection():
+                pixels = size(network.source(projection.post).shape[1:])
+                total += projection.weights.size * pixels
+            case _:
+                total += projection.data.size
+    return total

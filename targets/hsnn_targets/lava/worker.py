@@ -1,0 +1,144 @@
+"""The process that runs Lava: ``python -m hsnn_targets.lava.worker OPTIONS`` in its own session and directory.
+
+It takes commands from standard input and answers on standard output, one JSON object a line::
+
+    {"op": "build", "board": false}       -> {"done": "build", "versions": {...}}
+    {"op": "run", "steps": 100}           -> {"beat": 40} {"beat": 80} ... {"done": "run"}
+    {"op": "state", "parts": [...]}       -> {"beat": ...} ... {"done": "state"}    writes state.npz
+    anything that goes wrong              -> {"failed": "..."} and the end
+
+Whatever Lava prints goes to standard error, a log file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsnn_targets.lava.blueprint import Blueprint
+from hsnn_targets.lava.channel import Channel
+from hsnn_targets.lava.guard import Guard, name_shared_memory
+from hsnn_targets.lava.shim import import_lava
+
+STATE_FILE = "state.npz"
+BEAT_SECONDS = 0.5
+"""About how long a run goes on without a sign of life."""
+
+
+def main() -> None:
+    """Serve commands until the pipe closes; never returns, since Lava may hang at the end of an interpreter."""
+    options = json.loads(sys.argv[1])
+    channel = _take_standard_streams()
+    name_shared_memory(options["token"])
+    _raise_file_limit()
+    guard = Guard(channel, parent=options["parent"], token=options["token"])
+    guard.start()
+    try:
+        _serve(guard, channel)
+    except Exception as error:  # noqa: BLE001  Lava raises bare Exception too, and the parent must hear of any
+        traceback.print_exc()
+        channel.send({"failed": f"{type(error).__name__}: {error}"})
+    guard.end_group()
+
+
+def _serve(guard: Guard, channel: Channel) -> None:
+    runner: _Runner | None = None
+    while True:
+        command = guard.commands.get()
+        if runner is None:
+            runner = _Runner(channel, board=command["board"])
+            guard.names.update(runner.children())
+            channel.send({"done": "build", "versions": _versions()})
+        elif command["op"] == "run":
+            runner.run(command["steps"])
+            channel.send({"done": "run"})
+        else:
+            runner.write_state(command["parts"])
+            channel.send({"done": "state"})
+
+
+class _Runner:
+    """A compiled network and its clock."""
+
+    def __init__(self, channel: Channel, *, board: bool) -> None:
+        self._channel = channel
+        channel.send({"beat": "import"})
+        import_lava()
+        # Lava may be imported only after the shim, and only in this process.
+        from lava.magma.core.run_conditions import RunSteps
+
+        if board:
+            from hsnn_targets.loihi2 import assemble
+        else:
+            from hsnn_targets.lava import assemble
+
+        channel.send({"beat": "build"})
+        self._steps = RunSteps
+        self._processes = assemble.build_processes(Blueprint.load(Path.cwd()))
+        self._any = next(iter(self._processes.values()))
+        executable = assemble.compile_processes(self._processes)
+        channel.send({"beat": "start"})
+        self._any.create_runtime(executable=executable)
+        self._budget = 1
+
+    def children(self) -> dict[int, str]:
+        """Names of Lava's processes by process id; runtime services come last and keep theirs."""
+        runtime = self._any.runtime
+        actors = runtime._messaging_infrastructure.actors
+        return {a.pid: process.name for a, process in zip(actors, runtime._executable.proc_builders, strict=False)}
+
+    def run(self, steps: int) -> None:
+        """Run that many timesteps, with a sign of life every now and then."""
+        done = 0
+        while done < steps:
+            now = min(self._budget, steps - done)
+            began = time.monotonic()
+            self._any.run(self._steps(num_steps=now))
+            pace = now / max(time.monotonic() - began, 1e-6)
+            self._budget = max(1, min(int(pace * BEAT_SECONDS), 2 * self._budget))
+            done += now
+            self._channel.send({"beat": done})
+
+    def write_state(self, parts: list[str]) -> None:
+        """Write current and voltage of some populations to a file."""
+        state: dict[str, Any] = {}
+        for index, part in enumerate(parts):
+            for variable in ("u", "v"):
+                values = np.asarray(getattr(self._processes[part], variable).get())
+                state[f"{index}/{variable}"] = values.astype(np.int32)
+                self._channel.send({"beat": part})
+        np.savez(STATE_FILE, **state)
+
+
+def _take_standard_streams() -> Channel:
+    """Keep the pipes for messages and send everybody else's output to the log."""
+    channel = Channel(os.dup(0), os.dup(1))
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    return channel
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as possible: each connection of Lava takes several."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _versions() -> Mapping[str, str]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"python": python, "lava-nc": metadata.version("lava-nc"), "numpy": np.__version__}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Place neurons on neurocores, greedily, so that every limit of the chip holds on each.
+
+Populations are taken in the order of the networks and cut into slices: as many neurons as fit go to the
+open neurocore, the rest to the next. A segment starts on a neurocore of its own. What a slice needs is
+said in ``hsnn.passes.needs``. How many axons leave a neurocore depends on where its targets lie, so the
+placement is repeated with the counts of the one before until they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.errors import CapacityError
+from hsnn.ir.integer import IntegerNetwork, LifPopulation, Population, size
+from hsnn.ir.mapping import (
+    RESOURCES,
+    CapacityReport,
+    Mapping,
+    Neurocore,
+    PopulationNeeds,
+    PopulationSlice,
+    Shortage,
+)
+from hsnn.passes.limits import check_limits, shortage
+from hsnn.passes.needs import Needs, needs_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hsnn.ir.chip import Chip
+
+    Int64 = NDArray[np.int64]
+
+PASSES = 8
+"""Most placements that are tried until the axons out hold."""
+
+
+def place(networks: IntegerNetwork | Iterable[IntegerNetwork], chip: Chip) -> Mapping:
+    """Place networks on one chip.
+
+    Args:
+        networks: Valid networks that are on the chip at the same time.
+        chip: The chip.
+
+    Returns:
+        The placement; the same networks always give the same one.
+
+    Raises:
+        CapacityError: ``HSNN-C010``, with a report of what does not fit, by how much, and what helps.
+    """
+    report = capacity_report(networks, chip)
+    if not report.fits:
+        worst = report.shortages[0]
+        raise CapacityError("HSNN-C010", report.text, allowed=str(worst.limit), fix=worst.fix)
+    return report.mapping
+
+
+def capacity_report(networks: IntegerNetwork | Iterable[IntegerNetwork], chip: Chip) -> CapacityReport:
+    """Tell what networks need of a chip, whether they fit or not.
+
+    Args:
+        networks: Valid networks that are on the chip at the same time.
+        chip: The chip.
+    """
+    listed = (networks,) if isinstance(networks, IntegerNetwork) else tuple(networks)
+    parts = [_part(network, population, chip) for network in listed for population in network.populations]
+    cores, refused = _place_all(parts, chip)
+    found = [problem for network in listed for problem in check_limits(network, chip)]
+    found += [problem for part in refused for problem in _refusals(part, chip)]
+    found += _axon_shortages(cores, chip)
+    if len(cores) > chip.neurocores.value:
+        where = f"segment {listed[0].name!r}" if len(listed) == 1 else f"{len(listed)} segments together"
+        found.append(shortage(chip, "neurocores", where, len(cores)))
+    mapping = Mapping(
+        chip,
+        tuple(core.freeze(index, chip) for index, core in enumerate(cores)),
+        tuple(_population_needs(part, cores, refused) for part in parts),
+    )
+    return CapacityReport(mapping, tuple(found))
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """A population to be placed.
+
+    Attributes:
+        segment, population: Its names.
+        count: Neurons.
+        needs: What its slices need, with the population or port that the synapses come from.
+        fan: Neurocores that each neuron sends to, in the order of the chip; as far as is known.
+    """
+
+    segment: str
+    population: str
+    count: int
+    needs: tuple[tuple[str, Needs], ...]
+    fan: Int64
+
+    def bits(self, first: int, last: int) -> int:
+        """Synaptic memory of a slice."""
+        return sum(needs.bits(first, last) for _, needs in self.needs)
+
+    def sources(self, first: int, last: int) -> dict[str, Int64]:
+        """Presynaptic neurons of a slice, by the population that they are in."""
+        found: dict[str, Int64] = {}
+        for name, needs in self.needs:
+            reached = needs.sources(first, last)
+            found[name] = np.union1d(found[name], reached) if name in found else reached
+        return found
+
+
+@dataclass(slots=True, eq=False)
+class _Core:
+    """A neurocore while it is being filled; it holds neurons of one segment only."""
+
+    slices: list[tuple[_Part, int, int]] = field(default_factory=list)
+    sources: dict[str, Int64] = field(default_factory=dict)
+
+    def used(self) -> dict[str, int]:
+        """Used resources by name."""
+        return {
+            "neurons": sum(last - first for _, first, last in self.slices),
+            "synapse_bits": sum(part.bits(first, last) for part, first, last in self.slices),
+            "axons_in": sum(reached.size for reached in self.sources.values()),
+            "axons_out": sum(int(part.fan[first:last].sum()) for part, first, last in self.slices),
+        }
+
+    def with_slice(self, part: _Part, first: int, last: int) -> _Core:
+        """Return the neurocore with one more slice."""
+        sources = dict(self.sources)
+        for name, reached in part.sources(first, last).items():
+            sources[name] = np.union1d(sources[name], reached) if name in sources else reached
+        return _Core([*self.slices, (part, first, last)], sources)
+
+    def fits(self, chip: Chip) -> bool:
+        """Whether every limit of a neurocore holds."""
+        return all(used <= getattr(chip, name).value for name, used in self.used().items())
+
+    def freeze(self, index: int, chip: Chip) -> Neurocore:
+        """Return the neurocore for the mapping."""
+        used = self.used()
+        shares = {name: used[name] / getattr(chip, name).value for name in RESOURCES}
+        bottleneck = max(RESOURCES, key=lambda name: shares[name])
+        slices = tuple(PopulationSlice(part.segment, part.population, first, last) for part, first, last in self.slices)
+        return Neurocore(index, slices, **used, utilization=shares[bottleneck], bottleneck=bottleneck)
+
+
+def _part(network: IntegerNetwork, population: Population, chip: Chip) -> _Part:
+    count = size(population.shape)
+    to_host = population.name in network.outputs
+    return _Part(
+        network.name,
+        population.name,
+        count,
+        tuple((p.pre, needs_of(network, p, chip)) for p in network.into(population.name)),
+        np.full(count, int(to_host), np.int64),
+    )
+
+
+def _place_all(parts: Sequence[_Part], chip: Chip) -> tuple[list[_Core], list[_Part]]:
+    """Place until the axons out hold; returns the neurocores and the parts that fit on none."""
+    host = [part.fan for part in parts]
+    for _ in range(PASSES):
+        cores, refused = _fill(parts, chip)
+        before = [part.fan for part in parts]
+        for part, to_host in zip(parts, host, strict=True):
+            part.fan = to_host + _targets(part, cores)
+        if refused or all(core.fits(chip) for core in cores):
+            break
+        for part, known in zip(parts, before, strict=True):
+            part.fan = np.maximum(part.fan, known)
+    return cores, refused
+
+
+def _fill(parts: Sequence[_Part], chip: Chip) -> tuple[list[_Core], list[_Part]]:
+    cores: list[_Core] = []
+    refused = []
+    for part in parts:
+        first = 0
+        if not cores or cores[-1].slices[-1][0].segment != part.segment:
+            cores.append(_Core())
+        while first < part.count:
+            last = _longest(cores[-1], part, first, chip)
+            if last > first:
+                cores[-1] = cores[-1].with_slice(part, first, last)
+                first = last
+            elif cores[-1].slices:
+                cores.append(_Core())
+            else:
+                refused.append(part)
+                break
+    return [core for core in cores if core.slices], refused
+
+
+def _longest(core: _Core, part: _Part, first: int, chip: Chip) -> int:
+    """End of the longest slice from ``first`` on that still fits on a neurocore; ``first`` if none does."""
+    fits, beyond = first, min(part.count, first + chip.neurons.value) + 1
+    while beyond - fits > 1:
+        middle = (fits + beyond) // 2
+        if core.with_slice(part, first, middle).fits(chip):
+            fits = middle
+        else:
+            beyond = middle
+    return fits
