@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(table)
 
     console.rule("[bold]prove")
-    report = verify(program, model=model, target="loihi2-sim", progress=_tell(console))
+    samples = {program.inputs[0].name: test.images[: options.lava_samples]}
+    report = verify(program, model=model, samples=samples, target="loihi2-sim", progress=_tell(console))
     console.print(verify_table(report))
 
     console.rule("[bold]run")

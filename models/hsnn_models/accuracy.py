@@ -101,9 +101,7 @@ def main() -> int:
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
                 task = progress.add_task(f"{name} on {arguments.target}", total=arguments.samples)
                 tell = partial(progress.advance, task)
-                figures.append(
-                    measure(name, loads[name], target=arguments.target, limit=arguments.samples, tell=tell)
-                )
+                figures.append(measure(name, loads[name], target=arguments.target, limit=arguments.samples, tell=tell))
     except HsnnError as error:
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return error.exit_status

@@ -3,7 +3,7 @@
 ::
 
     image (1, 28, 28)
-      |  host: 2 x (convolution, batch norm, ReLU), average pooling
+      |  host: 2 x (convolution, batch norm, ReLU)
     rate code (12, 14, 14)
       |  chip: a = Lif(conv);  b = Lif(conv(a));  Lif(conv(a + b))       a residual between spike trains
     rate (24, 7, 7)
@@ -12,7 +12,7 @@
       |  chip: Lif(conv), Lif(grouped conv)               |  a skip around the segment
     rate (24, 7, 7)                                       |
       |  host: + <----------------------------------------'
-    average pooling, Linear -> logits
+    Linear -> logits
 """
 
 from __future__ import annotations

@@ -297,6 +297,7 @@ def test_standard_output_is_for_the_result_alone(verb, capsys):
         return 0
 
     verb(act)
+    warnings.simplefilter("always")
     assert main(["targets"]) == 0
     out, err = capsys.readouterr()
     assert out == "one\n"
@@ -894,7 +895,7 @@ def test_check_tells_by_its_exit_status(supported, fits, status, code, monkeypat
     report = module.CheckReport(supported, problems, fits=fits)
     monkeypatch.setattr(module, "check", lambda model, **more: report)
     monkeypatch.setattr("hsnn.commands.models.load_model", lambda text, weights: object())
-    monkeypatch.setattr("hsnn.commands.models.example_inputs", lambda args: ())
+    monkeypatch.setattr("hsnn.commands.models.example_inputs", lambda args, model: ())
     assert main(["check", "net:make", "--input-shape", "4", "--json"]) == status
     result = as_json(capsys)
     assert (result["supported"], result["fits"]) == (supported, fits)

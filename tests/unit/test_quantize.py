@@ -448,6 +448,14 @@ def test_real_values_balance_payload_and_weight_bits():
     assert reports["n"].spikes.f1 > 0.97
 
 
+def test_exact_payloads_give_way_where_weights_would_vanish():
+    values = np.random.default_rng(4).integers(0, 2**12, (4, 60, 4))
+    graph, inputs, result = graded(values / 4096, payload_bits=12)
+    (port,) = result.network.inputs
+    assert port.max_payload < 2**10
+    assert run(graph, inputs, result)[2]["n"].spikes.f1 > 0.98
+
+
 @pytest.mark.parametrize("bits", range(1, 25))
 @pytest.mark.parametrize("sign", [1, -1])
 def test_every_payload_width_works(bits, sign):

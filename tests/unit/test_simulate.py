@@ -292,6 +292,7 @@ STRUCTURE = {
     "names twice": replace(GOOD, populations=(lif("x", (1,)),)),
     "projections twice": replace(GOOD, projections=GOOD.projections * 2),
     "no neurons": replace(GOOD, populations=(lif("n", (0,)),), projections=()),
+    "empty input": replace(GOOD, inputs=(SpikeInput("x", (0,), "x", True),), projections=()),
     "unknown source": with_projection(pre="nobody"),
     "unknown target": with_projection(post="nobody"),
     "into an input": with_projection(post="x"),

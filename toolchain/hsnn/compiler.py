@@ -309,7 +309,13 @@ def _layer_records(
     """Join what quantization changed in each layer with what that did to its spikes."""
     layers = [(segment.name, layer) for segment in plan.chip_segments for layer in quantized[segment.name].layers]
     return tuple(
-        {"segment": segment, **asdict(report), "scale": layer.scale, "quantization": asdict(layer)}
+        {
+            "segment": segment,
+            **asdict(report),
+            "scale": layer.scale,
+            "weight_snr_db": layer.weight_snr_db,
+            "quantization": asdict(layer),
+        }
         for (segment, layer), report in zip(layers, reports, strict=True)
     )
 

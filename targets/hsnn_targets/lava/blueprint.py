@@ -108,7 +108,9 @@ class Blueprint:
     def save(self, directory: Path) -> None:
         """Write parts and wires for a worker."""
         plain = {
-            "parts": [{"name": p.name, "kind": p.kind, "settings": p.settings, "arrays": [*p.arrays]} for p in self.parts],
+            "parts": [
+                {"name": p.name, "kind": p.kind, "settings": p.settings, "arrays": [*p.arrays]} for p in self.parts
+            ],
             "wires": [asdict(wire) for wire in self.wires],
         }
         (directory / BLUEPRINT_FILE).write_text(json.dumps(plain), encoding="utf-8")

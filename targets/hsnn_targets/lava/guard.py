@@ -25,7 +25,7 @@ from hsnn_targets.lava.channel import Channel
 
 PR_SET_PDEATHSIG = 1
 TICK_SECONDS = 0.2
-SHM_DIRECTORY = Path("/dev/shm")  # noqa: S108  where Linux keeps named shared memory
+SHM_DIRECTORY = Path("/dev/shm")
 
 
 def shm_prefix(token: str) -> str:

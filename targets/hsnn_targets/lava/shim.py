@@ -35,7 +35,7 @@ def hashable_defaults() -> Iterator[None]:
 
         return decorate if cls is None else decorate(cls)
 
-    dataclasses.dataclass = dataclass  # type: ignore[assignment]  # one overload of it is enough here
+    dataclasses.dataclass = dataclass
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ memory are removed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -161,10 +162,8 @@ def _sweep(remains: _Remains) -> None:
     """Kill a worker's group and remove its files. A fork of this process must not: it is not the owner."""
     if os.getpid() != remains.owner:
         return
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(remains.process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     remains.process.wait()
     for stream in (remains.process.stdin, remains.process.stdout):
         if stream is not None:

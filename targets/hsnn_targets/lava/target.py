@@ -11,6 +11,7 @@ from hsnn.target import TargetStatus
 from hsnn_targets.lava.executable import LavaExecutable
 from hsnn_targets.lava.interpreter import INSTALL, VARIABLE, find_lava, worker_interpreter
 from hsnn_targets.lava.planner import plan_processes
+from hsnn_targets.lava.probe import Finding
 from hsnn_targets.lava.schedule import make_schedule, without_idle_projections
 
 TIMEOUT_SECONDS = 60.0
@@ -27,19 +28,13 @@ class LavaTarget:
 
     def status(self) -> TargetStatus:
         """Look for lava-nc in the worker's interpreter without importing it."""
-        if os.name != "posix":
-            return TargetStatus(False, "Lava's simulation needs Linux or macOS; use the emulator, which computes the same")
         try:
             finding = find_lava()
         except TargetMissingError as error:
             return TargetStatus(False, error.found)
-        versions = {"python": finding["python"]}
-        if finding["lava"]:
-            versions["lava-nc"] = finding["lava"]
-        if finding["problem"]:
-            where = worker_interpreter()
-            return TargetStatus(False, f"{finding['problem']} in {where}; install it with: {INSTALL}", versions)
-        return TargetStatus(True, f"lava-nc {finding['lava']} on Python {finding['python']}", versions)
+        versions = {"python": finding["python"]} | ({"lava-nc": finding["lava"]} if finding["lava"] else {})
+        problem = _problem(finding)
+        return TargetStatus(not problem, problem or f"lava-nc {finding['lava']} on Python {finding['python']}", versions)
 
     def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> LavaExecutable:
         """Start a worker, build the network in it and wait until it can run.
@@ -57,18 +52,35 @@ class LavaTarget:
             RunError: ``HSNN-R020`` to ``HSNN-R022``, if Lava does not come up.
         """
         validate_network(network)
-        status = self.status()
-        if not status.available:
-            raise TargetMissingError(
-                "HSNN-T020",
-                f"Lava's simulation cannot run: {status.detail}",
-                fix=f"install it, let {VARIABLE} name an interpreter that has it, or use --target emulator",
-            )
+        require_lava(find_lava())
         working = without_idle_projections(network)
         schedule = make_schedule(working)
         blueprint = plan_processes(working, schedule, recorded=[neuron.name for neuron in working.neurons])
         patience = TIMEOUT_SECONDS + operations(working) / OPERATIONS_PER_SECOND if timeout is None else timeout
         return LavaExecutable(network, schedule, blueprint, timeout=patience)
+
+
+def require_lava(finding: Finding) -> None:
+    """Refuse where Lava cannot run.
+
+    Raises:
+        TargetMissingError: ``HSNN-T020``.
+    """
+    problem = _problem(finding)
+    if problem:
+        raise TargetMissingError(
+            "HSNN-T020",
+            f"Lava cannot run: {problem}",
+            fix=f"install it, let {VARIABLE} name an interpreter that has it, or use --target emulator",
+        )
+
+
+def _problem(finding: Finding) -> str:
+    if os.name != "posix":
+        return "it needs Linux or macOS; the emulator computes the same"
+    if finding["problem"]:
+        return f"{finding['problem']} in {worker_interpreter()}; install it with: {INSTALL}"
+    return ""
 
 
 def operations(network: IntegerNetwork) -> int:

@@ -71,9 +71,7 @@ class ReferenceExecutable:
     ) -> SegmentResult:
         """Run one batch; see :class:`hsnn.target.Executable`."""
         batch = validate_inputs(self.network, inputs)
-        states = {
-            p.name: _State(*(np.zeros((batch, *p.shape), np.int32) for _ in range(3))) for p in self.network.neurons
-        }
+        states = {p.name: _rest((batch, *p.shape)) for p in self.network.neurons}
         for t in range(self.network.timesteps):
             for neuron in self.network.neurons:
                 activation = _activation(self.network, neuron, inputs, states, t)
@@ -94,18 +92,24 @@ class ReferenceExecutable:
         """Do nothing: there is nothing to release."""
 
 
+def _rest(shape: tuple[int, ...]) -> _State:
+    """State of a population at the start of a sample."""
+    return _State(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
+
+
 def _activation(
     network: IntegerNetwork, post: Neuron, inputs: Mapping[str, Int32], states: Mapping[str, _State], t: int
 ) -> Int32:
     """Sum what all projections deliver to ``post`` at timestep ``t``; shape ``(batch, *feature)``."""
-    total = np.zeros(states[post.name].u.shape, np.int64)
+    batch = states[post.name].u.shape[0]
+    total = np.zeros((batch, *post.shape), np.int64)
     for projection in network.into(post.name):
         sent_at = t - projection.delay
         if sent_at < 0:
             continue
         source = network.source(projection.pre)
         if isinstance(source, ConstantSource):
-            spikes = np.ones((total.shape[0], *source.shape), np.int32)
+            spikes = np.ones((batch, *source.shape), np.int32)
         elif source.name in states:
             spikes = states[source.name].sent[sent_at]
         else:
@@ -123,11 +127,11 @@ def _deliver(projection: Projection, spikes: Int32, post_shape: tuple[int, ...])
             summed = flat @ projection.weights.T.astype(np.int64)
             return rules.wrap_int32(summed << projection.weight_exp).reshape(batch, *post_shape)
         case SparseProjection():
-            summed = np.zeros((batch, size(post_shape)), np.int64)
+            gathered = np.zeros((batch, size(post_shape)), np.int64)
             rows = np.repeat(np.arange(size(post_shape)), np.diff(projection.indptr))
             for row, column, weight in zip(rows, projection.indices, projection.data, strict=True):
-                summed[:, row] += int(weight) * flat[:, column]
-            return rules.wrap_int32(summed << projection.weight_exp).reshape(batch, *post_shape)
+                gathered[:, row] += int(weight) * flat[:, column]
+            return rules.wrap_int32(gathered << projection.weight_exp).reshape(batch, *post_shape)
         case ConvProjection():
             return rules.wrap_int24(_correlate(projection, spikes, post_shape) << projection.weight_exp)
 

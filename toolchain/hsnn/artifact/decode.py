@@ -100,7 +100,7 @@ def decode(manifest: schema.Manifest, files: Mapping[str, bytes]) -> Program:
         cuts=tuple(Cut(**item.model_dump()) for item in cuts.cuts),
         cut_spikes=cuts.spikes,
         layers=parse_model(_take(files, layout.LAYERS), schema.Layers, layout.LAYERS).layers,
-        mapping=parse_model(_take(files, layout.MAPPING), schema.Mapping, layout.MAPPING).mapping,
+        mapping=parse_model(_take(files, layout.MAPPING), schema.MappingSummary, layout.MAPPING).mapping,
         hybrid=files.get(layout.HYBRID),
         report=_text(files.get(layout.REPORT)),
     )

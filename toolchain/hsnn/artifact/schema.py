@@ -148,7 +148,7 @@ class Layers(Strict):
     layers: tuple[dict[str, JsonValue], ...]
 
 
-class Mapping(Strict):
+class MappingSummary(Strict):
     """``mapping.json``."""
 
     mapping: dict[str, JsonValue]

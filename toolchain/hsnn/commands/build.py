@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hsnn.program import Json, Program
     from hsnn.verify.ladder import VerifyReport
 
+USAGE = "[build] MODEL --calibration FILE [options]"
 HELP = "compile a model into an artifact (the default)"
 DESCRIPTION = """\
 Compile a hybrid model: split it into host and chip parts, calibrate and quantize the spiking parts, place
@@ -123,7 +124,7 @@ def _compile(args: argparse.Namespace, progress: StageProgress) -> tuple[Program
     program = compile(
         model,
         samples,
-        example_inputs=example_inputs(args),
+        example_inputs=example_inputs(args, model),
         options=chosen,
         progress=progress,
         source=args.model,

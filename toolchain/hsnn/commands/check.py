@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.compiler import CheckReport
 
+USAGE = "check MODEL [options]"
 HELP = "tell whether a model can be compiled, and what to change if not"
 DESCRIPTION = """\
 Say where every operator of a model would run, what would cross between host and chip, and whether the
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     model = load_model(args.model, args.weights)
     from hsnn.compiler import check
 
-    report = check(model, example_inputs=example_inputs(args), options=chosen)
+    report = check(model, example_inputs=example_inputs(args, model), options=chosen)
     error = verdict(report)
     result = {"verb": "check", "source": args.model, **plain_fields(report)}
     if error is not None:

@@ -146,7 +146,8 @@ class Console:
     def _rich(self, stream: IO[str]) -> RichConsole:
         from rich.console import Console as RichConsole
 
-        width = None if stream.isatty() else WIDTH_OF_A_PIPE
+        # Without a terminal rich would take 80 columns, or what COLUMNS says.
+        width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
         return RichConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
     def _write(self, text: str) -> None:

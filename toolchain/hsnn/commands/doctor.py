@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.doctor import Finding
 
+USAGE = "doctor [options]"
 HELP = "check this installation and say what to install"
 DESCRIPTION = """\
 Check Python, the libraries, the targets and the machine, and run a tiny network on the emulator to see that

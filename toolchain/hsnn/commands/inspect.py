@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.program import Json, Program
 
+USAGE = "inspect ARTIFACT [options]"
 HELP = "show what is in an artifact"
 DESCRIPTION = """\
 Show what an artifact holds, after checking every file in it against its hash: its stages, its networks with
@@ -122,13 +123,13 @@ def _populations(stage: Mapping[str, Any]) -> Table:
         Column("Bias", number=True, minor=3),
         Column("Threshold", number=True),
         Column("Reset", minor=2),
-        Column("Host value of one unit", number=True, minor=1),
+        Column("Scale", "Value of one unit on the host", number=True, minor=1),
     )
     network, scales = stage["network"], {**stage["input_scales"], **stage["output_scales"]}
     ports = tuple(
         (
             Cell(visible(port["name"])),
-            Cell(f"input, payload up to {port['max_payload']}"),
+            Cell(_port_kind(port)),
             Cell(extent(port["shape"])),
             *(Cell("-"),) * 5,
             Cell(decimal(scales.get(port["name"]))),
@@ -147,6 +148,12 @@ def _populations(stage: Mapping[str, Any]) -> Table:
         for item in network["populations"]
     )
     return Table(f"{visible(stage['name'])}: populations", columns, ports + neurons)
+
+
+def _port_kind(port: Mapping[str, Any]) -> str:
+    if port["signed"] or port["max_payload"] > 1:
+        return f"graded input, {-port['max_payload'] if port['signed'] else 0} to {port['max_payload']}"
+    return "spike input"
 
 
 def _projections(stage: Mapping[str, Any]) -> Table:

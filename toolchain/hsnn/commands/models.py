@@ -66,20 +66,23 @@ def load_torch(text: str, weights: str | None) -> nn.Module:
     return module if weights is None else load_weights(module, weights)
 
 
-def example_inputs(args: argparse.Namespace) -> tuple[Any, ...] | None:
+def example_inputs(args: argparse.Namespace, model: Model) -> tuple[Any, ...] | None:
     """Make the example inputs that ``--input-shape`` or ``--example`` describe; None without either.
 
     Raises:
-        UsageError: HSNN-U133 if both are given; and what the front end raises.
+        UsageError: HSNN-U133 if both are given; and what is wrong with either.
     """
     if args.input_shape is not None and args.example is not None:
         raise UsageError("HSNN-U133", "both --input-shape and --example are given", fix="give one of them")
-    described = args.example if args.input_shape is None else args.input_shape
-    if described is None:
-        return None
-    from hsnn.frontends.torch import example_inputs as make
+    if args.example is not None:
+        from hsnn.samples import examples_of
 
-    return tuple(make(described))
+        return examples_of(load_samples(args.example, model, "example"))
+    if args.input_shape is not None:
+        from hsnn.frontends.torch import example_inputs as make
+
+        return tuple(make(args.input_shape))
+    return None
 
 
 def load_samples(path: str, model: Model, what: str) -> Samples:

@@ -34,7 +34,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="shape of one sample, such as 1x28x28, for a torch model with one input",
     )
     group.add_argument(
-        "--example", metavar="FILE", help="an .npz with samples of every input, named as the module's arguments"
+        "--example", metavar="FILE", help="an .npz with samples, named as the arguments of the module's forward"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
@@ -92,20 +93,21 @@ def make_parser() -> Parser:
         usage="hsnn-compile [build] MODEL [options]\n       hsnn-compile VERB [arguments]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version of hsnn and exit")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", prog="hsnn-compile", required=True)
     common = _common_flags()
     for name, module in VERBS.items():
         verb = verbs.add_parser(
             name,
             parents=[common],
+            usage=f"hsnn-compile {module.USAGE}",
             help=module.HELP,
             description=module.DESCRIPTION,
             epilog=module.EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Help,
             allow_abbrev=False,
         )
         module.add_arguments(verb)
@@ -142,6 +144,17 @@ def with_verb(arguments: Sequence[str]) -> list[str]:
     return ["build", *arguments]
 
 
+class Help(argparse.HelpFormatter):
+    """Help whose sentences fill the terminal and whose examples stay as they are written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(
+            paragraph if "\n  " in paragraph else textwrap.fill(paragraph, width, initial_indent=indent)
+            for paragraph in paragraphs
+        )
+
+
 class ShowVersion(argparse.Action):
     """Print the version; looked up only when asked for."""
 
@@ -155,9 +168,8 @@ class ShowVersion(argparse.Action):
 
 def _common_flags() -> Parser:
     flags = Parser(add_help=False)
-    group = flags.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    loudness = group.add_mutually_exclusive_group()
+    flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    loudness = flags.add_mutually_exclusive_group()
     loudness.add_argument("-q", "--quiet", action="store_true", help="no progress, no notes, no warnings")
     loudness.add_argument("-v", "--verbose", action="store_true", help="say more; show where internal errors come from")
     return flags

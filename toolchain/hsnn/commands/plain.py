@@ -52,7 +52,7 @@ def error_fields(error: HsnnError) -> dict[str, Json]:
 
     An error with several reasons lists each of them under ``reasons``.
     """
-    described = {
+    described: dict[str, Json] = {
         "code": error.code,
         "found": error.found,
         "allowed": error.allowed,
@@ -60,7 +60,7 @@ def error_fields(error: HsnnError) -> dict[str, Json]:
         "exit_status": error.exit_status,
     }
     reasons = reasons_of(error)
-    return {**described, "reasons": [error_fields(reason) for reason in reasons]} if reasons else {**described}
+    return {**described, "reasons": [error_fields(reason) for reason in reasons]} if reasons else described
 
 
 def reasons_of(error: HsnnError) -> tuple[HsnnError, ...]:

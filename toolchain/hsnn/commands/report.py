@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.program import Program
 
+USAGE = "report ARTIFACT [options]"
 HELP = "write a self-contained HTML page about an artifact"
 DESCRIPTION = """\
 Write one HTML page that needs nothing else: the graph with the cuts between host and chip, why each operator

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[Any]]
 
+USAGE = "run ARTIFACT --input FILE [options]"
 HELP = "run an artifact on samples, with accuracy if there are labels"
 DESCRIPTION = """\
 Run samples through an artifact: its host parts on ONNX Runtime, its spiking parts on a target. The emulator

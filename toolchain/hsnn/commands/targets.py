@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.program import Json
 
+USAGE = "targets [options]"
 HELP = "list the targets, and which of them are available here"
 DESCRIPTION = """\
 List every installed target for the spiking parts, whether it is available here and what it lacks, and the

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hsnn.program import Json
     from hsnn.verify.ladder import VerifyReport
 
+USAGE = "verify ARTIFACT [options]"
 HELP = "prove that an artifact does what its model does, rung by rung"
 DESCRIPTION = """\
 Compare each stage of the compilation with the one before: the torch model with its ONNX form (with --model),

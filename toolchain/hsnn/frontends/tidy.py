@@ -48,8 +48,9 @@ def tidy(model: ir.Model) -> ir.Model:
     _fix_reshapes(model.graph)
     RemoveUnusedNodesPass()(model)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    inputs = tuple(str(value.name) for value in model.graph.inputs)
     OutputFixPass()(model)
-    _name(model.graph, origins)
+    _name(model.graph, inputs, origins)
     return model
 
 
@@ -123,15 +124,17 @@ def _fix_reshapes(graph: ir.Graph) -> None:
         node.attributes["allowzero"] = ir.AttrInt64("allowzero", 0)
 
 
-def _name(graph: ir.Graph, origins: dict[str, str]) -> None:
-    used: set[str] = {str(value.name) for value in graph.inputs}
+def _name(graph: ir.Graph, inputs: tuple[str, ...], origins: dict[str, str]) -> None:
+    used = set(inputs)
     kept = {str(value.name) for value in graph.initializers.values() if str(value.name) in origins.values()}
     outputs = list(graph.outputs)
     for index, value in enumerate(outputs):
         value.name = _unique("output" if len(outputs) == 1 else f"output_{index}", used)
+    for value, name in zip(graph.inputs, inputs, strict=True):
+        value.name = name  # An input that is also an output was renamed to make room for its copy.
     used |= kept
     for node in graph:
-        path = node.metadata_props[MODULE_KEY]
+        path = node.metadata_props.setdefault(MODULE_KEY, "")
         node.name = _unique(f"{path}/{node.op_type}" if path else node.op_type, used)
         for index, value in enumerate(node.outputs):
             if value not in outputs:

@@ -53,7 +53,7 @@ def from_torch(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> HybridM
     """
     _check_inputs(example_inputs)
     check_finite((*module.named_parameters(), *module.named_buffers()), where=type(module).__name__)
-    check_stateless(inference_copy(module), example_inputs)
+    check_stateless(module, example_inputs)
     proto = onnx_ir.to_proto(tidy(trace(inference_copy(module), example_inputs)))
     _name_batch_axis(proto)
     return finish(proto)

@@ -6,7 +6,9 @@ import importlib
 import os
 import pickle
 import re
+import struct
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,19 @@ EXAMPLE_BATCH = 2
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _SHAPE = re.compile(r"\d+(x\d+)*|\d+(,\d+)+")
 _SHOWN = 8
+_UNREADABLE = (
+    SafetensorError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What safetensors and torch.load raise for files that hold something else, or are damaged."""
 
 
 def load_factory(spec: str) -> nn.Module:
@@ -135,7 +150,8 @@ def example_inputs(source: str | Path, *, seed: int = 0) -> tuple[Tensor, ...]:
 
 def _read_npz(path: str) -> tuple[Tensor, ...]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # np.load leaves the file open if it is damaged, so it is opened here.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, BadZipFile) as error:
         raise UsageError(
@@ -170,7 +186,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says about old pickles is said by the errors below
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
             "HSNN-F003",
@@ -178,7 +196,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             allowed="a .safetensors file, or torch.save(module.state_dict(), path)",
             fix="save the state dict instead of the module",
         ) from error
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except _UNREADABLE as error:
         raise UsageError(
             "HSNN-F003",
             f"weights {str(path)!r} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}",

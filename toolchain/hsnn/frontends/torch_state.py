@@ -1,37 +1,35 @@
 """Find what a module keeps from one call to the next, and what is random: neither can be exported.
 
 An exporter that traces one call cannot see hidden state: the exported model would run, and be wrong from the
-second call on. So the module is called three times, first and last on the same input with another one between.
-Any tensor that it holds and that differs after those two calls remembers the past.
+second call on. So the module is called, everything that the call wrote into attributes is overwritten with other
+values, and it is called again on the same input. A cache is written before it is read and makes no difference.
+What does make a difference is state.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
+from hsnn.frontends.torch_held import (
+    Held,
+    aliases,
+    all_equal,
+    equal,
+    held_tensors,
+    overwrite,
+    snapshot,
+    tensors_in,
+    written,
+)
 
-_DEPTH = 6
-_REGISTRIES = {"_parameters", "_modules"}
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A tensor that a module holds outside its parameters.
-
-    Attributes:
-        module: Path of the module.
-        attribute: Attribute, with keys and indices where it lies in a container.
-    """
-
-    module: str
-    attribute: str
+_SHOWN = 8
+_EXAMINED = 32
+"""Attributes up to which each is examined on its own, at the cost of two calls."""
 
 
 def inference_copy(module: nn.Module) -> nn.Module:
@@ -54,28 +52,14 @@ def inference_copy(module: nn.Module) -> nn.Module:
         ) from error
 
 
-def held_tensors(module: nn.Module) -> dict[Held, Tensor]:
-    """Return every tensor reachable from the attributes of every submodule, parameters excepted."""
-    found: dict[Held, Tensor] = {}
-    seen: set[int] = set()
-    for path, part in module.named_modules():
-        for name, value in vars(part).items():
-            if name in _REGISTRIES:
-                continue
-            prefix = "" if name == "_buffers" else name
-            for attribute, tensor in _tensors(value, prefix, seen, _DEPTH):
-                found.setdefault(Held(path, attribute), tensor)
-    return found
-
-
 def call(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Call a module and return its tensors.
+    """Call a module on copies of the inputs and return copies of the tensors that it gives.
 
     Raises:
         UsageError: ``HSNN-F010``, naming the submodule whose forward failed.
     """
     try:
-        outputs = module(*inputs)
+        outputs = module(*(item.clone() for item in inputs))
     except Exception as error:
         where = failing_module(module, error)
         shapes = ", ".join(str(tuple(item.shape)) for item in inputs)
@@ -84,39 +68,42 @@ def call(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             "HSNN-F010",
             f"the model failed on example inputs of shape {shapes}, in {where}: {cause}",
             allowed=error.allowed if isinstance(error, HsnnError) else "inputs that the model takes, batch axis first",
-            fix="check --input-shape" if not isinstance(error, HsnnError) else error.fix,
+            fix=error.fix if isinstance(error, HsnnError) else "check the shape of the example inputs",
         ) from error
-    return tuple(tensor for _, tensor in _tensors(outputs, "output", set(), _DEPTH))
+    return tuple(tensor.detach().clone() for _, tensor in tensors_in(outputs))
 
 
 def check_stateless(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Check that a call depends on nothing but its inputs.
 
     Args:
-        module: An :func:`inference_copy`; it is called, so its state changes.
+        module: Any module; copies of it are called.
         inputs: Example inputs.
 
     Raises:
         UnsupportedError: ``HSNN-F011``, if a module keeps state, naming every attribute; ``HSNN-F012``, if
-            two calls differ without any.
+            something is random although the module is in eval mode.
         UsageError: See :func:`call`.
     """
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        first = _clones(call(module, inputs))
-        state = {held: tensor.detach().clone() for held, tensor in held_tensors(module).items()}
-        call(module, tuple(_other(item) for item in inputs))
-        second = call(module, inputs)
-        changed = _changed(state, held_tensors(module))
-        if changed:
-            raise _state_error(module, changed)
-        if not _all_equal(first, second):
-            where = _first_random(module, inputs)
-            raise UnsupportedError(
-                "HSNN-F012",
-                f"two calls on the same input differ although the model is in eval mode: {where}",
-                allowed="a model whose output depends on its inputs only",
-                fix="make the noise part of the model with a fixed seed, such as hsnn.nn.PoissonEncode(seed=...)",
-            )
+        tried, fresh = inference_copy(module), inference_copy(module)
+        before = snapshot(tried)
+        first = call(tried, inputs)
+        if not all_equal(first, call(fresh, inputs)):
+            raise _random_error(module, inputs)
+        kept = written(tried, before)
+        after_first = {held: tensor.clone() for held, tensor in kept.items()}
+        call(tried, tuple(_other_input(item) for item in inputs))
+        overwrite(tried, {**kept, **written(tried, before)})
+        second = call(tried, inputs)
+        after_second = written(tried, before)
+        changed = [
+            held
+            for held in {**after_first, **after_second}
+            if held not in after_first or held not in after_second or not equal(after_first[held], after_second[held])
+        ]
+        if changed or not all_equal(first, second):
+            raise _state_error(module, _culprits(module, inputs, changed))
 
 
 def failing_module(module: nn.Module, error: BaseException) -> str:
@@ -143,28 +130,7 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else "no message"
 
 
-def _tensors(value: Any, path: str, seen: set[int], depth: int) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        if not isinstance(value, nn.Parameter):
-            yield path, value
-        return
-    if depth == 0 or isinstance(value, nn.Module | type) or id(value) in seen:
-        return
-    for name, item in _items(value):
-        seen.add(id(value))
-        yield from _tensors(item, f"{path}{name}" if path else name.strip("[].'"), seen, depth - 1)
-
-
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        yield from ((f"[{key!r}]", item) for key, item in value.items())
-    elif isinstance(value, list | tuple | set | frozenset):
-        yield from ((f"[{index}]", item) for index, item in enumerate(value))
-    elif hasattr(value, "__dict__") and not callable(value):
-        yield from ((f".{name}", item) for name, item in vars(value).items())
-
-
-def _other(x: Tensor) -> Tensor:
+def _other_input(x: Tensor) -> Tensor:
     """Return another valid input: random within about the same range, integers in another order."""
     if not x.is_floating_point():
         return x.flatten().flip(0).reshape(x.shape)
@@ -172,52 +138,77 @@ def _other(x: Tensor) -> Tensor:
     return torch.rand_like(x) * (high - low) + low
 
 
-def _clones(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(item.detach().clone() for item in tensors)
+def _culprits(module: nn.Module, inputs: tuple[Tensor, ...], changed: list[Held]) -> list[Held]:
+    """Return the attributes that make a difference on their own, not those that merely show one."""
+    if len(changed) > _EXAMINED:
+        return sorted(changed)
+    plain = _Examined(module, inputs, None)
+    culprits: list[Held] = []
+    named: set[Held] = set()
+    for held in sorted(changed):
+        if held not in named and _Examined(module, inputs, held).differs(plain):
+            culprits.append(held)
+            named |= plain.same_memory(held)
+    return culprits or sorted(changed)
 
 
-def _equal(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and bool(torch.equal(a.nan_to_num(), b.nan_to_num()))
+class _Examined:
+    """A copy of a module after two calls, with one attribute overwritten in between."""
+
+    def __init__(self, module: nn.Module, inputs: tuple[Tensor, ...], between: Held | None) -> None:
+        tried = inference_copy(module)
+        call(tried, inputs)
+        held = held_tensors(tried)
+        self._aliases = aliases(held)
+        overwrite(tried, {name: held[name] for name in self.same_memory(between) if name in held})
+        self._outputs = call(tried, inputs)
+        self._state = {name: tensor.clone() for name, tensor in held_tensors(tried).items()}
+
+    def same_memory(self, held: Held | None) -> set[Held]:
+        return set() if held is None else self._aliases.get(held, {held})
+
+    def differs(self, other: _Examined) -> bool:
+        return (
+            self._state.keys() != other._state.keys()
+            or not all(equal(self._state[key], other._state[key]) for key in self._state)
+            or not all_equal(self._outputs, other._outputs)
+        )
 
 
-def _all_equal(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
-    return len(first) == len(second) and all(_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def _changed(before: Mapping[Held, Tensor], after: Mapping[Held, Tensor]) -> list[Held]:
-    both = {**before, **after}
-    return [held for held in both if held not in before or held not in after or not _equal(before[held], after[held])]
-
-
-def _state_error(module: nn.Module, changed: list[Held]) -> UnsupportedError:
-    listed = sorted({(item.module, item.attribute) for item in changed})
+def _state_error(module: nn.Module, culprits: list[Held]) -> UnsupportedError:
     shown = ", ".join(
-        f"{attribute!r} of {described(path, module.get_submodule(path))}" for path, attribute in listed[:8]
+        f"{item.attribute!r} of {described(item.module, module.get_submodule(item.module))}"
+        for item in culprits[:_SHOWN]
     )
-    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
+    more = f" and {len(culprits) - _SHOWN} more" if len(culprits) > _SHOWN else ""
     return UnsupportedError(
         "HSNN-F011",
-        f"the model keeps state from one call to the next: {shown}{more}",
+        f"the model keeps state from one call to the next: {shown or 'in something that is no tensor'}{more}",
         allowed="modules that start every call from the same state",
         fix="use hsnn.nn.Lif for the neurons, or reset the state at the start of forward",
     )
 
 
-def _first_random(module: nn.Module, inputs: tuple[Tensor, ...]) -> str:
-    runs: list[list[tuple[str, tuple[Tensor, ...]]]] = []
-    for _ in range(2):
-        calls: list[tuple[str, tuple[Tensor, ...]]] = []
-        runs.append(calls)
-        handles = [
-            part.register_forward_hook(
-                lambda part, _, output, path=path, calls=calls: calls.append(
-                    (described(path, part), _clones(tuple(t for _, t in _tensors(output, "", set(), _DEPTH))))
-                )
+def _random_error(module: nn.Module, inputs: tuple[Tensor, ...]) -> UnsupportedError:
+    first, second = _calls(module, inputs), _calls(module, inputs)
+    place = next((a[0] for a, b in zip(first, second, strict=False) if not all_equal(a[1], b[1])), "the model")
+    return UnsupportedError(
+        "HSNN-F012",
+        f"two calls on the same input differ in eval mode: {place} is random",
+        allowed="a model whose output depends on its inputs only",
+        fix="make the noise part of the model with a fixed seed, such as hsnn.nn.PoissonEncode(seed=...)",
+    )
+
+
+def _calls(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[tuple[str, tuple[Tensor, ...]]]:
+    """Return what each submodule gave, in the order in which they finished: inner ones first."""
+    tried = inference_copy(module)
+    calls: list[tuple[str, tuple[Tensor, ...]]] = []
+    for path, part in tried.named_modules():
+        part.register_forward_hook(
+            lambda part, _, output, path=path: calls.append(
+                (described(path, part), tuple(tensor.clone() for _, tensor in tensors_in(output)))
             )
-            for path, part in module.named_modules()
-        ]
-        call(module, inputs)
-        for handle in handles:
-            handle.remove()
-    pairs = zip(*runs, strict=False)
-    return next((f"random in {a[0]}" for a, b in pairs if not _all_equal(a[1], b[1])), "the place is not known")
+        )
+    call(tried, inputs)
+    return calls

@@ -62,7 +62,8 @@ def shrink(x: IntArray, decay: IntArray | int) -> Int32:
     array([ 4095, -4095,     0,     0], dtype=int32)
     """
     product = x.astype(np.int64) * (DECAY_ONE - np.asarray(decay, np.int64))
-    return (np.sign(product) * (np.abs(product) >> 12)).astype(np.int32)
+    shrunk: Int32 = (np.sign(product) * (np.abs(product) >> 12)).astype(np.int32)
+    return shrunk
 
 
 def wrap_current(x: Int32) -> Int32:

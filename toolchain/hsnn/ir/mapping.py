@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hsnn.ir.chip import Chip, Limit
 
-SHARED_RESOURCES = ("neurons", "synapse_bits", "axons_in", "axons_out")
+RESOURCES = ("neurons", "synapse_bits", "axons_in", "axons_out")
 """Resources of a neurocore, by their names in :class:`~hsnn.ir.chip.Chip` and :class:`Neurocore`."""
 
 
@@ -109,7 +109,7 @@ class Mapping:
     @property
     def totals(self) -> ReadOnly[str, int]:
         """Used resources, all neurocores together, by name; ``neurocores`` among them."""
-        sums = {name: sum(getattr(core, name) for core in self.neurocores) for name in SHARED_RESOURCES}
+        sums = {name: sum(getattr(core, name) for core in self.neurocores) for name in RESOURCES}
         return {"neurocores": len(self.neurocores), **sums}
 
     def to_json(self) -> dict[str, Any]:
@@ -122,7 +122,9 @@ class Mapping:
             "chip": self.chip.name,
             "fits": True,
             "resources": [self._resource(name, used) for name, used in self.totals.items()],
-            "neurocores": [asdict(core) | {"slices": [asdict(part) for part in core.slices]} for core in self.neurocores],
+            "neurocores": [
+                asdict(core) | {"slices": [asdict(part) for part in core.slices]} for core in self.neurocores
+            ],
             "populations": [asdict(needs) for needs in self.populations],
             "shortages": [],
         }
@@ -166,7 +168,8 @@ class CapacityReport:
         lines = [f"chip {chip.name!r}: {'fits' if self.fits else 'does not fit'}"]
         for shortage in self.shortages:
             lines += [f"  {shortage}", f"    fix: {shortage.fix}"]
-        lines.append(f"  neurocores: {totals['neurocores']:,} needed; allowed {chip.neurocores}")
+        if all(shortage.resource != "neurocores" for shortage in self.shortages):
+            lines.append(f"  neurocores: {totals['neurocores']:,} needed; allowed {chip.neurocores}")
         lines.append("  largest populations:")
         ranked = sorted(self.mapping.populations, key=lambda needs: (-needs.neurocores, -needs.synapse_bits))
         lines += [f"    {_describe(needs)}" for needs in ranked[:LARGEST]]
@@ -183,7 +186,7 @@ LARGEST = 5
 
 
 def _describe(needs: PopulationNeeds) -> str:
-    held = f"{needs.neurocores:,} neurocores" if needs.neurocores else "no neurocore can hold it"
+    held = f"on {needs.neurocores:,} neurocore{'s' * (needs.neurocores != 1)}" if needs.neurocores else "does not fit"
     return (
         f"{needs.population!r} of {needs.segment!r}: {needs.neurons:,} neurons, "
         f"{needs.synapse_bits:,} bits of synapses, {held}"

@@ -13,12 +13,10 @@ from hsnn.ir.integer import (
     ConstantSource,
     ConvProjection,
     DenseProjection,
-    InputPort,
     IntegerNetwork,
     IntegratorPopulation,
     LifPopulation,
     Neuron,
-    Population,
     Projection,
     Shape,
     SparseProjection,
@@ -27,6 +25,8 @@ from hsnn.ir.integer import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hsnn.ir.arithmetic import SignMode
 
 WEIGHT_EXP_MAX = 15
 ACCUMULATOR_MAX = (1 << 31) - 1
@@ -182,51 +182,58 @@ def _check_projection(network: IntegerNetwork, projection: Projection, order: Ma
     _require(
         0 <= projection.weight_exp <= WEIGHT_EXP_MAX, f"weight_exp of {name!r} is {projection.weight_exp}", "0 to 15"
     )
-    _check_weights(projection, pre, post)
+    _check_weights(projection, pre.shape, post.shape)
 
 
-def _check_weights(projection: Projection, pre: InputPort | Population, post: Population) -> None:
+def _check_weights(projection: Projection, pre: Shape, post: Shape) -> None:
     name = projection.name
+    weights = projection.data if isinstance(projection, SparseProjection) else projection.weights
+    sign_mode: SignMode = "mixed"
+    bits = 8
     match projection:
         case DenseProjection():
-            weights, mode, bits = projection.weights, projection.sign_mode, projection.num_weight_bits
+            sign_mode, bits = projection.sign_mode, projection.num_weight_bits
             _require(1 <= bits <= 8, f"num_weight_bits of {name!r} is {bits}", "1 to 8")
-            _require(
-                weights.shape == (size(post.shape), size(pre.shape)),
-                f"weights of {name!r} have shape {weights.shape}",
-                f"({size(post.shape)}, {size(pre.shape)})",
-            )
+            wanted = (size(post), size(pre))
+            _require(weights.shape == wanted, f"weights of {name!r} have shape {weights.shape}", str(wanted))
         case ConvProjection():
-            weights, mode, bits = projection.weights, "mixed", 8
-            _require(
-                len(pre.shape) == 3
-                and weights.ndim == 4
-                and conv_output_shape(projection, pre.shape) == post.shape
-                and weights.shape[1] * projection.groups == pre.shape[0]
-                and weights.shape[0] % projection.groups == 0,
-                f"convolution {name!r} of {pre.shape} by {weights.shape} in {projection.groups} groups does not give {post.shape}",
-                "shapes that agree",
-            )
+            _check_convolution(projection, pre, post)
         case SparseProjection():
-            weights, mode, bits = projection.data, "mixed", 8
-            _require(
-                projection.indptr.shape == (size(post.shape) + 1,)
-                and projection.indices.shape == weights.shape
-                and int(projection.indptr[0]) == 0
-                and int(projection.indptr[-1]) == weights.size
-                and bool(np.all(np.diff(projection.indptr) >= 0)),
-                f"row pointers of {name!r} do not describe {weights.size} synapses onto {size(post.shape)} neurons",
-                "compressed sparse rows",
-            )
-            _require(
-                weights.size == 0
-                or (int(projection.indices.min()) >= 0 and int(projection.indices.max()) < size(pre.shape)),
-                f"indices of {name!r} leave the {size(pre.shape)} neurons of {pre.name!r}",
-                "0 to neurons - 1",
-            )
+            _check_sparse(projection, size(pre), size(post))
     _require(weights.dtype == np.int16, f"weights of {name!r} are {weights.dtype}", "int16")
     _require(
-        bool(np.array_equal(rules.truncate_weights(weights, mode, bits), weights)),
+        bool(np.array_equal(rules.truncate_weights(weights, sign_mode, bits), weights)),
         f"weights of {name!r} change when Lava clips and truncates them",
-        f"effective weights for {mode}, {bits} bits",
+        f"effective weights for {sign_mode}, {bits} bits",
+    )
+
+
+def _check_convolution(projection: ConvProjection, pre: Shape, post: Shape) -> None:
+    weights, groups = projection.weights, projection.groups
+    _require(
+        len(pre) == 3
+        and weights.ndim == 4
+        and weights.shape[1] * groups == pre[0]
+        and weights.shape[0] % groups == 0
+        and conv_output_shape(projection, pre) == post,
+        f"convolution {projection.name!r} of {pre} by {weights.shape} in {groups} groups does not give {post}",
+        "shapes that agree",
+    )
+
+
+def _check_sparse(projection: SparseProjection, pre: int, post: int) -> None:
+    data, indices, indptr = projection.data, projection.indices, projection.indptr
+    _require(
+        indptr.shape == (post + 1,)
+        and indices.shape == data.shape
+        and int(indptr[0]) == 0
+        and int(indptr[-1]) == data.size
+        and bool(np.all(np.diff(indptr) >= 0)),
+        f"row pointers of {projection.name!r} do not describe {data.size} synapses onto {post} neurons",
+        "compressed sparse rows",
+    )
+    _require(
+        data.size == 0 or (int(indices.min()) >= 0 and int(indices.max()) < pre),
+        f"indices of {projection.name!r} leave the {pre} neurons that they come from",
+        "0 to neurons - 1",
     )

@@ -43,6 +43,8 @@ def check_graph(graph: SpikingGraph) -> None:
     names = [item.name for item in (*graph.inputs, *graph.populations)]
     _check_unique(names, "input or population")
     _check_unique([p.name for p in graph.projections], "projection")
+    for item in (*graph.inputs, *graph.populations):
+        _structure(size(item.shape) > 0, f"{item.name!r} has shape {item.shape}", "at least one neuron")
     for neuron in graph.neurons:
         _check_neuron(neuron)
     order = {name: index for index, name in enumerate(names)}
@@ -76,7 +78,6 @@ def _check_unique(names: list[str], kind: str) -> None:
 
 def _check_neuron(neuron: FloatNeuron) -> None:
     name = neuron.name
-    _structure(size(neuron.shape) > 0, f"population {name!r} has shape {neuron.shape}", "at least one neuron")
     _check_range(neuron.current_decay, neuron, "current_decay", 0.0, 1.0)
     _check_range(neuron.voltage_decay, neuron, "voltage_decay", 0.0, 1.0)
     _check_range(neuron.bias, neuron, "bias", -_HUGE, _HUGE)

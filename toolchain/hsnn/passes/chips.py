@@ -106,7 +106,9 @@ def _read(file: TextFile, what: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise UsageError("HSNN-C001", f"there is no file {what}", fix="check the path of the chip description") from error
+        raise UsageError(
+            "HSNN-C001", f"there is no file {what}", fix="check the path of the chip description"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("HSNN-C002", f"{what} cannot be read: {error}") from error
 

@@ -7,7 +7,7 @@ state. Finer payloads therefore leave fewer bits for the weights, and the finest
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hsnn.passes.calibrate import Calibration
 
 _TINY = 1e-90
+_WORTH_EXACTNESS = 4.0
+"""Noise power that exact payloads may cost: a bit of the weights is 6 dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,10 @@ def choose_ports(graph: SpikingGraph, calibration: Calibration, *, bits: int, ma
     """Choose payloads for every input.
 
     Binary spikes and integers that fit have scale 1. Values on a grid, such as pixels in steps of
-    1/255, are represented exactly if the grid fits. Other values are rounded; among all widths up to
-    ``bits`` the one with the least noise from payloads and weights together wins. Payloads may exceed
-    calibration by the margin as far as the width allows; values beyond are clipped.
+    1/255, are represented exactly if the grid fits. Other values are rounded, and so are those where
+    exact payloads would leave too little for the weights: among all widths up to ``bits`` the one with
+    the least noise from payloads and weights together wins. Payloads may exceed calibration by the
+    margin as far as the width allows; values beyond are clipped.
 
     Args:
         graph: A segment.
@@ -65,9 +68,7 @@ def choose_ports(graph: SpikingGraph, calibration: Calibration, *, bits: int, ma
         if len(choices) == 1:
             continue
         noise = [_noise(graph, name, chosen | {name: choice}, calibration, margin=margin) for choice in choices]
-        # Of equally good widths the finest is most robust to values that calibration did not show.
-        best = max(index for index, value in enumerate(noise) if value <= min(noise) * (1.0 + 1e-9))
-        chosen[name] = choices[best]
+        chosen[name] = _best(choices, noise)
     return chosen
 
 
@@ -108,8 +109,21 @@ def _options(port: SpikeInput, measured: PortRange, *, bits: int, margin: float)
         scale, noise = _scale(measured, _limit(width, signed=measured.signed))
         most = math.ceil(min(margin * measured.magnitude / scale, widest)) or widest
         found[scale] = PortChoice(InputPort(port.name, port.shape, most, measured.signed), scale, noise)
-    exact = [choice for choice in found.values() if choice.noise == 0.0]
-    return exact or list(found.values())
+    return list(found.values())
+
+
+def _best(choices: Sequence[PortChoice], noise: Sequence[float]) -> PortChoice:
+    """Choose the least noise, but prefer exact values as long as they cost the weights a bit at most."""
+    exact = [value for choice, value in zip(choices, noise, strict=True) if choice.noise == 0.0]
+    prefer_exact = bool(exact) and min(exact) <= _WORTH_EXACTNESS * min(noise)
+    wanted = min(exact) if prefer_exact else min(noise)
+    # Of equally good widths the finest is most robust to values that calibration did not show.
+    equal = [
+        choice
+        for choice, value in zip(choices, noise, strict=True)
+        if value <= wanted * (1.0 + 1e-9) and (choice.noise == 0.0 or not prefer_exact)
+    ]
+    return equal[-1]
 
 
 def _limit(bits: int, *, signed: bool) -> int:

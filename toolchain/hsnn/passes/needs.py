@@ -121,7 +121,6 @@ class _Conv:
 
     Attributes:
         reach: Input pixel of each output pixel and kernel position, or -1, shape ``(pixel, position)``.
-        pixels: Input pixels.
         groups, in_group, out_group: Channel groups, and channels of each.
         kernel_bits: Memory of the kernel of one output channel.
         starts: Synapses before each neuron, shape ``(neuron + 1,)``, or empty if kernels are shared.
@@ -129,7 +128,6 @@ class _Conv:
     """
 
     reach: Int64
-    pixels: int
     groups: int
     in_group: int
     out_group: int
@@ -148,10 +146,15 @@ class _Conv:
         held = np.zeros((stop - start) * channels, bool)
         held[first - start * channels : last - start * channels] = True
         by_group = held.reshape(stop - start, self.groups, self.out_group).any(axis=2)
-        hit = np.zeros((self.pixels + 1, self.groups), bool)  # row -1 takes what falls on the padding
-        for position in self.reach[start:stop].T:
-            hit[position] |= by_group
-        return np.flatnonzero(np.repeat(hit[:-1].reshape(-1), self.in_group))
+        reach = self.reach[start:stop]
+        inside = reach >= 0
+        if not inside.any():
+            return np.zeros(0, np.int64)
+        lowest, highest = int(reach[inside].min()), int(reach.max())
+        hit = np.zeros((highest - lowest + 2, self.groups), bool)
+        for position in np.where(inside, reach - lowest, -1).T:
+            hit[position] |= by_group  # the last row takes what falls on the padding
+        return np.flatnonzero(np.repeat(hit[:-1].reshape(-1), self.in_group)) + lowest * self.groups * self.in_group
 
 
 def _sparse(projection: SparseProjection, pre: Shape, post: Shape, bits: int) -> _Sparse:
@@ -177,7 +180,6 @@ def _conv(projection: ConvProjection, pre: Shape, post: Shape, chip: Chip, bits:
         starts = np.concatenate([[0], np.cumsum(synapses)])
     return _Conv(
         reach=reach,
-        pixels=pre[1] * pre[2],
         groups=projection.groups,
         in_group=in_group,
         out_group=out_channels // projection.groups,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import CapacityError
-from hsnn.ir.integer import IntegerNetwork, LifPopulation, Population, size
+from hsnn.ir.integer import IntegerNetwork, Population, size
 from hsnn.ir.mapping import (
     RESOURCES,
     CapacityReport,
@@ -70,22 +70,25 @@ def capacity_report(networks: IntegerNetwork | Iterable[IntegerNetwork], chip: C
     parts = [_part(network, population, chip) for network in listed for population in network.populations]
     cores, refused = _place_all(parts, chip)
     found = [problem for network in listed for problem in check_limits(network, chip)]
-    found += [problem for part in refused for problem in _refusals(part, chip)]
-    found += _axon_shortages(cores, chip)
+    found += [problem for refusal in refused for problem in refusal.shortages(chip)]
+    for index, core in enumerate(cores):
+        sent = core.used()["axons_out"]
+        if sent > chip.axons_out.value:
+            found.append(shortage(chip, "axons_out", f"neurocore {index}", sent))
     if len(cores) > chip.neurocores.value:
         where = f"segment {listed[0].name!r}" if len(listed) == 1 else f"{len(listed)} segments together"
         found.append(shortage(chip, "neurocores", where, len(cores)))
     mapping = Mapping(
         chip,
         tuple(core.freeze(index, chip) for index, core in enumerate(cores)),
-        tuple(_population_needs(part, cores, refused) for part in parts),
+        tuple(_population_needs(part, cores, [refusal.part for refusal in refused]) for part in parts),
     )
     return CapacityReport(mapping, tuple(found))
 
 
 @dataclass(slots=True, eq=False)
 class _Part:
-    """A population to be placed.
+    """A population that is being placed.
 
     Attributes:
         segment, population: Its names.
@@ -161,39 +164,68 @@ def _part(network: IntegerNetwork, population: Population, chip: Chip) -> _Part:
     )
 
 
-def _place_all(parts: Sequence[_Part], chip: Chip) -> tuple[list[_Core], list[_Part]]:
-    """Place until the axons out hold; returns the neurocores and the parts that fit on none."""
-    host = [part.fan for part in parts]
-    for _ in range(PASSES):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Refusal:
+    """A part of which one neuron fits on no neurocore.
+
+    Attributes:
+        part: The part.
+        used: What that neuron alone would use.
+    """
+
+    part: _Part
+    used: dict[str, int]
+
+    def shortages(self, chip: Chip) -> list[Shortage]:
+        """Limits that the neuron breaks."""
+        where = f"one neuron of population {self.part.population!r} of segment {self.part.segment!r}"
+        return [
+            shortage(chip, name, where, used) for name, used in self.used.items() if used > getattr(chip, name).value
+        ]
+
+
+def _place_all(parts: Sequence[_Part], chip: Chip) -> tuple[list[_Core], list[_Refusal]]:
+    """Place until the axons out hold."""
+    to_host = [part.fan for part in parts]
+    for attempt in range(PASSES):
         cores, refused = _fill(parts, chip)
-        before = [part.fan for part in parts]
-        for part, to_host in zip(parts, host, strict=True):
-            part.fan = to_host + _targets(part, cores)
-        if refused or all(core.fits(chip) for core in cores):
+        known = [part.fan for part in parts]
+        for part, host in zip(parts, to_host, strict=True):
+            part.fan = host + _targets(part, cores)
+        if all(core.fits(chip) for core in cores):
             break
-        for part, known in zip(parts, before, strict=True):
-            part.fan = np.maximum(part.fan, known)
+        if attempt < PASSES - 1:
+            for part, before in zip(parts, known, strict=True):
+                part.fan = np.maximum(part.fan, before)
     return cores, refused
 
 
-def _fill(parts: Sequence[_Part], chip: Chip) -> tuple[list[_Core], list[_Part]]:
+def _targets(part: _Part, cores: Sequence[_Core]) -> Int64:
+    """Count the neurocores that each neuron of a part sends to."""
+    counts = np.zeros(part.count, np.int64)
+    for core in cores:
+        if core.slices[0][0].segment == part.segment and part.population in core.sources:
+            counts[core.sources[part.population]] += 1
+    return counts
+
+
+def _fill(parts: Sequence[_Part], chip: Chip) -> tuple[list[_Core], list[_Refusal]]:
+    """Fill neurocores one after the other."""
     cores: list[_Core] = []
     refused = []
     for part in parts:
+        core = cores[-1] if cores and cores[-1].slices[-1][0].segment == part.segment else _Core()
         first = 0
-        if not cores or cores[-1].slices[-1][0].segment != part.segment:
-            cores.append(_Core())
         while first < part.count:
-            last = _longest(cores[-1], part, first, chip)
-            if last > first:
-                cores[-1] = cores[-1].with_slice(part, first, last)
-                first = last
-            elif cores[-1].slices:
-                cores.append(_Core())
-            else:
-                refused.append(part)
+            last = _longest(core, part, first, chip)
+            if last == first and not core.slices:
+                refused.append(_Refusal(part, core.with_slice(part, first, first + 1).used()))
                 break
-    return [core for core in cores if core.slices], refused
+            if last > first:
+                full = core.with_slice(part, first, last)
+                cores = [*cores[:-1], full] if core.slices else [*cores, full]
+            core, first = _Core(), last
+    return cores, refused
 
 
 def _longest(core: _Core, part: _Part, first: int, chip: Chip) -> int:
@@ -206,3 +238,10 @@ def _longest(core: _Core, part: _Part, first: int, chip: Chip) -> int:
         else:
             beyond = middle
     return fits
+
+
+def _population_needs(part: _Part, cores: Sequence[_Core], refused: Sequence[_Part]) -> PopulationNeeds:
+    held = [part.bits(first, last) for core in cores for other, first, last in core.slices if other is part]
+    if any(part is other for other in refused):
+        return PopulationNeeds(part.segment, part.population, part.count, part.bits(0, part.count), 0)
+    return PopulationNeeds(part.segment, part.population, part.count, sum(held), len(held))

@@ -11,6 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+NOTHING = "\N{EN DASH}"
+"""What stands where there is no number."""
+TIMES = "\N{MULTIPLICATION SIGN}"
+
 Level: TypeAlias = Literal["", "good", "warn", "bad", "mute"]
 
 
@@ -99,7 +103,7 @@ def integer(value: float | None) -> str:
     >>> integer(1234567)
     '1,234,567'
     """
-    return "–" if value is None else f"{round(value):,}"
+    return NOTHING if value is None else f"{round(value):,}"
 
 
 def compact(value: float) -> str:
@@ -121,7 +125,7 @@ def decimal(value: float | None, digits: int = 3) -> str:
     ('0.200', '0.0812', '–', '∞', '123,456')
     """
     if value is None or math.isnan(value):
-        return "–"
+        return NOTHING
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value == 0 or abs(value) >= 10 ** (digits - 1):
@@ -136,7 +140,7 @@ def percent(value: float | None) -> str:
     ('12.3%', '<0.1%', '100%', '0%', '>99.9%')
     """
     if value is None or not math.isfinite(value):
-        return "–"
+        return NOTHING
     if value in (0, 1):
         return f"{value * 100:.0f}%"
     if 0 < abs(value) < 0.0005:
@@ -152,7 +156,7 @@ def extent(shape: Iterable[int | None]) -> str:
     >>> extent((1, 28, 28)), extent((None, 10)), extent(())
     ('1×28×28', 'N×10', 'scalar')
     """
-    return "×".join("N" if item is None else str(item) for item in shape) or "scalar"
+    return TIMES.join("N" if item is None else str(item) for item in shape) or "scalar"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -162,6 +166,15 @@ def count(number: int, noun: str, plural: str = "") -> str:
     ('1 stage', '3 stages', '0 entries')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def number(value: object) -> float | None:
+    """Return a number, as JSON has them, or None for anything else.
+
+    >>> number(3), number("3"), number(True)
+    (3.0, None, None)
+    """
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def capped(table: Table, most: int) -> Table:

@@ -13,6 +13,8 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
+from hsnn.report.cells import TIMES
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -102,4 +104,4 @@ def tally(names: Sequence[str]) -> str:
     >>> tally(["Conv", "Relu", "Conv"])
     'Conv ×2, Relu'
     """
-    return ", ".join(name if number == 1 else f"{name} ×{number}" for name, number in Counter(names).items())
+    return ", ".join(name if number == 1 else f"{name} {TIMES}{number}" for name, number in Counter(names).items())

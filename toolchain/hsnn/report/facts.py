@@ -17,6 +17,7 @@ from hsnn.ir.integer import (
     SparseProjection,
     size,
 )
+from hsnn.report.cells import TIMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def connection_of(projection: Projection) -> str:
             height, width = projection.weights.shape[2:]
             stride = max(projection.stride)
             groups = f" g{projection.groups}" if projection.groups > 1 else ""
-            return f"conv {height}×{width}" + (f"/{stride}" if stride > 1 else "") + groups
+            return f"conv {height}{TIMES}{width}" + (f"/{stride}" if stride > 1 else "") + groups
         case _:
             assert_never(projection)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def draw(graph: Graph) -> Drawing:
     chains, layers = _bends(graph, layer_of, len(band_of_layer))
     for key in (bend for chain in chains.values() for bend in chain[1:-1]):
         sizes[key] = (float(BEND), 0.0)
-    links = [pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)]
+    links = [pair for chain in chains.values() for pair in pairwise(chain)]
     layers = _order(layers, links)
     x = _positions(layers, links, {key: width for key, (width, _) in sizes.items()})
     tops, lanes = _rows(layers, band_of_layer, {key: height for key, (_, height) in sizes.items()})
@@ -184,7 +185,7 @@ def _sweep(layers: Layers, neighbours: Mapping[str, list[str]], *, down: bool) -
 def _crossings(layers: Layers, below: Mapping[str, list[str]]) -> int:
     """Number of pairs of links that cross."""
     total = 0
-    for upper, lower in zip(layers, layers[1:], strict=False):
+    for upper, lower in pairwise(layers):
         place = {key: at for at, key in enumerate(lower)}
         ends = [at for key in upper for at in sorted(place[item] for item in below.get(key, ()))]
         total += sum(ends[i] > end for j, end in enumerate(ends) for i in range(j))
@@ -222,7 +223,7 @@ def _spread(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
     Without the room that boxes take this is isotonic regression, solved by pooling neighbours.
     """
     room = [0.0]
-    for left, right in zip(widths, widths[1:], strict=False):
+    for left, right in pairwise(widths):
         room.append(room[-1] + (left + right) / 2 + GAP)
     pools: list[tuple[float, int]] = []
     for want, taken in zip(wanted, room, strict=False):

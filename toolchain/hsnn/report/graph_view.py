@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hsnn.ir.integer import ConstantSource, LifPopulation, size
 from hsnn.program import ChipStage, HostStage
-from hsnn.report.cells import compact, count, extent, integer, visible
+from hsnn.report.cells import TIMES, compact, count, extent, integer, visible
 from hsnn.report.condense import beginning, condense, merge_runs, tally
 from hsnn.report.facts import all_synapses, connection_of, kind_of, neurons, synapses
 from hsnn.report.hybrid_nodes import HybridNode, hybrid_nodes
@@ -186,7 +187,7 @@ class _Draft:
         key = f"{stage.name}/port {port.port}"
         item = stage.network.source(port.port)
         title = f"{kind_of(item)} {visible(port.port)}: {extent(item.shape)}, {stage.network.timesteps} timesteps"
-        self._node(key, "port", f"{extent(item.shape)} × {stage.network.timesteps} steps", "", title)
+        self._node(key, "port", f"{extent(item.shape)} {TIMES} {stage.network.timesteps} steps", "", title)
         if port.value in self.maker:
             self._edge(self.maker[port.value], key, "cut", self._cut_title(port.value, stage.name))
         return key
@@ -197,7 +198,7 @@ class _Draft:
             detail = f"{kind_of(items[0])} · {extent(items[0].shape)}"
             label = items[0].name
         else:
-            detail = f"{len(items)} × {kind_of(items[0])} · {compact(number)}"
+            detail = f"{len(items)} {TIMES} {kind_of(items[0])} · {compact(number)}"
             label = label or f"{items[0].name} … {items[-1].name}"
         title = "\n".join((visible(label), detail, count(number, "neuron")))
         self._node(key, _node_kind(items[0]), visible(label), detail, title)
@@ -206,7 +207,7 @@ class _Draft:
         key = f"{stage.name}/exit {output.value}"
         item = stage.network.source(output.population)
         what = "spikes" if isinstance(item, LifPopulation) else kind_of(item)
-        label = f"{extent(item.shape)} × {stage.network.timesteps} steps"
+        label = f"{extent(item.shape)} {TIMES} {stage.network.timesteps} steps"
         self._node(key, "exit", label, "", f"{what} of {visible(output.population)} leave as {visible(output.value)}")
         self._edge(source, key, "synapse", "")
         self.maker[output.value] = key
@@ -224,9 +225,7 @@ class _Draft:
         self.edges.setdefault((source, target, kind), Edge(source, target, kind, title))
 
 
-def _merged(
-    populations: Sequence[Population], most: int
-) -> tuple[tuple[str, tuple[Population, ...]], ...]:
+def _merged(populations: Sequence[Population], most: int) -> tuple[tuple[str, tuple[Population, ...]], ...]:
     """Merge successive populations of one module until few enough are left; at last those of one kind."""
     deepest = max((item.name.count(".") + 1 for item in populations), default=1)
     runs: tuple[tuple[str, tuple[Population, ...]], ...] = ()

@@ -75,6 +75,7 @@ def render(program: Program, *, verify: VerifyReport | None = None) -> str:
         more_pictures=more,
         weights=weights(program, most=MOST_ROWS),
         capacity=[capped(table, MOST_ROWS) for table in view_capacity.capacity(program.mapping)],
+        neurocores=capped(view_capacity.neurocores(program.mapping), MOST_ROWS),
         verification=None if verify is None else view.verification(verify),
         origin=capped(origin(program), MOST_ROWS),
         commands=commands(program),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import InputPort, IntegratorPopulation, size
-from hsnn.report.cells import count, decimal, extent, percent, visible
+from hsnn.ir.integer import InputPort, IntegratorPopulation
+from hsnn.report.cells import extent, percent, visible
 from hsnn.report.facts import activity, golden_trains, kind_of
 
 if TYPE_CHECKING:
@@ -95,35 +95,63 @@ def _in_order(stage: ChipStage, trains: Mapping[str, Int32]) -> Iterator[tuple[s
 
 def _picture(stage: ChipStage, item: InputPort | Population, train: Int32, rows: int) -> Picture:
     flat = train.reshape(len(train), -1)
-    traces = isinstance(item, IntegratorPopulation)
-    kept = _spread(flat.shape[1], MOST_TRACES if traces else rows)
+    if isinstance(item, IntegratorPopulation):
+        return _traces(stage, item, flat)
+    kept, remark = _choose(flat, rows)
     part = flat[:MOST_STEPS, kept]
-    steps = len(part)
-    notes = [f"{kind_of(item)} · {extent(item.shape)}"]
-    if not traces:
-        notes.append(f"{percent(activity(train))} active")
-    if len(kept) < flat.shape[1]:
-        notes.append(f"{count(len(kept), 'neuron')} of {size(item.shape):,}")
-    if steps < len(flat):
-        notes.append(f"first {steps} of {len(flat):,} timesteps")
-    labels = (str(kept[0]), str(kept[-1]))
-    strokes = _spikes(part)
-    if traces:
-        low, high = int(part.min()), int(part.max())
-        strokes, labels = _voltages(part, low, high), (f"{high:,}", f"{low:,}")
-        notes.append(f"at the end: {decimal(float(part[-1].min()))} to {decimal(float(part[-1].max()))}")
     return Picture(
         stage=visible(stage.name),
         name=visible(item.name),
         role="port" if isinstance(item, InputPort) else "population",
-        kind="traces" if traces else "raster",
-        steps=steps,
-        rows=100 if traces else len(kept),
-        strokes=strokes,
-        ticks=_ticks(steps),
-        caption=" · ".join(notes),
-        labels=labels,
+        kind="raster",
+        steps=len(part),
+        rows=len(kept),
+        strokes=_spikes(part),
+        ticks=_ticks(len(part)),
+        caption=_caption(item, (f"{percent(activity(train))} active", remark, _steps(flat))),
+        labels=(str(kept[0]), str(kept[-1])),
     )
+
+
+def _traces(stage: ChipStage, item: IntegratorPopulation, flat: Int32) -> Picture:
+    kept = _spread(flat.shape[1], MOST_TRACES)
+    part = flat[:MOST_STEPS, kept]
+    low, high = int(part.min()), int(part.max())
+    remark = f"{len(kept)} of {flat.shape[1]:,} neurons" if len(kept) < flat.shape[1] else ""
+    highest = f"neuron {kept[int(np.argmax(part[-1]))]} ends highest"
+    return Picture(
+        stage=visible(stage.name),
+        name=visible(item.name),
+        role="population",
+        kind="traces",
+        steps=len(part),
+        rows=100,
+        strokes=_voltages(part, low, high),
+        ticks=_ticks(len(part)),
+        caption=_caption(item, (highest, remark, _steps(flat))),
+        labels=(f"{high:,}", f"{low:,}"),
+    )
+
+
+def _caption(item: InputPort | Population, notes: tuple[str, ...]) -> str:
+    return " · ".join(filter(None, (kind_of(item), extent(item.shape), *notes)))
+
+
+def _steps(flat: Int32) -> str:
+    return f"first {MOST_STEPS} of {len(flat):,} timesteps" if len(flat) > MOST_STEPS else ""
+
+
+def _choose(flat: Int32, most: int) -> tuple[list[int], str]:
+    """Choose neurons to show: all, or some of those that send anything, evenly spread; and say which."""
+    number = flat.shape[1]
+    if number <= most:
+        return list(range(number)), ""
+    active = np.flatnonzero(flat.any(axis=0))
+    if not active.size:
+        return _spread(number, most), f"{most} of {number:,} neurons"
+    kept = [int(active[index]) for index in _spread(active.size, most)]
+    which = "the" if len(kept) == active.size else f"{len(kept)} of the"
+    return kept, f"{which} {active.size:,} that spike of {number:,} neurons"
 
 
 def _spread(number: int, most: int) -> list[int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hsnn.ir.integer import size
 from hsnn.program import ChipStage
-from hsnn.report.cells import Cell, Column, Level, Table, compact, count, integer, visible
+from hsnn.report.cells import NOTHING, Cell, Column, Level, Table, compact, count, integer, visible
 from hsnn.report.facts import all_synapses, neurons
 from hsnn.report.view_layers import layer_records, limits_of
 
@@ -49,7 +49,7 @@ def tiles(program: Program, verify: VerifyReport | None) -> tuple[Tile, ...]:
         Tile(
             "Synapses", compact(sum(all_synapses(stage.network) for stage in chips)), count(projections, "projection")
         ),
-        Tile("Timesteps", " / ".join(map(str, steps)) or "–", "a sample"),
+        Tile("Timesteps", " / ".join(map(str, steps)) or NOTHING, "a sample"),
         Tile("Crossings", str(len(program.cuts)), f"{compact(moved)} values a sample"),
         _fidelity(program),
         _verified(verify),
@@ -73,6 +73,8 @@ def commands(program: Program) -> tuple[str, ...]:
     pins = options.get("pins")
     if isinstance(pins, (list, tuple)):
         words += [word for pin in pins for word in ("--pin", str(pin))]
+    limits = _changed_limits(program)
+    words += ["--limit", limits] if limits else []
     return (
         " ".join(shlex.quote(visible(word)) for word in words),
         "hsnn-compile verify network.hsnn",
@@ -98,11 +100,21 @@ def digest(stage: ProgramStage) -> str:
     return found.hexdigest()[:16]
 
 
+def _changed_limits(program: Program) -> str:
+    """Limits that are not the defaults, as ``--limit`` takes them."""
+    from hsnn.report.layers import Limits
+
+    defaults = asdict(Limits())
+    changed = {name: value for name, value in asdict(limits_of(program)).items() if value != defaults[name]}
+    short = {name: name.removeprefix("min_").removeprefix("max_").removesuffix("_error") for name in changed}
+    return ",".join(f"{short[name]}={value:g}" for name, value in changed.items())
+
+
 def _fidelity(program: Program) -> Tile:
     limits = limits_of(program)
     records = [item for item in layer_records(program) if item.f1 is not None and item.spikes >= limits.min_spikes]
     if not records:
-        return Tile("Spike agreement", "–", "no layer was compared")
+        return Tile("Spike agreement", NOTHING, "no layer was compared")
     worst = min(records, key=lambda item: item.f1 or 0.0)
     level: Level = "bad" if (worst.f1 or 0.0) < limits.min_f1 else ""
     return Tile("Spike agreement", f"{worst.f1:.3f}", f"lowest F1, {worst.name}", level)
@@ -122,7 +134,7 @@ def _verified(report: VerifyReport | None) -> Tile:
 def _origin_rows(program: Program) -> Iterator[tuple[Cell, ...]]:
     metadata = program.metadata
     facts = {
-        "model": metadata.source or "–",
+        "model": metadata.source or NOTHING,
         "target": metadata.target,
         "hsnn": metadata.hsnn,
         "seed": str(metadata.seed),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hsnn.report import view, view_capacity, view_layers
-from hsnn.report.cells import Cell, Column, Level, Table, visible
+from hsnn.report.cells import NOTHING, Cell, Column, Level, Table, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -75,7 +75,7 @@ def doctor_table(rows: Iterable[tuple[str, bool | None, str]]) -> RenderableType
     marks: Mapping[bool | None, Cell] = {
         True: Cell("yes", "good"),
         False: Cell("no", "bad"),
-        None: Cell("–", "mute"),
+        None: Cell(NOTHING, "mute"),
     }
     cells = tuple((Cell(visible(name)), marks[found], Cell(visible(detail))) for name, found, detail in rows)
     return FittingTable(Table("Installation", (Column("What"), Column("There"), Column("Detail")), cells))

@@ -6,7 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hsnn.ir.integer import size
-from hsnn.report.cells import Cell, Column, Level, Table, count, decimal, extent, integer, percent, sentence, visible
+from hsnn.report.cells import (
+    NOTHING,
+    Cell,
+    Column,
+    Level,
+    Table,
+    count,
+    decimal,
+    extent,
+    integer,
+    percent,
+    sentence,
+    visible,
+)
 from hsnn.report.condense import Run, condense, is_chip, tally
 
 if TYPE_CHECKING:
@@ -55,7 +68,7 @@ def explained_partition(placements: Sequence[Placement]) -> Table:
                 _place(item.place),
                 Cell(visible(item.node)),
                 Cell(visible(item.op)),
-                Cell(visible(item.module) or "–"),
+                Cell(visible(item.module) or NOTHING),
                 _why(item.code, (item.reason,), item.fix),
             )
             for item in placements
@@ -114,7 +127,7 @@ def problems(found: Sequence[Mapping[str, object]]) -> Table:
             (
                 Cell(visible(item.get("code", "")), "bad"),
                 Cell(sentence(item.get("found", ""))),
-                Cell(sentence(item.get("fix", "")) or "–"),
+                Cell(sentence(item.get("fix", "")) or NOTHING),
             )
             for item in found
         ),
@@ -136,10 +149,7 @@ def segments(found: Sequence[Mapping[str, object]]) -> Table:
         tuple(
             (
                 _place(str(item.get("name", ""))),
-                *(
-                    _count_cell(item.get(key))
-                    for key in ("timesteps", "populations", "neurons", "synapses")
-                ),
+                *(_count_cell(item.get(key)) for key in ("timesteps", "populations", "neurons", "synapses")),
             )
             for item in found
         ),
@@ -153,7 +163,7 @@ def _place(name: str) -> Cell:
 
 def _run_row(run: Run) -> tuple[Cell, ...]:
     first = run.operators[0]
-    module = visible(run.module) or (visible(first.node) if len(run.operators) == 1 else "–")
+    module = visible(run.module) or (visible(first.node) if len(run.operators) == 1 else NOTHING)
     ops = tally([visible(item.op).removeprefix("hsnn.") for item in run.operators])
     return _place(run.place), Cell(module), Cell(ops), _why(first.code, run.reasons, first.fix)
 
@@ -197,4 +207,4 @@ def _count_cell(value: object) -> Cell:
         return Cell(integer(value))
     if isinstance(value, Sequence) and not isinstance(value, str):
         return Cell(integer(len(value)))
-    return Cell("–")
+    return Cell(NOTHING)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from hsnn.report.cells import Cell, Column, Level, Table, decimal, integer, percent, visible
+from hsnn.report.cells import NOTHING, Cell, Column, Level, Table, decimal, integer, number, percent, visible
 
 if TYPE_CHECKING:
     from hsnn.program import Json, Program
@@ -24,6 +24,7 @@ class Layer:
         exponents: Weight exponents of the projections that end here.
         scale: Integer voltage units per unit of the model's voltage.
         snr_db: Worst signal to noise ratio of the weights, in decibels.
+        exact: Whether rounding changed no weight.
         spikes: More spikes of the float and the integer run.
         float_rate, integer_rate: Spikes per neuron and timestep.
         rate_error: Difference of the rates relative to float.
@@ -40,6 +41,7 @@ class Layer:
     exponents: tuple[int, ...]
     scale: float | None
     snr_db: float | None
+    exact: bool
     spikes: float
     float_rate: float | None
     integer_rate: float | None
@@ -68,7 +70,7 @@ def layers(program: Program) -> Table:
             Column("Neurons", number=True, minor=2),
             *([Column("Scale", "Integer voltage units per unit of the model's voltage", True, minor=4)] * scaled),
             Column("Exp", "Weight exponents: weights are shifted left by so many bits", number=True, minor=3),
-            Column("SNR dB", "Weights before rounding over what rounding changes; worst projection", number=True, minor=1),
+            Column("SNR dB", "Weights over what rounding changes in them; worst projection", number=True, minor=1),
             Column("Rate float", "Spikes per neuron and timestep in float", number=True),
             Column("Rate int", "Spikes per neuron and timestep in integers", number=True),
             Column("Rate error", "Difference of the rates relative to float", number=True),
@@ -84,14 +86,14 @@ def layers(program: Program) -> Table:
 
 
 def layer_records(program: Program) -> tuple[Layer, ...]:
-    """Read the layer reports of a program; they are in the order of stages and populations."""
-    homes = [(stage, neuron.name) for stage in program.chip_stages for neuron in stage.network.neurons]
-    in_order = [name for _, name in homes] == [record.get("population") for record in program.layers]
+    """Read the layer reports of a program."""
+    networks = {stage.name: stage.network for stage in program.chip_stages}
     found = []
-    for index, record in enumerate(program.layers):
-        stage, name = homes[index] if in_order else (None, "")
-        links = stage.network.into(name) if stage else ()
-        found.append(_read(record, stage.name if stage else "", tuple(dict.fromkeys(p.weight_exp for p in links))))
+    for record in program.layers:
+        stage, population = record.get("segment"), record.get("population")
+        network = networks.get(stage) if isinstance(stage, str) else None
+        links = network.into(str(population)) if network else ()
+        found.append(_read(record, tuple(dict.fromkeys(link.weight_exp for link in links))))
     return tuple(found)
 
 
@@ -99,26 +101,24 @@ def limits_of(program: Program) -> Limits:
     """Limits that the program was built with; the defaults for those that are not recorded."""
     from hsnn.report.layers import Limits
 
-    recorded = _mapping(program.metadata.options.get("limits"))
-    known = {field.name: number(recorded.get(field.name)) for field in fields(Limits)}
     defaults = Limits()
-    return Limits(**{name: getattr(defaults, name) if value is None else value for name, value in known.items()})
+    recorded = _mapping(program.metadata.options.get("limits"))
+    known = {name: number(recorded.get(name)) for name in (field.name for field in fields(Limits))}
+    found = {name: value for name, value in known.items() if value is not None}
+    spikes = int(found.pop("min_spikes", defaults.min_spikes))
+    return replace(defaults, min_spikes=spikes, **found)
 
 
-def number(value: Json) -> float | None:
-    """Return a JSON number, or None for anything else."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _read(record: Mapping[str, Json], stage: str, exponents: tuple[int, ...]) -> Layer:
+def _read(record: Mapping[str, Json], exponents: tuple[int, ...]) -> Layer:
     spikes = _mapping(record.get("spikes"))
     return Layer(
         name=visible(record.get("population", "")),
-        stage=visible(stage),
+        stage=visible(record.get("segment", "")),
         neurons=int(number(record.get("neurons")) or 0),
         exponents=exponents,
         scale=number(record.get("scale")),
         snr_db=number(record.get("weight_snr_db")),
+        exact="weight_snr_db" in record and record["weight_snr_db"] is None,
         spikes=max(number(spikes.get(key)) or 0.0 for key in ("float_spikes", "integer_spikes")),
         float_rate=number(spikes.get("float_rate")),
         integer_rate=number(spikes.get("integer_rate")),
@@ -139,8 +139,8 @@ def _row(layer: Layer, limits: Limits, *, scaled: bool) -> tuple[Cell, ...]:
         Cell(layer.name),
         Cell(integer(layer.neurons)),
         *([Cell(decimal(layer.scale))] * scaled),
-        Cell(" ".join(map(str, layer.exponents)) or "–"),
-        Cell(decimal(layer.snr_db) if layer.snr_db is not None else "exact"),
+        Cell(" ".join(map(str, layer.exponents)) or NOTHING),
+        Cell("exact" if layer.exact else decimal(layer.snr_db)),
         Cell(decimal(layer.float_rate)),
         Cell(decimal(layer.integer_rate)),
         Cell(percent(layer.rate_error), _level(layer.rate_error, enough, above=limits.max_rate_error)),
@@ -152,12 +152,12 @@ def _row(layer: Layer, limits: Limits, *, scaled: bool) -> tuple[Cell, ...]:
 
 
 def _f1(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return NOTHING if value is None else f"{value:.3f}"
 
 
 def _dead(layer: Layer) -> str:
     if layer.dead is None:
-        return "–"
+        return NOTHING
     return integer(layer.dead) + (f" +{integer(layer.newly_dead)}" if layer.newly_dead else "")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.report.cells import Cell, Column, Table, integer, percent, visible
+from hsnn.report.cells import NOTHING, Cell, Column, Table, integer, percent, visible
 from hsnn.report.facts import connection_of, synapses, weights_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _row(network: IntegerNetwork, link: Projection) -> tuple[Cell, ...]:
         Cell(integer(values.size)),
         Cell(integer(link.weight_exp)),
         Cell(integer(link.delay)),
-        Cell(f"{values.min()} … {values.max()}" if values.size else "–"),
+        Cell(f"{values.min()} … {values.max()}" if values.size else NOTHING),
         Cell(percent(None if zeros is None else float(zeros))),
     )
 

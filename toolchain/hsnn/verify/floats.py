@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class FloatRungs:
         from hsnn.verify.layers import measure_layers
 
         reports = measure_layers(self._plan, self._quantized(), self.samples)
-        recorded = cast("Mapping[str, float]", self.program.metadata.options.get("limits") or {})
+        recorded = cast("Mapping[str, Any]", self.program.metadata.options.get("limits") or {})
         limits = self.limits or Limits(**recorded)
         scores = [report.spikes.f1 for report in reports if report.spikes is not None]
         errors = [abs(r.spikes.rate_error) for r in reports if r.spikes is not None and r.spikes.rate_error is not None]

@@ -36,4 +36,5 @@ class PyWideConvModel(AbstractPyConvModel):
 
     def clamp_precision(self, x: np.ndarray) -> np.ndarray:
         """Wrap at 24 bits, as Lava's own model does."""
-        return utils.signed_clamp(x, bits=24)
+        wrapped: np.ndarray = utils.signed_clamp(x, bits=24)
+        return wrapped

@@ -1,0 +1,308 @@
+"""The Lava worker under supervision: nothing hangs, nothing is left behind, Lava is never imported here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsnn.errors import RunError, TargetMissingError
+from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn_targets.lava import TARGET, probe
+from hsnn_targets.lava.channel import Channel
+from hsnn_targets.lava.interpreter import VARIABLE
+from hsnn_targets.lava.shim import hashable_defaults
+from hsnn_targets.reference import TARGET as REFERENCE
+
+ZERO = np.zeros((), np.int32)
+SHM = Path("/dev/shm")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def network(timesteps=4):
+    lif = LifPopulation("lif", (3,), np.array(2048, np.int32), np.array(128, np.int32), np.array(640, np.int32), ZERO)
+    weights = np.array([[20, -4], [6, 8], [-2, 60]], np.int16)
+    dense = DenseProjection("dense", "in", "lif", weights)
+    return IntegerNetwork("net", timesteps, (InputPort("in", (2,)),), (lif,), (dense,), ("lif",))
+
+
+def spikes(timesteps, batch):
+    return {"in": np.random.default_rng(0).integers(0, 2, (timesteps, batch, 2)).astype(np.int32)}
+
+
+def group(leader):
+    """Process ids in the process group of a worker, without zombies."""
+    members = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(pgrp) == leader and state not in "ZX":
+            members.append(int(stat.parent.name))
+    return members
+
+
+def wait_until(holds, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+class Traces:
+    """What a worker would leave: taken while it lives, checked after."""
+
+    def __init__(self, executable):
+        worker = executable._worker
+        self.pid, self.directory = worker._process.pid, worker.directory
+        self.segments = list(SHM.glob(f"hsnn_{worker._finalizer.peek()[2][0].token}_*"))
+        assert len(group(self.pid)) >= 6
+        assert self.segments
+        assert self.directory.exists()
+
+    def gone(self):
+        return not group(self.pid) and not self.directory.exists() and not any(s.exists() for s in self.segments)
+
+
+@pytest.fixture
+def loaded():
+    executable = TARGET.load(network(2000), timeout=20)
+    yield executable
+    executable.close()
+
+
+def later(seconds, action):
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
+
+
+def test_status_tells_without_importing_lava():
+    code = """
+        import sys
+        from hsnn_targets.lava import TARGET
+        from hsnn_targets.loihi2 import TARGET as BOARD
+        print(TARGET.status().available, BOARD.status().available)
+        print(sorted({"lava", "torch", "scipy", "networkx", "numba", "onnxruntime"} & {*sys.modules}))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1] == "[]"
+
+
+def test_an_interpreter_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "python"))
+    assert not TARGET.status().available
+    assert VARIABLE in TARGET.status().detail
+    with pytest.raises(TargetMissingError) as error:
+        TARGET.load(network())
+    assert error.value.code == "HSNN-T021"
+
+
+def test_an_interpreter_without_lava(monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(python))
+    status = TARGET.status()
+    assert not status.available
+    assert "lava-nc is not installed" in status.detail
+    assert "pip install" in status.detail
+    with pytest.raises(TargetMissingError) as error:
+        TARGET.load(network())
+    assert error.value.code == "HSNN-T020"
+
+
+@pytest.mark.lava
+def test_another_package_called_lava_does_not_fool_the_probe(monkeypatch, tmp_path):
+    (tmp_path / "lava").mkdir()
+    (tmp_path / "lava" / "__init__.py").write_text("raise RuntimeError('imported')")
+    assert probe.look()["problem"] == ""
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "hides" in probe.look()["problem"]
+    assert probe.look()["extension"] is False
+
+
+def test_the_shim_leaves_dataclasses_as_they_were():
+    import dataclasses
+
+    genuine = dataclasses.dataclass
+    with pytest.raises(KeyError), hashable_defaults():
+
+        @dataclasses.dataclass
+        class ByteEncoder:
+            x: int = 0
+
+        @dataclasses.dataclass(frozen=True)
+        class Other:
+            x: int = 0
+
+        assert hash(ByteEncoder()) == hash(ByteEncoder())
+        assert Other().x == 0
+        raise KeyError
+    assert dataclasses.dataclass is genuine
+
+
+def test_messages_survive_being_cut_anywhere():
+    source, sink = os.pipe()
+    channel = Channel(source, sink)
+    other = Channel(os.dup(source), os.dup(sink))
+    for piece in (b'{"a": 1}\n{"b"', b': "\xc3', b'\xa4"}\n'):
+        os.write(sink, piece)
+    assert channel.receive() == [{"a": 1}, {"b": "ä"}]
+    os.write(sink, b'{"c"')
+    assert channel.receive() == []
+    other.send({})
+    os.close(sink)
+    channel.source, other.source = other.source, channel.source
+    other.close()
+    os.close(channel.source)
+
+
+@pytest.mark.lava
+@linux
+def test_closing_leaves_nothing_and_may_be_repeated(loaded):
+    traces = Traces(loaded)
+    loaded.close()
+    loaded.close()
+    assert wait_until(traces.gone)
+    with pytest.raises(RunError) as error:
+        loaded.run(spikes(2000, 1))
+    assert error.value.code == "HSNN-R023"
+
+
+@pytest.mark.lava
+@linux
+def test_forgetting_an_executable_leaves_nothing():
+    executable = TARGET.load(network())
+    traces = Traces(executable)
+    del executable
+    assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+@linux
+def test_a_killed_worker_is_an_error_and_leaves_nothing(loaded):
+    traces = Traces(loaded)
+    timer = later(0.5, lambda: os.kill(traces.pid, signal.SIGKILL))
+    with pytest.raises(RunError) as error:
+        loaded.run(spikes(2000, 20))
+    timer.join()
+    assert error.value.code == "HSNN-R020"
+    assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+@linux
+def test_a_killed_process_of_lava_is_named(loaded):
+    traces = Traces(loaded)
+    victim = next(pid for pid, name in children(loaded).items() if name == "population:lif")
+    timer = later(0.5, lambda: os.kill(victim, signal.SIGKILL))
+    began = time.monotonic()
+    with pytest.raises(RunError) as error:
+        loaded.run(spikes(2000, 20))
+    timer.join()
+    assert error.value.code == "HSNN-R022"
+    assert "'population:lif' was killed by signal 9" in error.value.found
+    assert time.monotonic() - began < 5
+    assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+@linux
+def test_a_stalled_worker_is_given_up_in_time():
+    executable = TARGET.load(network(2000), timeout=8)
+    traces = Traces(executable)
+    executable._worker._timeout = 1.0
+    timer = later(0.3, lambda: os.kill(traces.pid, signal.SIGSTOP))
+    began = time.monotonic()
+    with pytest.raises(RunError) as error:
+        executable.run(spikes(2000, 20))
+    timer.join()
+    assert error.value.code == "HSNN-R021"
+    assert 1.0 < time.monotonic() - began < 5
+    assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+@linux
+def test_an_exception_in_lava_comes_with_its_traceback(loaded):
+    """Lava itself would hang: the source cannot write, so the sink waits for ever."""
+    traces = Traces(loaded)
+    (ring,) = loaded._worker.directory.glob("in*.ring")
+    os.truncate(ring, 0)
+    with pytest.raises(RunError) as error:
+        loaded._worker.request("run", steps=5)
+    assert error.value.code == "HSNN-R022"
+    assert "'input:in'" in error.value.found
+    assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+@linux
+def test_control_c_ends_a_run_promptly(loaded):
+    traces = Traces(loaded)
+    timer = later(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        loaded.run(spikes(2000, 50))
+    timer.join()
+    assert time.monotonic() - began < 2
+    assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+@linux
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_vanish_with_their_parent(tmp_path, end):
+    code = """
+        import sys
+        sys.path.insert(0, {tests!r})
+        from test_lava_worker import TARGET, Traces, network, spikes
+        executable = TARGET.load(network(2000))
+        traces = Traces(executable)
+        print(traces.pid, traces.directory, *traces.segments, flush=True)
+        executable.run(spikes(2000, 50))
+    """
+    code = textwrap.dedent(code).format(tests=str(Path(__file__).parent))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        pid, directory, *segments = parent.stdout.readline().split()
+        time.sleep(0.3)
+        parent.send_signal(end)
+        parent.wait(10)
+    assert wait_until(lambda: not group(int(pid)))
+    assert wait_until(lambda: not Path(directory).exists())
+    assert segments
+    assert not any(Path(segment).exists() for segment in segments)
+
+
+@pytest.mark.lava
+@linux
+def test_a_fork_of_this_process_does_not_end_its_workers(loaded):
+    code = "import os; pid = os.fork() or os._exit(0)"
+    assert subprocess.run([sys.executable, "-c", code], check=True).returncode == 0
+    remains = loaded._worker._finalizer.peek()[2][0]
+    sweep = loaded._worker._finalizer.peek()[1]
+    sweep(type(remains)(remains.process, remains.directory, remains.token, owner=os.getppid()))
+    assert group(remains.process.pid)
+    inputs = {"in": spikes(2000, 1)["in"]}
+    np.testing.assert_array_equal(
+        loaded.run(inputs).outputs["lif"], REFERENCE.load(network(2000)).run(inputs).outputs["lif"]
+    )
+
+
+def children(executable):
+    """Ask /proc for the forked processes and guess which is the population: the one that maps no ring file."""
+    worker = executable._worker
+    names = {}
+    for pid in group(worker._process.pid):
+        names[pid] = Path(f"/proc/{pid}/maps").read_text()
+    return {pid: "population:lif" for pid, maps in names.items() if "ring" not in maps and pid != worker._process.pid}

@@ -1,0 +1,55 @@
+"""Limits of a chip that hold or not wherever a network is placed, and what helps against each shortage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hsnn.ir.integer import IntegerNetwork, LifPopulation
+from hsnn.ir.mapping import Shortage
+from hsnn.passes.needs import weight_bits
+
+if TYPE_CHECKING:
+    from hsnn.ir.chip import Chip
+
+FIXES = {
+    "neurocores": "make the largest populations smaller, or keep a segment on the host with --pin NAME-GLOB=host",
+    "neurons": "use a chip whose neurocores hold at least one neuron",
+    "synapse_bits": "give each neuron fewer inputs, or use fewer bits per weight",
+    "axons_in": "give each neuron fewer inputs: pool before a dense layer, or make it convolutional or sparse",
+    "axons_out": "send to smaller populations, which lie on fewer neurocores",
+    "delay": "shorten the delay, or split it over a relay population",
+    "refractory": "shorten the refractory time",
+    "payload_bits": "encode the input with fewer bits",
+    "weight_bits": "quantize to fewer bits per weight",
+}
+"""What the user can do about each shortage, by resource."""
+ASSUMED = "; the limit is assumed: a chip file with a better one can be passed as --chip FILE.toml"
+
+
+def shortage(chip: Chip, resource: str, where: str, needed: int) -> Shortage:
+    """Describe a limit that does not hold."""
+    limit = getattr(chip, resource)
+    return Shortage(resource, where, needed, limit, FIXES[resource] + (ASSUMED if limit.status == "assumed" else ""))
+
+
+def check_limits(network: IntegerNetwork, chip: Chip) -> tuple[Shortage, ...]:
+    """Check delays, refractory times, payloads and weights; returns every shortage, in the network's order."""
+    needs = [
+        *(
+            ("payload_bits", f"input {port.name!r}", port.max_payload.bit_length() + port.signed)
+            for port in network.inputs
+            if port.graded
+        ),
+        *(
+            ("refractory", f"population {p.name!r}", p.refractory)
+            for p in network.populations
+            if isinstance(p, LifPopulation)
+        ),
+        *(("delay", f"projection {p.name!r}", p.delay) for p in network.projections),
+        *(("weight_bits", f"projection {p.name!r}", weight_bits(p)) for p in network.projections),
+    ]
+    return tuple(
+        shortage(chip, resource, f"{where} of segment {network.name!r}", needed)
+        for resource, where, needed in needs
+        if needed > getattr(chip, resource).value
+    )
