@@ -119,7 +119,7 @@ def _classes(model: nn.Module, images: npt.NDArray[np.float32]) -> npt.NDArray[n
 
 
 def _table(figures: Sequence[Figures]) -> Table:
-    table = Table("model", "target", "test images", "float", "compiled", "points", "agreement", "images/s")
+    table = Table("model", "target", "images", "float", "compiled", "points", "agree", "per s")
     for item in figures:
         table.add_row(
             item.model,

@@ -88,7 +88,11 @@ CASES = {
         (FloatConv,),
     ),
     "conv and batch norm": (per_step(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)), IMAGE, (FloatConv,)),
-    "batch norm before conv": (per_step(nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3, padding=1)), IMAGE, (FloatSparse, FloatDense)),
+    "batch norm before conv": (
+        per_step(nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3, padding=1)),
+        IMAGE,
+        (FloatSparse, FloatDense),
+    ),
     "linear and batch norm": (
         per_step(nn.Flatten(), nn.Linear(168, 5), nn.BatchNorm1d(5)),
         IMAGE,

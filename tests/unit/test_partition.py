@@ -130,12 +130,12 @@ def test_pins_move_neurons_and_the_last_match_wins(branches):
 
 
 def test_pin_that_matches_nothing_is_refused(branches):
-    with pytest.raises(UnsupportedError, match="HSNN-P014.*nothing_like_it"):
+    with pytest.raises(UnsupportedError, match=r"HSNN-P014.*nothing_like_it"):
         Partition((("nothing_like_it", "host"),))(branches[1])
 
 
 def test_pin_to_the_chip_of_what_no_chip_can_do_is_refused(branches):
-    with pytest.raises(UnsupportedError, match="HSNN-P014.*MaxPool"):
+    with pytest.raises(UnsupportedError, match=r"HSNN-P014.*MaxPool"):
         Partition((("pool*", "chip"),))(branches[1])
 
 

@@ -126,8 +126,8 @@ def test_a_kernel_in_full_counts_every_synapse_inside_the_borders():
 
 def test_slices_of_a_convolution_run_over_pixels_with_all_channels():
     mapping = place(convolution(), chip(axons_in=9))
-    assert slices(mapping)[:2] == [[("a", 0, 8)], [("a", 8, 10)]]  # a row of outputs, then a pixel
-    assert [core.axons_in for core in mapping.neurocores[:2]] == [8, 6]
+    assert slices(mapping)[:2] == [[("a", 0, 8)], [("a", 8, 12)]]  # a row of outputs, then two pixels
+    assert [core.axons_in for core in mapping.neurocores[:2]] == [8, 9]
 
 
 def test_channel_groups_listen_to_their_own_channels():

@@ -340,9 +340,17 @@ def test_one_run_at_a_time(chain):
             assert np.array_equal(results[seed], session.run(samples(4, seed)).output)
 
 
+@pytest.fixture
+def interruptible():
+    """Python ignores Ctrl-C in a process that was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("batch_size", [1, 100])
-def test_an_interrupt_ends_a_run_at_once(chain, batch_size):
+def test_an_interrupt_ends_a_run_at_once(chain, batch_size, interruptible):
     def before(executable, inputs):
         # As a supervised worker would: it waits in Python, and ends when it is closed.
         if executable.gone.wait(60):
@@ -366,7 +374,8 @@ def test_an_interrupted_process_ends(chain, tmp_path):
     """With the reference, which cannot be closed while it runs, and a data set that takes long."""
     chain.save(tmp_path / "net.zip")
     code = (
-        "import sys, hsnn, numpy as np\n"
+        "import signal, sys, hsnn, numpy as np\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "x = np.random.default_rng(0).random((10**6, 4)).astype(np.float32)\n"
         "with hsnn.Session(hsnn.load(sys.argv[1]), target='reference', batch_size=200, threads=1) as session:\n"
         "    session.run(x, progress=lambda n: print(n, flush=True))\n"

@@ -64,9 +64,7 @@ def with_weight_off(program: Program) -> Program:
     projection = next(p for p in stage.network.projections if isinstance(p, DenseProjection))
     weights = projection.weights.copy()
     weights[0] = np.where(weights[0] > 0, weights[0] - 64, weights[0] + 64)
-    changed = tuple(
-        replace(p, weights=weights) if p.name == projection.name else p for p in stage.network.projections
-    )
+    changed = tuple(replace(p, weights=weights) if p.name == projection.name else p for p in stage.network.projections)
     network = replace(stage.network, projections=changed)
     return with_stage(program, program.stages.index(stage), replace(stage, network=network))
 

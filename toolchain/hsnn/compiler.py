@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -157,7 +157,7 @@ def compile(
         placements=plan.placements,
         cuts=plan.cuts,
         cut_spikes=measured.cut_spikes,
-        layers=_layer_records(plan, quantized, reports),
+        layers=_layer_records(plan, reports),
         mapping=mapping.to_json(),
         hybrid=hybrid.to_bytes() if options.keep_reference else None,
     )
@@ -303,21 +303,10 @@ def _stage(stage: HostSegment | ChipSegment, quantized: Mapping[str, Quantized])
     )
 
 
-def _layer_records(
-    plan: Plan, quantized: Mapping[str, Quantized], reports: tuple[LayerReport, ...]
-) -> tuple[Mapping[str, Json], ...]:
-    """Join what quantization changed in each layer with what that did to its spikes."""
-    layers = [(segment.name, layer) for segment in plan.chip_segments for layer in quantized[segment.name].layers]
-    return tuple(
-        {
-            "segment": segment,
-            **asdict(report),
-            "scale": layer.scale,
-            "weight_snr_db": layer.weight_snr_db,
-            "quantization": asdict(layer),
-        }
-        for (segment, layer), report in zip(layers, reports, strict=True)
-    )
+def _layer_records(plan: Plan, reports: tuple[LayerReport, ...]) -> tuple[Mapping[str, Json], ...]:
+    """Layer reports as plain data, each with the name of its segment."""
+    segments = [segment.name for segment in plan.chip_segments for _ in segment.graph.neurons]
+    return tuple({"segment": name, **report.to_json()} for name, report in zip(segments, reports, strict=True))
 
 
 def _metadata(options: Options, source: str) -> Metadata:

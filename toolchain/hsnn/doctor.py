@@ -136,29 +136,34 @@ def _targets() -> Iterator[Finding]:
 
     for item in target_states():
         state: State = "ok" if item["available"] else "optional"
-        yield Finding("target", f"target {item['name']}", state, str(item["detail"]))
+        yield Finding("target", str(item["name"]), state, f"target: {item['detail']}")
 
 
 def _hosts() -> Finding:
     from hsnn.runtime.host import host_names
 
     try:
-        return Finding("host", "host providers", "ok", ", ".join(host_names()))
+        return Finding("host", "hosts", "ok", f"host parts can run on {', '.join(host_names())}")
     except HsnnError as error:
-        return Finding("host", "host providers", "failed", error.found, error.fix)
+        return Finding("host", "hosts", "failed", error.found, error.fix)
 
 
 def _self_test() -> Finding:
     """Run small random networks on the emulator and on the reference."""
-    name = "emulator self-test"
+    name = "self-test"
     try:
         differing = [found for seed in range(SELF_TESTS) for found in _compare_emulator(seed)]
     except Exception as error:  # noqa: BLE001  # whatever goes wrong here is what doctor was asked for
-        return Finding("test", name, "failed", f"it does not run: {error}", "install hsnn and numba again")
+        return Finding("test", name, "failed", f"the emulator does not run: {error}", "install hsnn and numba again")
     if differing:
-        found = f"{', '.join(differing)} differ from the reference"
+        found = f"the emulator differs from the reference in {', '.join(differing)}"
         return Finding("test", name, "failed", found, "please report it with the versions above")
-    return Finding("test", name, "ok", f"every spike and state of {SELF_TESTS} random networks equals the reference")
+    return Finding(
+        "test",
+        name,
+        "ok",
+        f"the emulator equals the reference in every spike and state of {SELF_TESTS} random networks",
+    )
 
 
 def _compare_emulator(seed: int) -> list[str]:
@@ -191,11 +196,10 @@ def _machine() -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     small = free < FREE_BYTES
     fix = "make room, or set TMPDIR to a folder with more" if small else ""
-    yield Finding(
-        "machine", "temporary files", "optional" if small else "ok", f"{free / 1e9:.1f} GB free in {folder}", fix
-    )
+    room = f"{free / 1e9:.1f} GB free in {folder} for temporary files"
+    yield Finding("machine", "disk", "optional" if small else "ok", room, fix)
     affinity = getattr(os, "sched_getaffinity", None)
     usable = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     bounds = [f"{name}={os.environ[name]}" for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS") if name in os.environ]
-    detail = f"{usable} of {os.cpu_count()} usable" + (f", {', '.join(bounds)}" if bounds else "")
-    yield Finding("machine", "processors", "ok", detail)
+    detail = f"{usable} of {os.cpu_count()} processors usable" + (f", {', '.join(bounds)}" if bounds else "")
+    yield Finding("machine", "threads", "ok", detail)

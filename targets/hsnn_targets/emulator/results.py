@@ -41,15 +41,16 @@ class Results:
 
     def gather(self, inputs: Mapping[str, Int32], counts: Int64) -> SegmentResult:
         """Shape the results; ``counts`` are the spikes of each population."""
-        sent = {n.name: self._sent(place) for place, n in enumerate(self._neurons) if self.sent_at[place] >= 0}
-        spiking = [n.name for n in self._neurons if isinstance(n, LifPopulation)]
-        traced = self._neurons if self._trace else ()
+        place_of = {neuron.name: place for place, neuron in enumerate(self._neurons)}
+        sent = {name: self._sent(place) for name, place in place_of.items() if self.sent_at[place] >= 0}
+        spiking = [p.name for p in self._network.neurons if isinstance(p, LifPopulation)]
+        traced = [p.name for p in self._network.neurons] if self._trace else []
         return SegmentResult(
             outputs={name: self._output(name, sent, inputs) for name in self._network.outputs},
-            spikes={name: sent[name] for name in spiking} if self._trace else {},
-            current={neuron.name: self._final(place, 0) for place, neuron in enumerate(traced)},
-            voltage={neuron.name: self._final(place, 1) for place, neuron in enumerate(traced)},
-            spike_counts={n.name: int(counts[place]) for place, n in enumerate(self._neurons) if n.name in spiking},
+            spikes={name: sent[name] for name in spiking if self._trace},
+            current={name: self._final(place_of[name], 0) for name in traced},
+            voltage={name: self._final(place_of[name], 1) for name in traced},
+            spike_counts={name: int(counts[place_of[name]]) for name in spiking},
         )
 
     def _output(self, name: str, sent: Mapping[str, Int32], inputs: Mapping[str, Int32]) -> Int32:

@@ -71,10 +71,14 @@ class LavaExecutable:
             feeds = {ring.file: ring.open(self._worker.directory) for ring in blueprint.feeds}
             self._feeds = {r.name: feeds[r.file] for r in blueprint.feeds if r.content is None}
             self._records = {ring.name: ring.open(self._worker.directory) for ring in blueprint.records}
-            self.versions: Mapping[str, str] = self._worker.request("build", board=board)["versions"]
+            built = self._worker.request("build", board=board)
         except BaseException:
             self._worker.close()
             raise
+        self.versions: Mapping[str, str] = built["versions"]
+        """Versions of Python, lava-nc and numpy in the worker."""
+        self.processes: Mapping[int, str] = {int(pid): name for pid, name in built["processes"].items()}
+        """What Lava's processes compute, by process id."""
 
     def run(
         self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hsnn.errors import RunError
+from hsnn.errors import RunError, UnsupportedError
 from hsnn_targets.lava.channel import Channel
 from hsnn_targets.lava.guard import unlink_shared_memory
 from hsnn_targets.lava.interpreter import worker_environment, worker_interpreter
@@ -76,6 +76,7 @@ class Worker:
         Raises:
             RunError: ``HSNN-R020`` if the worker has died, ``HSNN-R021`` if it gives no sign of life for
                 too long, ``HSNN-R022`` if Lava fails, ``HSNN-R023`` if it was closed before.
+            UnsupportedError: What the worker refuses, with its own code.
         """
         if not self._finalizer.alive:
             raise RunError("HSNN-R023", "this network is closed", fix="load it again")
@@ -99,6 +100,9 @@ class Worker:
             if "failed" in message:
                 first, _, rest = str(message["failed"]).partition("\n")
                 raise RunError("HSNN-R022", f"Lava failed: {first}{_indented(rest)}{self._log()}")
+            if "refused" in message:
+                code, found, allowed, fix = message["refused"]
+                raise UnsupportedError(code, found, allowed=allowed, fix=fix)
             if "done" in message:
                 return message
 

@@ -34,7 +34,9 @@ class LavaTarget:
             return TargetStatus(False, error.found)
         versions = {"python": finding["python"]} | ({"lava-nc": finding["lava"]} if finding["lava"] else {})
         problem = _problem(finding)
-        return TargetStatus(not problem, problem or f"lava-nc {finding['lava']} on Python {finding['python']}", versions)
+        return TargetStatus(
+            not problem, problem or f"lava-nc {finding['lava']} on Python {finding['python']}", versions
+        )
 
     def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> LavaExecutable:
         """Start a worker, build the network in it and wait until it can run.

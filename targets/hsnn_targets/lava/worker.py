@@ -2,16 +2,18 @@
 
 It takes commands from standard input and answers on standard output, one JSON object a line::
 
-    {"op": "build", "board": false}       -> {"done": "build", "versions": {...}}
+    {"op": "build", "board": false}       -> {"done": "build", "versions": {...}, "processes": {"id": "name"}}
     {"op": "run", "steps": 100}           -> {"beat": 40} {"beat": 80} ... {"done": "run"}
     {"op": "state", "parts": [...]}       -> {"beat": ...} ... {"done": "state"}    writes state.npz
-    anything that goes wrong              -> {"failed": "..."} and the end
+    what hsnn refuses                     -> {"refused": ["HSNN-T033", "found", "allowed", "fix"]} and the end
+    anything else that goes wrong         -> {"failed": "..."} and the end
 
 Whatever Lava prints goes to standard error, a log file.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -25,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from hsnn.errors import HsnnError
 from hsnn_targets.lava.blueprint import Blueprint
 from hsnn_targets.lava.channel import Channel
 from hsnn_targets.lava.guard import Guard, name_shared_memory
@@ -45,6 +48,8 @@ def main() -> None:
     guard.start()
     try:
         _serve(guard, channel)
+    except HsnnError as error:
+        channel.send({"refused": [error.code, error.found, error.allowed, error.fix]})
     except Exception as error:  # noqa: BLE001  Lava raises bare Exception too, and the parent must hear of any
         traceback.print_exc()
         channel.send({"failed": f"{type(error).__name__}: {error}"})
@@ -58,7 +63,7 @@ def _serve(guard: Guard, channel: Channel) -> None:
         if runner is None:
             runner = _Runner(channel, board=command["board"])
             guard.names.update(runner.children())
-            channel.send({"done": "build", "versions": _versions()})
+            channel.send({"done": "build", "versions": _versions(), "processes": guard.names})
         elif command["op"] == "run":
             runner.run(command["steps"])
             channel.send({"done": "run"})
@@ -77,11 +82,7 @@ class _Runner:
         # Lava may be imported only after the shim, and only in this process.
         from lava.magma.core.run_conditions import RunSteps
 
-        if board:
-            from hsnn_targets.loihi2 import assemble
-        else:
-            from hsnn_targets.lava import assemble
-
+        assemble = importlib.import_module(f"hsnn_targets.{'loihi2' if board else 'lava'}.assemble")
         channel.send({"beat": "build"})
         self._steps = RunSteps
         self._processes = assemble.build_processes(Blueprint.load(Path.cwd()))
@@ -92,10 +93,12 @@ class _Runner:
         self._budget = 1
 
     def children(self) -> dict[int, str]:
-        """Names of Lava's processes by process id; runtime services come last and keep theirs."""
+        """Names of the processes that Lava has forked, by process id, but for its own services."""
         runtime = self._any.runtime
+        builders = runtime._executable.proc_builders.items()
+        names = [process.name for process, builder in builders if type(builder).__name__ == "PyProcessBuilder"]
         actors = runtime._messaging_infrastructure.actors
-        return {a.pid: process.name for a, process in zip(actors, runtime._executable.proc_builders, strict=False)}
+        return {actor.pid: name for actor, name in zip(actors, names, strict=False)}
 
     def run(self, steps: int) -> None:
         """Run that many timesteps, with a sign of life every now and then."""

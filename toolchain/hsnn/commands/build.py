@@ -137,10 +137,11 @@ def _verify(path: Path, model: Model, args: argparse.Namespace, progress: StageP
     from torch.nn import Module
 
     from hsnn.artifact import load
+    from hsnn.commands.verify import one_at_a_time
     from hsnn.verify.ladder import verify
 
     module = model if isinstance(model, Module) else None
-    return verify(load(path), model=module, target=args.target, progress=progress)
+    return verify(load(path), model=module, target=args.target, progress=one_at_a_time(progress))
 
 
 def _default_output(model: str) -> str:

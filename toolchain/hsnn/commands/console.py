@@ -99,7 +99,7 @@ class Console:
 
     @contextmanager
     def progress(self) -> Iterator[StageProgress]:
-        """Show how far long work has come, on a terminal; say nothing in a pipe.
+        """Show what is under way and how far it has come, on a terminal; say nothing in a pipe.
 
         With ``--verbose`` a pipe gets one line a stage.
         """
@@ -114,10 +114,8 @@ class Console:
 
             def advance(stage: str, done: int, total: int) -> None:
                 if stage not in tasks:
-                    for task in tasks.values():
-                        bars.update(task, visible=False)
                     tasks[stage] = bars.add_task(stage, total=total or None)
-                bars.update(tasks[stage], completed=done, total=total or None)
+                bars.update(tasks[stage], completed=done, total=total or None, visible=not 0 < total <= done)
 
             yield advance
 

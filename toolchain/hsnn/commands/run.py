@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,24 +125,29 @@ def load_inputs(args: argparse.Namespace, program: Program) -> tuple[Arrays, NDA
 
 def execute(args: argparse.Namespace, program: Program, inputs: Arrays, console: Console) -> RunResult:
     """Run the samples, showing how far it is."""
+    from hsnn.commands.reporting import ReportingTarget
     from hsnn.runtime.inputs import sample_count
     from hsnn.runtime.session import Session
+    from hsnn.target import find_target
 
     total = sample_count(inputs, program.inputs) or 1
     chosen = {"batch_size": args.batch_size} if args.batch_size is not None else {}
+    finished: Counter[str] = Counter()
     with console.progress() as progress:
-        finished = 0
 
-        def advance(samples: int) -> None:
-            nonlocal finished
-            finished += samples
-            progress(f"run on {args.target}", finished, total)
+        def advance(what: str, samples: int) -> None:
+            finished[what] += samples
+            progress(what, finished[what], total)
 
-        progress(f"run on {args.target}", 0, total)
+        for stage in program.chip_stages:
+            advance(f"{stage.network.name} on {args.target}", 0)
+        target = ReportingTarget(
+            find_target(args.target), lambda network, samples: advance(f"{network} on {args.target}", samples)
+        )
         with Session(
-            program, target=args.target, host=args.host, timeout=args.timeout, threads=args.threads, **chosen
+            program, target=target, host=args.host, timeout=args.timeout, threads=args.threads, **chosen
         ) as session:
-            return session.run(inputs, progress=advance)
+            return session.run(inputs, progress=lambda samples: advance("all stages", samples))
 
 
 def describe(program: Program, done: RunResult, labels: NDArray[Any] | None) -> dict[str, Json]:

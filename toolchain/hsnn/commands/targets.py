@@ -67,7 +67,7 @@ def render(result: Mapping[str, Any]) -> Iterator[object]:
             Cell(visible(item["name"])),
             Cell("yes", "good") if item["available"] else Cell("no", "bad"),
             Cell(visible(item["detail"])),
-            Cell(", ".join(f"{visible(name)} {visible(number)}" for name, number in item["versions"].items()) or "-"),
+            Cell("\n".join(f"{visible(name)} {visible(number)}" for name, number in item["versions"].items()) or "-"),
         )
         for item in result["targets"]
     )

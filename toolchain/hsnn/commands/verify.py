@@ -10,7 +10,7 @@ from hsnn.commands import options
 from hsnn.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from hsnn.commands.console import Console
+    from hsnn.commands.console import Console, StageProgress
     from hsnn.program import Json
     from hsnn.verify.ladder import VerifyReport
 
@@ -81,9 +81,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
             target=args.target,
             limits=limits,
             timeout=args.timeout,
-            progress=progress,
+            progress=one_at_a_time(progress),
         )
     return finish(report, {"verb": "verify", "artifact": args.artifact, **describe(report)}, console, tuple)
+
+
+def one_at_a_time(progress: StageProgress) -> StageProgress:
+    """Show each rung as work of its own, done when the next one starts."""
+    current = ""
+
+    def advance(rung: str, done: int, total: int) -> None:
+        nonlocal current
+        if current:
+            progress(current, 1, 1)
+        current = rung if done < total else ""
+        if current:
+            progress(current, 0, 1)
+
+    return advance
 
 
 def describe(report: VerifyReport) -> dict[str, Json]:

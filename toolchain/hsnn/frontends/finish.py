@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hsnn.errors import UnsupportedError
 from hsnn.ir.hybrid import HybridModel, wrap
 from hsnn.ops import DOMAIN, OPS, AttributeValue, OpSpec
-from hsnn.ops.functions import attach_functions
+from hsnn.ops.functions import attach_functions, used_operators
 from hsnn.ops.shapes import infer_shapes, known_types, node_attributes
 
 Array = NDArray[np.float32]
@@ -33,10 +33,12 @@ def finish(model: onnx.ModelProto) -> HybridModel:
         UnsupportedError: ``HSNN-F021``, if ONNX's own checker refuses it; ``HSNN-F023``, if an hsnn node
             misses an attribute or has one that is unknown or out of range; ``HSNN-F025``, if nothing spikes;
             ``HSNN-F026``, if the batch axis of an input is fixed; ``HSNN-F027``, if the shape of a value does
-            not follow; ``HSNN-F028``, if the input or a parameter of an hsnn node does not suit it; ``HSNN-F030``
+            not follow; ``HSNN-F028``, if the input or a parameter of an hsnn node does not suit it; ``HSNN-F029``, if an hsnn node is
+            inside a loop or branch; ``HSNN-F030``
             or ``HSNN-F031``, see :func:`~hsnn.ops.functions.attach_functions`.
     """
     complete = attach_functions(model)
+    _check_subgraphs(model.graph)
     nodes = [node for node in model.graph.node if node.domain == DOMAIN]
     for node in nodes:
         check_attributes(node)
@@ -96,6 +98,20 @@ def _check_validity(model: onnx.ModelProto, *, full: bool) -> None:
         onnx.checker.check_model(model, full_check=full)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise UnsupportedError("HSNN-F021", f"the model is not valid ONNX: {error}") from error
+
+
+def _check_subgraphs(graph: onnx.GraphProto) -> None:
+    for node in graph.node:
+        inside = set[str]().union(
+            *(used_operators(item.g) for item in node.attribute if item.type == onnx.AttributeProto.GRAPH)
+        )
+        if inside:
+            raise UnsupportedError(
+                "HSNN-F029",
+                f"node {node.name!r} ({node.op_type}) has {', '.join(sorted(inside))} inside",
+                allowed="operators of the hsnn domain in the main graph only",
+                fix="take them out of the loop or branch",
+            )
 
 
 def _check_batch_axis(graph: onnx.GraphProto) -> None:

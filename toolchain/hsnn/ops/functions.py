@@ -41,7 +41,7 @@ def attach_functions(model: onnx.ModelProto) -> onnx.ModelProto:
             not written for; ``HSNN-F031``, if it uses an operator that the hsnn domain does not have.
     """
     opset = onnx_opset(model)
-    used = _used_operators(model)
+    used = used_operators(model.graph)
     unknown = sorted(used - OPS.keys())
     if unknown:
         raise UnsupportedError(
@@ -88,6 +88,18 @@ def onnx_opset(model: onnx.ModelProto) -> int:
     return int(opset)
 
 
+def used_operators(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of the hsnn operators that a graph and its subgraphs use."""
+    pending = [graph]
+    used: set[str] = set()
+    while pending:
+        for node in pending.pop().node:
+            if node.domain == DOMAIN:
+                used.add(node.op_type)
+            pending.extend(item.g for item in node.attribute if item.type == onnx.AttributeProto.GRAPH)
+    return used
+
+
 @cache
 def _parsed(name: str, opset: int) -> onnx.FunctionProto:
     if name == MIX:
@@ -121,17 +133,6 @@ def _mix_text(opset: int) -> str:
         h0 = Mod (x, p){rounds}
         s = Identity (h{len(ROUND_CONSTANTS)})
     }}"""
-
-
-def _used_operators(model: onnx.ModelProto) -> set[str]:
-    pending = [model.graph]
-    used: set[str] = set()
-    while pending:
-        for node in pending.pop().node:
-            if node.domain == DOMAIN:
-                used.add(node.op_type)
-            pending.extend(item.g for item in node.attribute if item.type == onnx.AttributeProto.GRAPH)
-    return used
 
 
 def _import_domain(model: onnx.ModelProto, *, needed: bool) -> None:

@@ -79,7 +79,7 @@ LIF = OpSpec(
         }}> (rest, rest, rest, x)
     }}""",
 )
-"""Leaky integrate-and-fire; see ``docs/operators.md`` and :mod:`hsnn.ir.spiking` for the step."""
+"""Leaky integrate-and-fire; :class:`hsnn.nn.Lif` has the equations."""
 
 RECURRENT_LIF = OpSpec(
     "RecurrentLif",

@@ -16,7 +16,8 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with a shape for every value of its main graph that one follows for.
 
     ONNX infers one stretch between hsnn operators at a time; the shape of each hsnn output follows from the
-    operator's own rule. Shapes that the model states are kept.
+    operator's own rule. A number that the model states for an
+    axis is kept.
 
     Args:
         model: hsnn nodes have all their attributes.
@@ -81,15 +82,29 @@ def _fill_hsnn_outputs(model: onnx.ModelProto) -> bool:
     types = known_types(model.graph)
     found = False
     for node in model.graph.node:
-        if node.domain != DOMAIN or node.op_type not in OPS or node.output[0] in types or node.input[0] not in types:
+        if node.domain != DOMAIN or node.op_type not in OPS or node.input[0] not in types:
             continue
         tensor = types[node.input[0]].tensor_type
-        shape = OPS[node.op_type].output_shape(tuple(_dim(dim) for dim in tensor.shape.dim), node_attributes(node))
-        info = onnx.helper.make_tensor_value_info(node.output[0], tensor.elem_type, shape)
+        shape = OPS[node.op_type].output_shape(_dims(types[node.input[0]]), node_attributes(node))
+        name = node.output[0]
+        if name in types and not _says_more(shape, _dims(types[name])):
+            continue
+        info = onnx.helper.make_tensor_value_info(name, tensor.elem_type, shape)
         _state(model.graph, info)
-        types[node.output[0]] = info.type
+        types[name] = info.type
         found = True
     return found
+
+
+def _dims(type_: onnx.TypeProto) -> tuple[Dim, ...]:
+    return tuple(_dim(dim) for dim in type_.tensor_type.shape.dim)
+
+
+def _says_more(shape: tuple[Dim, ...], stated: tuple[Dim, ...]) -> bool:
+    """Tell whether a shape has a number where the stated one has none."""
+    return len(shape) == len(stated) and any(
+        isinstance(dim, int) and not isinstance(other, int) for dim, other in zip(shape, stated, strict=True)
+    )
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
@@ -103,7 +118,7 @@ def _take_shapes(model: onnx.ModelProto, skeleton: onnx.ModelProto) -> None:
     stated = known_types(model.graph)
     for node in model.graph.node:
         for name in node.output:
-            if name in known and name not in stated:
+            if name in known and (name not in stated or _says_more(_dims(known[name]), _dims(stated[name]))):
                 _state(model.graph, onnx.helper.make_value_info(name, known[name]))
 
 

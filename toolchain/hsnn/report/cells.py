@@ -97,6 +97,15 @@ def shorten(text: str, most: int) -> str:
     return f"{text[:left]}…{text[len(text) - (most - 1 - left) :]}"
 
 
+def clip(text: str, most: int) -> str:
+    """Cut off the end of a long text.
+
+    >>> clip("Conv, BatchNormalization, Relu", 20)
+    'Conv, BatchNormaliz…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def integer(value: float | None) -> str:
     """Write a count.
 

@@ -91,13 +91,16 @@ def draw(graph: Graph) -> Drawing:
     sizes = {node.key: box_size(node) for node in graph.nodes}
     layer_of, band_of_layer = _layers(graph)
     chains, layers = _bends(graph, layer_of, len(band_of_layer))
-    for key in (bend for chain in chains.values() for bend in chain[1:-1]):
-        sizes[key] = (float(BEND), 0.0)
+    bends = {bend for chain in chains.values() for bend in chain[1:-1]}
+    sizes.update(dict.fromkeys(bends, (float(BEND), 0.0)))
     links = [pair for chain in chains.values() for pair in pairwise(chain)]
     layers = _order(layers, links)
     x = _positions(layers, links, {key: width for key, (width, _) in sizes.items()})
     tops, lanes = _rows(layers, band_of_layer, {key: height for key, (_, height) in sizes.items()})
     places = {key: (x[key], tops[index]) for index, layer in enumerate(layers) for key in layer}
+    for layer in layers:  # An arrow passes a layer straight, so that it does not cut the corners of boxes.
+        height = max((sizes[key][1] for key in layer), default=0.0)
+        sizes.update({key: (float(BEND), height) for key in layer if key in bends})
     boxes = tuple(Box(node, *places[node.key], *sizes[node.key]) for node in graph.nodes)
     arrows = tuple(Arrow(edge, _path(edge, chains, places, sizes)) for edge in graph.edges)
     loops = 30.0 if any(edge.kind == "loop" for edge in graph.edges) else 0.0
@@ -277,6 +280,8 @@ def _path(
         middle = (y + end) / 2
         path += f"C{x:g} {middle:g} {to_x:g} {middle:g} {to_x:g} {end:g}"
         x, y = to_x, to_y + sizes[key][1] / 2
+        if key != chain[-1]:
+            path += f"V{y:g}"
     return path
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hsnn.report import view, view_capacity, view_layers
-from hsnn.report.cells import capped, decimal, shorten, visible
+from hsnn.report.cells import capped, clip, decimal, shorten, visible
 from hsnn.report.graph_layout import draw
 from hsnn.report.graph_view import model_graph
 from hsnn.report.raster import pictures
@@ -56,7 +56,7 @@ def render(program: Program, *, verify: VerifyReport | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shorten"] = shorten
+    environment.filters.update(shorten=shorten, clip=clip)
     drawn, more = pictures(program)
     graph = model_graph(program)
     return environment.get_template("page.html.j2").render(

@@ -119,8 +119,11 @@ def column_widths(table: Table, most: int) -> Mapping[int, int]:
         wanted[index] = max(cell_len(line) for line in lines)
     while _total(least) > most and any(table.columns[index].minor for index in least):
         del least[max(least, key=lambda index: table.columns[index].minor)]
-    while _total(least) < most and any(wanted[index] > least[index] for index in least):
-        least[max(least, key=lambda index: wanted[index] - least[index])] += 1
+    while _total(least) < most:  # The narrowest grows first: short columns stay whole, long texts break.
+        hungry = [index for index in least if wanted[index] > least[index]]
+        if not hungry:
+            break
+        least[min(hungry, key=lambda index: least[index])] += 1
     return least
 
 

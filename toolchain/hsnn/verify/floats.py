@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-RELATIVE, ABSOLUTE = 1e-4, 1e-5
+RELATIVE, ABSOLUTE = 1e-5, 1e-6
 """How far values of two float programs may be apart, absolutely in units of the largest value."""
 FLIPPED = 1e-4
 """Share of spikes that rounding may flip where a voltage lies on its threshold."""
