@@ -173,6 +173,8 @@ def test_files_can_be_read_by_others(chain, tmp_path):
     chain.save(tmp_path / "net.zip")
     with zipfile.ZipFile(tmp_path / "net.zip") as archive:
         assert archive.testzip() is None
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         archive.extractall(tmp_path / "net.hsnn")
     assert encode(load(tmp_path / "net.hsnn")) == encode(chain)
     mode = (tmp_path / "net.hsnn" / "manifest.json").stat().st_mode

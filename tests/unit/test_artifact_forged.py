@@ -172,6 +172,11 @@ def test_strange_json(chain, data):
     assert code_of(decode_files, forge(chain, **{"layers.json": data})) == "HSNN-A012"
 
 
+def test_a_key_that_is_there_twice(chain):
+    assert code_of(decode_files, forge(chain, **{"layers.json": b'{"layers": [], "layers": []}'})) == "HSNN-A012"
+    decode_files(forge(chain, **{"layers.json": b'{"layers": []}'}))
+
+
 VALUES = [None, -1, 0, 1, 2, 2**31, 2**63, 2**70, -(2**40), 1.5, True, "", "x", "chip.0", [], [1], {}, {"a": 1}]
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from hsnn import nn as snn
+from hsnn.frontends.onnx import from_onnx
 from hsnn.frontends.torch import compare_with_torch, from_torch
 from hsnn.ir.hybrid import load_hybrid, module_of, save_hybrid
 from hsnn.ops import DOMAIN, OPS
@@ -226,6 +227,24 @@ def test_to_ir_is_a_copy(hybrid):
     model = hybrid.to_ir()
     model.graph.node(0).name = "changed"
     assert hybrid.to_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_emit_their_operators_in_a_plain_torch_export_too(net, hybrid):
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        net.eval(),
+        (torch.rand(2, 1, 4, 4),),
+        dynamo=True,
+        dynamic_shapes=({0: batch},),
+        opset_version=20,
+        verbose=False,
+    )
+    found = [node.op_type for node in program.model.graph if node.domain == DOMAIN]
+    assert found == [node.op_type for node in hybrid.proto.graph.node if node.domain == DOMAIN]
+    again = from_onnx(program.model_proto)
+    x = torch.rand(3, 1, 4, 4)
+    np.testing.assert_allclose(run(again.proto, x)[0], run(hybrid.proto, x)[0], rtol=1e-5, atol=1e-6)
 
 
 class Cached(nn.Module):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hsnn.runtime.pipeline import run_pipeline
+from hsnn.runtime.pipeline import _Line, run_pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +67,17 @@ def test_the_first_error_wins_and_the_rest_stops():
 
     with pytest.raises(LookupError):
         run_pipeline(items(), [lambda x: x] * 2, done=lambda item: None, cancel=lambda: None)
+
+
+def test_later_errors_do_not_hide_the_first():
+    line = _Line(1, 1)
+    first, echo = ValueError("first"), RuntimeError("echo")
+    line.stop(first)
+    line.stop(echo)
+    line.stop(None)
+    assert line.failure is first
+    assert list(line.take(0)) == []
+    assert not line.put(0, 1)
 
 
 def test_a_step_that_does_not_return_is_left_behind():

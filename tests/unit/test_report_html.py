@@ -491,6 +491,18 @@ def test_without_the_hybrid_model_a_host_stage_is_one_box(program):
     assert ("host.0", "host.1") in {(label[e.source], label[e.target]) for e in graph.edges}
 
 
+def test_chips_may_feed_each_other_and_the_caller(diamond):
+    first, second = diamond.chip_stages
+    feeding = dataclasses.replace(first, outputs=(ChipOutput("between", "hidden", 1.0), *first.outputs))
+    fed = dataclasses.replace(second, inputs=(ChipInput("between", "in", 1.0),))
+    host, last = diamond.host_stages
+    graph = model_graph(dataclasses.replace(diamond, stages=(host, feeding, fed, last)))
+    found = {(edge.source, edge.target): edge.kind for edge in graph.edges}
+    assert found["chip.0/exit between", "chip.1/port in"] == "cut"
+    assert found["chip.1/exit b", "outputs/b"] == "cut"
+    assert found["inputs/x", "host.1/all"] == "flow"
+
+
 def test_values_that_a_subgraph_takes_from_outside_are_read():
     inner = helper.make_graph(
         [helper.make_node("Add", ["outer", "own"], ["sum"])],

@@ -134,10 +134,14 @@ def test_consecutive_operators_of_a_module_are_one_row():
         Placement("a/3", "Conv", "stem", "host.0", reason="works on tensors"),
         Placement("b", "MaxPool", "stem", "host.0", "HSNN-P007", "Loihi has no max pooling", "use average pooling"),
         Placement("c", "Conv", "stem", "host.0", reason="works on tensors"),
-        Placement("d", "hsnn.Lif", "stem", "chip.0", reason="neurons"),
+        Placement("d", "Relu", "stem", "host.0", "HSNN-P001", "pinned to the host"),
+        Placement("e", "hsnn.RateEncode", "stem", "host.0", reason="encodes tensors as spikes"),
+        Placement("f", "hsnn.Lif", "stem", "chip.0", reason="neurons"),
     ]
     runs = condense(places, most=3)
-    assert [[item.node for item in run.operators] for run in runs] == [["a/1", "a/2", "a/3"], ["b"], ["c"], ["d"]]
+    assert [[item.node for item in run.operators] for run in runs] == [
+        ["a/1", "a/2", "a/3"], ["b"], ["c"], ["d"], ["e"], ["f"],
+    ]  # fmt: skip
 
 
 def test_partition_shows_counts_reasons_codes_and_fixes(chain):

@@ -272,3 +272,14 @@ def test_golden_traces_hold_what_a_run_does(diamond, tmp_path):
         assert np.array_equal(kept.sent[name]["hidden"], trace.result.spikes["hidden"])
         assert np.array_equal(kept.sent[name]["out"], trace.result.outputs["out"])
         assert kept.sent[name].keys() == {"hidden", "out"}
+
+
+def test_a_batch_carries_only_what_is_still_needed(diamond):
+    """Spike trains of a whole data set would not fit into memory."""
+    with reference(diamond) as session:
+        (batch,) = session._batches({"x": samples(2)}, 2)
+        carried = []
+        for index, runner in enumerate(session._runners):
+            batch = session._step(index, runner, False)(batch)
+            carried.append(set(batch.values))
+    assert carried == [{"x", "spikes"}, {"x", "spikes", "a"}, {"x", "a", "b"}, {"y", "b"}]

@@ -140,12 +140,12 @@ def _targets() -> Iterator[Finding]:
 
 
 def _hosts() -> Finding:
-    from hsnn.runtime.host import host_names
-
     try:
+        from hsnn.runtime.host import host_names
+
         return Finding("host", "hosts", "ok", f"host parts can run on {', '.join(host_names())}")
-    except HsnnError as error:
-        return Finding("host", "hosts", "failed", error.found, error.fix)
+    except (ImportError, HsnnError) as error:
+        return Finding("host", "hosts", "failed", f"host parts cannot run: {error}", "install what is missing above")
 
 
 def _self_test() -> Finding:

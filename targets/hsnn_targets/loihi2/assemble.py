@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lava.magma.core.run_configs import Loihi2HwCfg
-from lava.proc import embedded_io
+from lava.proc.embedded_io.spike import NxToPyAdapter, PyToN3ConvAdapter, PyToNxAdapter
 from lava.utils import loihi
 
 from hsnn_targets.lava.assemble import build_part, connect
@@ -60,7 +60,7 @@ def _with_adapter(parts: Mapping[str, Part], processes: dict[str, Any], wire: Wi
     if target.kind == "sink" and source.kind in ON_CHIP:
         name = f"adapter:{source.name}"
         shape = tuple(source.settings["shape"])
-        processes[name] = embedded_io.spike.NxToPyAdapter(shape=shape, num_message_bits=0)
+        processes[name] = NxToPyAdapter(shape=shape, num_message_bits=0)
         outward = Wire(wire.source, wire.source_port, name, "inp")
         return [outward, Wire(name, "out", wire.target, wire.target_port)]
     return [wire]
@@ -69,7 +69,5 @@ def _with_adapter(parts: Mapping[str, Part], processes: dict[str, Any], wire: Wi
 def _inlet(source: Part, target: Part, *, conv: bool) -> Any:
     shape, bits = tuple(source.settings["shape"]), target.settings["num_message_bits"]
     if conv:
-        return embedded_io.spike.PyToN3ConvAdapter(
-            shape=shape, **({"num_message_bits": CONV_MESSAGE_BITS} if bits else {})
-        )
-    return embedded_io.spike.PyToNxAdapter(shape=shape, num_message_bits=bits)
+        return PyToN3ConvAdapter(shape=shape, **({"num_message_bits": CONV_MESSAGE_BITS} if bits else {}))
+    return PyToNxAdapter(shape=shape, num_message_bits=bits)

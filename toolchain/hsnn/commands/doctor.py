@@ -46,10 +46,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _render(findings: tuple[Finding, ...]) -> Iterator[object]:
-    from hsnn.report.text import doctor_table
+    if any(item.group == "library" and item.state == "failed" for item in findings):
+        # What draws tables may be what is missing.
+        yield from (f"{item.name:12}  {item.state:8}  {item.detail}" for item in findings)
+    else:
+        from hsnn.report.text import doctor_table
 
-    marks = {"ok": True, "optional": None, "failed": False}
-    yield doctor_table((item.name, marks[item.state], item.detail) for item in findings)
+        marks = {"ok": True, "optional": None, "failed": False}
+        yield doctor_table((item.name, marks[item.state], item.detail) for item in findings)
     fixes = [item for item in findings if item.fix]
     if fixes:
         yield ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from hsnn.artifact.layout import BRIDGE, MANIFEST
-from hsnn.errors import UsageError
+from hsnn.errors import HsnnError, UsageError
 
 
 def require_file(path: str | None, what: str) -> None:
@@ -56,7 +56,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         write: Writes the content into the open file.
 
     Raises:
-        UsageError: HSNN-U136 if the system refuses, such as on a full disk; nothing is left behind then.
+        HsnnError: HSNN-U136 if the system refuses, such as on a full disk; nothing is left behind then.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -69,7 +69,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(
+        raise HsnnError(
             "HSNN-U136",
             f"{os.fspath(path)!r} cannot be written: {error.strerror or error}",
             fix="make room, or choose another place with --output",

@@ -33,9 +33,9 @@ def finish(model: onnx.ModelProto) -> HybridModel:
         UnsupportedError: ``HSNN-F021``, if ONNX's own checker refuses it; ``HSNN-F023``, if an hsnn node
             misses an attribute or has one that is unknown or out of range; ``HSNN-F025``, if nothing spikes;
             ``HSNN-F026``, if the batch axis of an input is fixed; ``HSNN-F027``, if the shape of a value does
-            not follow; ``HSNN-F028``, if the input or a parameter of an hsnn node does not suit it; ``HSNN-F029``, if an hsnn node is
-            inside a loop or branch; ``HSNN-F030``
-            or ``HSNN-F031``, see :func:`~hsnn.ops.functions.attach_functions`.
+            not follow; ``HSNN-F028``, if the input or a parameter of an hsnn node does not suit it;
+            ``HSNN-F029``, if an hsnn node is inside a loop or branch; ``HSNN-F030`` or ``HSNN-F031``, see
+            :func:`~hsnn.ops.functions.attach_functions`.
     """
     complete = attach_functions(model)
     _check_subgraphs(model.graph)

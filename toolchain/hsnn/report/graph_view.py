@@ -125,7 +125,7 @@ class _Draft:
             if name == "inputs":
                 self.maker[value.name] = key
             elif value.name in self.maker:
-                self._edge(self.maker[value.name], key, "flow", visible(value.name))
+                self._value(self.maker[value.name], key, value.name)
 
     def add_host(self, stage: HostStage) -> None:
         """Add groups of operators, or one box for all of them if the hybrid model is not there."""
@@ -154,8 +154,7 @@ class _Draft:
             for value in node.reads:
                 source = self.maker.get(value)
                 if source is not None and source != key:
-                    kind: EdgeKind = "cut" if source.split("/")[0] in self.chips else "flow"
-                    self._edge(source, key, kind, visible(value))
+                    self._value(source, key, value)
             self.maker.update({value: key for value in node.makes})
 
     def add_chip(self, stage: ChipStage) -> None:
@@ -220,6 +219,11 @@ class _Draft:
 
     def _node(self, key: str, kind: NodeKind, label: str, detail: str, title: str) -> None:
         self.nodes.append(Node(key, len(self.bands) - 1, kind, label, detail, title))
+
+    def _value(self, source: str, target: str, value: str) -> None:
+        """Draw a value on its way to the host or to the caller."""
+        from_chip = source.split("/")[0] in self.chips
+        self._edge(source, target, "cut" if from_chip else "flow", visible(value))
 
     def _edge(self, source: str, target: str, kind: EdgeKind, title: str) -> None:
         self.edges.setdefault((source, target, kind), Edge(source, target, kind, title))

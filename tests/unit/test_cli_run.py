@@ -1,0 +1,211 @@
+"""hsnn-compile run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+
+from hsnn.cli import main
+from hsnn.commands import arrays, run
+from hsnn.commands.console import Console
+from hsnn.errors import HsnnError
+from hsnn.ir.plan import ModelValue
+
+SAMPLES = 9
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def artifact(chain, folder):
+    chain.save(folder / "net.hsnn")
+    return "net.hsnn"
+
+
+@pytest.fixture
+def samples(folder, build):
+    rng = np.random.default_rng(1)
+    x = rng.random((SAMPLES, build.features)).astype(np.float32)
+    labels = rng.integers(0, build.hidden + build.classes, SAMPLES)
+    np.savez("data.npz", x=x, labels=labels)
+    np.save("x.npy", x)
+    np.save("labels.npy", labels)
+    return x, labels
+
+
+def as_json(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def code_of(function, *args, **kwargs):
+    with pytest.raises(HsnnError) as caught:
+        function(*args, **kwargs)
+    return caught.value.code
+
+
+def test_run_tells_accuracy_and_writes_outputs(artifact, samples, chain, capsys):
+    x, labels = samples
+    from hsnn.runtime.session import Session
+
+    with Session(chain, target="reference") as session:
+        expected = session.run(x)
+    scores = expected.outputs["y"]
+    arguments = ["run", artifact, "--input", "data.npz", "--label-key", "labels", "-o", "y.npz", "--batch-size", "4"]
+    assert main([*arguments, "--json"]) == 0
+    result = as_json(capsys)
+    right = int(np.sum(scores.argmax(1) == labels))
+    assert result["predictions"] == scores.argmax(1).tolist()
+    assert (result["correct"], result["accuracy"]) == (right, right / SAMPLES)
+    assert (result["samples"], result["target"], result["host"]) == (SAMPLES, "emulator", "cpu")
+    stage = {item["name"]: item for item in result["stages"]}["chip.0"]
+    assert stage["spikes"] == dict(expected.stages[1].spike_counts)
+    assert stage["spikes_per_sample"]["hidden"] == stage["spikes"]["hidden"] / SAMPLES
+    assert stage["batches"] == 3
+    assert result["samples_per_second"] == pytest.approx(SAMPLES / result["seconds"])
+    with np.load("y.npz") as written:
+        np.testing.assert_array_equal(written["y"], scores)
+
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert f"accuracy {right / SAMPLES:.2%} ({right} of {SAMPLES})" in text
+    assert "y.npz" in text
+    assert f"{SAMPLES} samples on emulator" in text
+
+
+def test_run_tells_how_far_every_stage_is(artifact, samples, capsys, monkeypatch):
+    """On a target that reports samples one by one, as Lava does, progress does not wait for the batch."""
+    from hsnn import target
+    from hsnn.target import find_target
+
+    class OneByOne:
+        def __init__(self, executable):
+            self._executable = executable
+
+        def run(self, inputs, *, trace=False, progress=None):
+            result = self._executable.run(inputs, trace=trace)
+            for _ in range(next(iter(inputs.values())).shape[1]):
+                progress(1)
+            return result
+
+        def close(self):
+            self._executable.close()
+
+    class Slow:
+        name = "slow"
+
+        def load(self, network, *, timeout=None):
+            return OneByOne(find_target("reference").load(network))
+
+    told = []
+
+    @contextlib.contextmanager
+    def progress(console):
+        yield lambda *step: told.append(step)
+
+    monkeypatch.setattr(target, "find_target", lambda name: Slow())
+    monkeypatch.setattr(Console, "progress", progress)
+    assert main(["run", artifact, "-i", "x.npy", "--target", "slow"]) == 0
+    steps = [("chip.0 on slow", done, SAMPLES) for done in range(SAMPLES + 1)]
+    assert told == [*steps, ("all stages", SAMPLES, SAMPLES)]
+
+
+def test_run_takes_the_first_samples_and_labels_of_another_file(artifact, samples, capsys):
+    _, labels = samples
+    assert main(["run", artifact, "-i", "x.npy", "--labels", "labels.npy", "--samples", "4", "--json"]) == 0
+    result = as_json(capsys)
+    assert result["samples"] == len(result["predictions"]) == 4
+    assert result["correct"] == int(np.sum(np.array(result["predictions"]) == labels[:4]))
+    assert main(["run", artifact, "-i", "x.npy", "--samples", "1000", "--json"]) == 0
+    result = as_json(capsys)
+    assert result["samples"] == SAMPLES
+    assert "accuracy" not in result
+
+
+def test_run_without_class_scores_refuses_labels(diamond, samples, folder, capsys):
+    diamond.save("net.hsnn")
+    arguments = ["run", "net.hsnn", "-i", "x.npy", "--json"]
+    assert main(arguments) == 0
+    assert as_json(capsys)["outputs"].keys() == {"y", "b"}
+    two_scores = dataclasses.replace(
+        diamond, outputs=(ModelValue("y", (None, 10), "float32"), ModelValue("a", (None, 10), "float32"))
+    )
+    assert code_of(run.number_of_classes, two_scores) == "HSNN-U143"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "status"),
+    [
+        (["-i", "ghost.npz"], "HSNN-U120", 2),
+        (["-i", "data.npz", "--label-key", "classes"], "HSNN-U126", 2),
+        (["-i", "x.npy", "--label-key", "classes"], "HSNN-U126", 2),
+        (["-i", "x.npy", "--labels", "x.npy"], "HSNN-U127", 2),
+        (["-i", "x.npy", "--labels", "few.npy"], "HSNN-U125", 2),
+        (["-i", "nan.npy"], "HSNN-R104", 2),
+        (["-i", "wide.npy"], "HSNN-R103", 2),
+        (["-i", "none.npy"], "HSNN-R103", 2),
+        (["-i", "integers.npy"], "HSNN-R102", 2),
+        (["-i", "x.npy", "-o", "y.txt"], "HSNN-U144", 2),
+        (["-i", "data.npz", "-o", "data.npz"], "HSNN-U134", 2),
+        (["-i", "x.npy", "-o", "ghost/y.npz"], "HSNN-U135", 2),
+        (["-i", "x.npy", "-o", "net.hsnn/y.npz"], "HSNN-U137", 2),
+        (["-i", "x.npy", "--target", "loihi9"], "HSNN-T001", 6),
+        (["-i", "x.npy", "--host", "abacus"], "HSNN-T101", 6),
+    ],
+)
+def test_run_refuses(artifact, samples, more, code, status, capsys, folder):
+    x, labels = samples
+    np.save("few.npy", labels[:-1])
+    np.save("nan.npy", np.where(np.eye(len(x), x.shape[1]) > 0, np.float32(np.nan), x))
+    np.save("wide.npy", np.hstack([x, x]))
+    np.save("none.npy", x[:0])
+    np.save("integers.npy", labels[:, None] + np.zeros(x.shape, np.int64))
+    before = sorted(os.listdir())
+    assert main(["run", artifact, *more, "--json"]) == status
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["code"] == code
+    assert code in err
+    assert sorted(os.listdir()) == before
+
+
+def test_outputs_may_have_any_name(folder):
+    held = {"file": np.arange(3), "a/b": np.ones((2, 2), np.float32)}
+    with open("y.npz", "wb") as file:
+        arrays.write_arrays(file, held)
+    with np.load("y.npz") as written:
+        assert set(written.files) == set(held)
+        np.testing.assert_array_equal(written["file"], held["file"])
+
+
+def test_a_write_that_fails_leaves_what_was_there(folder):
+    from hsnn.commands.files import write_whole
+
+    target = folder / "y.npz"
+    target.write_bytes(b"old")
+
+    def fail(file):
+        file.write(b"new")
+        raise OSError(28, "No space left on device")
+
+    assert code_of(write_whole, target, fail) == "HSNN-U136"
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(target, raising_write(KeyboardInterrupt()))
+    assert target.read_bytes() == b"old"
+    assert os.listdir(folder) == ["y.npz"]
+    write_whole(target, lambda file: file.write(b"new"))
+    assert target.read_bytes() == b"new"
+
+
+def raising_write(error):
+    def write(file):
+        raise error
+
+    return write
