@@ -117,7 +117,9 @@ def logits(model: nn.Module, images: np.ndarray) -> np.ndarray:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"passes over the training images (default {EPOCHS})")
+    parser.add_argument(
+        "--epochs", type=int, default=EPOCHS, help=f"passes over the training images (default {EPOCHS})"
+    )
     parser.add_argument("--lava", action="store_true", help="verify up to Lava's simulation of Loihi 2 as well")
     parser.add_argument("--output", type=Path, default=Path("build/own.hsnn"), help="folder for the compiled program")
     return parser

@@ -33,8 +33,8 @@ def lif(name, shape, *, bias=0, threshold=640, du=4095, dv=0, **options):
     return LifPopulation(name, shape, int32(du), int32(dv), int32(threshold), int32(bias), **options)
 
 
-def even(*shape, seed=0, high=120):
-    return (np.random.default_rng(seed).integers(-high // 2, high, shape) * 2 // 2 * 2).astype(np.int16)
+def even(*shape, seed=0, high=240):
+    return (np.random.default_rng(seed).integers(-high // 2, high, shape) // 2 * 2).astype(np.int16)
 
 
 def dense(name, pre, post, weights, **options):

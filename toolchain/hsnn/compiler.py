@@ -159,14 +159,15 @@ def compile(
         cut_spikes=measured.cut_spikes,
         layers=_layer_records(plan, reports),
         mapping=mapping.to_json(),
-        hybrid=hybrid.to_bytes() if options.keep_reference else None,
+        hybrid=hybrid.to_bytes(),
     )
     tell("golden traces", 0, 1)
     golden = record_golden(program, limited(samples, options.golden_samples), target="emulator")
-    complete = replace(program, golden=golden)
-    complete = replace(complete, report=render(complete))
+    program = replace(program, golden=golden)
     tell("golden traces", 1, 1)
-    return complete
+    # The page shows the graph also where the artifact does not keep the model.
+    page = render(program)
+    return replace(program, report=page, hybrid=program.hybrid if options.keep_reference else None)
 
 
 def check(

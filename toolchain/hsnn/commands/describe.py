@@ -8,9 +8,17 @@ import numpy as np
 from typing_extensions import assert_never
 
 from hsnn.commands.plain import plain
-from hsnn.ir.integer import ConstantSource, ConvProjection, DenseProjection, LifPopulation, SparseProjection, size
+from hsnn.ir.integer import (
+    ConstantSource,
+    ConvProjection,
+    DenseProjection,
+    LifPopulation,
+    SparseProjection,
+    count_synapses,
+    size,
+)
 from hsnn.program import ChipStage
-from hsnn.report.facts import all_synapses, kind_of, neurons, synapses, weights_of
+from hsnn.report.facts import all_synapses, kind_of, neurons, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +111,7 @@ def describe_projection(network: IntegerNetwork, item: Projection) -> dict[str, 
         "name": item.name,
         "pre": item.pre,
         "post": item.post,
-        "synapses": synapses(network, item),
+        "synapses": count_synapses(network, item),
         "stored_weights": int(weights.size),
         "nonzero_weights": int(np.count_nonzero(weights)),
         "weights": _range(weights) if weights.size else None,

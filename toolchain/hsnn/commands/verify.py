@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsnn.commands import options
@@ -11,7 +12,7 @@ from hsnn.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console, StageProgress
-    from hsnn.program import Json
+    from hsnn.program import Json, Program
     from hsnn.verify.ladder import VerifyReport
 
 USAGE = "verify ARTIFACT [options]"
@@ -28,6 +29,7 @@ Without --samples the few samples that the build kept in the artifact are used.
 examples:
   hsnn-compile verify network.hsnn
   hsnn-compile verify network.hsnn --target emulator --samples test.npz
+  hsnn-compile verify network.hsnn --report network.html
   hsnn-compile verify network.hsnn --model my_model:network --weights weights.safetensors
 """
 
@@ -45,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_limits(group)
     options.add_timeout(group)
+    group.add_argument(
+        "--report", metavar="FILE", help="also write the HTML page of the artifact, with the outcome on it"
+    )
     torch = parser.add_argument_group("the torch model, to start from it")
     torch.add_argument("--model", metavar="MODULE:FUNCTION", help="the function that the artifact was built from")
     options.add_weights(torch)
@@ -54,7 +59,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Verify and report."""
     from hsnn.artifact import load
     from hsnn.commands.arrays import load_arrays, select_inputs
-    from hsnn.commands.files import require_file
+    from hsnn.commands.files import check_free, require_file
     from hsnn.commands.models import is_onnx, load_torch, require_model
     from hsnn.verify.ladder import verify
 
@@ -66,6 +71,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         require_model(args.model)
     for name in ("samples", "weights"):
         require_file(getattr(args, name), name)
+    if args.report is not None:
+        check_free(Path(args.report), force=True)
     program = load(args.artifact)
     limits = options.limits(args) if args.limit else None
     samples = None
@@ -83,7 +90,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
             timeout=args.timeout,
             progress=one_at_a_time(progress),
         )
-    return finish(report, {"verb": "verify", "artifact": args.artifact, **describe(report)}, console, tuple)
+    result = {"verb": "verify", "artifact": args.artifact, **describe(report)}
+    if args.report is not None:
+        _write_page(program, report, Path(args.report))
+        result["report"] = args.report
+    return finish(report, result, console, tuple)
+
+
+def _write_page(program: Program, report: VerifyReport, path: Path) -> None:
+    """Write the page of an artifact with the rungs on it."""
+    from hsnn.commands.files import write_whole
+    from hsnn.report.html import render
+
+    page = render(program, verify=report).encode("utf-8")
+    write_whole(path, lambda file: file.write(page))
 
 
 def one_at_a_time(progress: StageProgress) -> StageProgress:

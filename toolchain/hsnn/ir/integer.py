@@ -237,6 +237,17 @@ class IntegerNetwork:
         return tuple(p for p in self.populations if not isinstance(p, ConstantSource))
 
 
+def count_synapses(network: IntegerNetwork, projection: Projection) -> int:
+    """Number of synapses; a kernel counts once for every place that it is applied to, borders included."""
+    match projection:
+        case DenseProjection():
+            return projection.weights.size
+        case SparseProjection():
+            return projection.data.size
+        case ConvProjection():
+            return projection.weights.size * size(network.source(projection.post).shape[1:])
+
+
 def size(shape: Shape) -> int:
     """Number of neurons in a population of this feature shape."""
     return int(np.prod(shape, dtype=np.int64))

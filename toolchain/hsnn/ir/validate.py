@@ -56,6 +56,11 @@ def validate_network(network: IntegerNetwork) -> None:
         )
     for output in network.outputs:
         _require(output in order, f"output {output!r} names nothing in segment {network.name!r}", ", ".join(names))
+        _require(
+            not isinstance(network.source(output), ConstantSource),
+            f"output {output!r} is a constant source",
+            "ports and neuron populations",
+        )
 
 
 def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32]]) -> int:
@@ -95,7 +100,10 @@ def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int
             f"inputs of segment {network.name!r} have batch sizes {sorted(batches)}",
             allowed="one batch size",
         )
-    return batches.pop() if batches else 1
+    batch = batches.pop() if batches else 1
+    if batch == 0:
+        raise UsageError("HSNN-R001", f"segment {network.name!r} got a batch of 0 samples", allowed="1 or more")
+    return batch
 
 
 def conv_output_shape(projection: ConvProjection, pre: Shape) -> Shape:

@@ -20,6 +20,7 @@ from hsnn.ir.integer import (
     Population,
     Projection,
     SparseProjection,
+    count_synapses,
     size,
 )
 from hsnn.ir.spiking import (
@@ -59,17 +60,6 @@ def describe_network(network: IntegerNetwork) -> dict[str, Json]:
         "synapses": sum(count_synapses(network, projection) for projection in network.projections),
         "populations": [population.name for population in network.neurons],
     }
-
-
-def count_synapses(network: IntegerNetwork, projection: Projection) -> int:
-    """Number of synapses, counting each use of a shared kernel; borders are counted as full."""
-    match projection:
-        case DenseProjection():
-            return int(projection.weights.size)
-        case SparseProjection():
-            return int(projection.data.size)
-        case ConvProjection():
-            return size(network.source(projection.post).shape) * int(np.prod(projection.weights.shape[1:]))
 
 
 def _population(population: FloatPopulation) -> Population:

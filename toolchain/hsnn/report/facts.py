@@ -15,6 +15,7 @@ from hsnn.ir.integer import (
     IntegratorPopulation,
     LifPopulation,
     SparseProjection,
+    count_synapses,
     size,
 )
 from hsnn.report.cells import TIMES
@@ -33,23 +34,9 @@ def neurons(network: IntegerNetwork) -> int:
     return sum(size(item.shape) for item in network.neurons)
 
 
-def synapses(network: IntegerNetwork, projection: Projection) -> int:
-    """Number of connections; a kernel counts once for every place that it is applied to."""
-    match projection:
-        case DenseProjection():
-            return projection.weights.size
-        case SparseProjection():
-            return projection.data.size
-        case ConvProjection():
-            _, height, width = network.source(projection.post).shape
-            return projection.weights.size * height * width
-        case _:
-            assert_never(projection)
-
-
 def all_synapses(network: IntegerNetwork) -> int:
     """Number of connections of a network."""
-    return sum(synapses(network, item) for item in network.projections)
+    return sum(count_synapses(network, item) for item in network.projections)
 
 
 def weights_of(projection: Projection) -> NDArray[np.int16]:

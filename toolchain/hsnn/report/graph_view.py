@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hsnn.ir.integer import ConstantSource, LifPopulation, size
+from hsnn.ir.integer import ConstantSource, LifPopulation, count_synapses, size
 from hsnn.program import ChipStage, HostStage
 from hsnn.report.cells import TIMES, compact, count, extent, integer, visible
 from hsnn.report.condense import beginning, condense, merge_runs, tally
-from hsnn.report.facts import all_synapses, connection_of, kind_of, neurons, synapses
+from hsnn.report.facts import all_synapses, connection_of, kind_of, neurons
 from hsnn.report.hybrid_nodes import HybridNode, hybrid_nodes
 
 if TYPE_CHECKING:
@@ -176,7 +176,9 @@ class _Draft:
         for link in network.projections:
             loop = order[link.pre] >= order[link.post]
             if box[link.pre] != box[link.post] or loop:
-                title = f"{visible(link.name)}: {connection_of(link)}, {compact(synapses(network, link))} synapses"
+                title = (
+                    f"{visible(link.name)}: {connection_of(link)}, {compact(count_synapses(network, link))} synapses"
+                )
                 delay = f", delay {link.delay}" if link.delay else ""
                 self._edge(box[link.pre], box[link.post], "loop" if loop else "synapse", title + delay)
         for output in stage.outputs:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hsnn.ir.integer import count_synapses
 from hsnn.report.cells import NOTHING, Cell, Column, Table, integer, percent, visible
-from hsnn.report.facts import connection_of, synapses, weights_of
+from hsnn.report.facts import connection_of, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def _row(network: IntegerNetwork, link: Projection) -> tuple[Cell, ...]:
     return (
         Cell(f"{visible(link.pre)} → {visible(link.post)}"),
         Cell(connection_of(link)),
-        Cell(integer(synapses(network, link))),
+        Cell(integer(count_synapses(network, link))),
         Cell(integer(values.size)),
         Cell(integer(link.weight_exp)),
         Cell(integer(link.delay)),
