@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -86,7 +88,7 @@ def test_a_loop_too_short_is_named():
 
 def test_a_wait_of_63_fits_and_of_64_does_not():
     names = [f"p{i}" for i in range(66)]
-    links = [("in", "p0", 0), *((a, b, 0) for a, b in zip(names, names[1:], strict=False))]
+    links = [("in", "p0", 0), *((a, b, 0) for a, b in itertools.pairwise(names))]
     fits = network(*links, ("in", "p63", 0), populations=names)
     assert match_delays(fits).extra["in>p63/0"] == 63
     with pytest.raises(CapacityError) as error:
@@ -97,7 +99,7 @@ def test_a_wait_of_63_fits_and_of_64_does_not():
 
 def test_constant_sources_do_not_wait():
     names = [f"p{i}" for i in range(70)]
-    links = [("in", "p0", 0), *((a, b, 0) for a, b in zip(names, names[1:], strict=False))]
+    links = [("in", "p0", 0), *((a, b, 0) for a, b in itertools.pairwise(names))]
     timing = match_delays(network(*links, ("one", "p69", 0), populations=names, constants=("one",)))
     assert timing.depth["one"] == 0
 

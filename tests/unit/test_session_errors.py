@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from hsnn.errors import ArtifactError, HsnnError, RunError, TargetMissingError, UnsupportedError, UsageError
 from hsnn.ir.plan import ModelValue
@@ -232,6 +232,23 @@ def test_a_target_that_returns_another_shape_is_caught(chain, change):
 
     with Session(chain, target=FakeTarget(after=after)) as session:
         assert code_of(session.run, samples(3)) == "HSNN-R108"
+
+
+def test_a_host_stage_that_doubles_the_batch_is_caught(build):
+    nodes = [
+        helper.make_node("Greater", ["x", "levels"], ["above"]),
+        helper.make_node("Cast", ["above"], ["once"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["once", "once"], ["spikes"], axis=1),
+    ]
+    model = build.onnx(nodes, {"x": [None, 4]}, {"spikes": [None, None, 4]}, {"levels": build.levels.reshape(-1, 1, 1)})
+    program = build.chain(build.network())
+    program = dataclasses.replace(
+        program, stages=(HostStage("host.0", model, ("x",), ("spikes",)), *program.stages[1:])
+    )
+    with reference(program) as session, pytest.raises(RunError) as caught:
+        session.run(samples(3))
+    assert caught.value.code == "HSNN-R108"
+    assert caught.value.found == "stage 'chip.0': 'in' has shape (6, 6, 4)"
 
 
 def test_final_states_of_the_last_samples_only(chain):
