@@ -20,6 +20,8 @@ from hsnn.ir.integer import (
 from hsnn.verify.random_networks import random_inputs
 from hsnn_targets.lava import TARGET
 from hsnn_targets.lava import schedule as schedule_module
+from hsnn_targets.lava.executable import LavaExecutable
+from hsnn_targets.lava.planner import plan_processes
 from hsnn_targets.reference import TARGET as REFERENCE
 
 pytestmark = pytest.mark.lava
@@ -204,3 +206,34 @@ def test_an_empty_batch_and_no_inputs():
         assert sum(seen) == 5
     finally:
         executable.close()
+
+
+def test_what_a_board_would_get_for_delays_computes_the_same():
+    """DelaySparse and DelayDense of Lava, which the simulation itself uses little or not at all."""
+    sparse = SparseProjection("s", "in", "n", even(4, seed=2), int32([4, 0, 0, 3]), int32([0, 1, 3, 4]), weight_exp=2)
+    network = IntegerNetwork(
+        "delays",
+        5,
+        (InputPort("in", (5,), 7),),
+        (lif("a", (60,)), lif("b", (60,)), lif("n", (3,), du=1000)),
+        (
+            dense("p0", "in", "a", even(60, 5)),
+            dense("p1", "a", "b", even(60, 60, seed=1)),
+            dense("p2", "b", "n", even(3, 60, seed=3)),
+            dense("p3", "a", "n", even(3, 60, seed=4)),
+            sparse,
+        ),
+        ("n",),
+    )
+    schedule = schedule_module.make_schedule(network)
+    blueprint = plan_processes(network, schedule, recorded=["a", "b", "n"], board=True)
+    assert {"delay_dense", "delay_sparse"} < {part.kind for part in blueprint.parts}
+    executable = LavaExecutable(network, schedule, blueprint, timeout=60)
+    try:
+        inputs = random_inputs(network, 4, 0)
+        got, want = executable.run(inputs, trace=True), REFERENCE.load(network).run(inputs, trace=True)
+    finally:
+        executable.close()
+    for name, spikes in want.spikes.items():
+        np.testing.assert_array_equal(got.spikes[name], spikes, err_msg=name)
+    assert want.spikes["n"].any()

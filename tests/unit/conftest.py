@@ -17,8 +17,8 @@ from hsnn.ir.integer import (
     LifPopulation,
     SparseProjection,
 )
-from hsnn.ir.plan import Cut, ModelValue, Placement
-from hsnn.program import ChipInput, ChipOutput, ChipStage, Golden, HostStage, Metadata, Program
+from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
+from hsnn.program import ChipInput, ChipOutput, ChipStage, Golden, Metadata, Program
 
 TIMESTEPS = 6
 LEVELS = np.linspace(0.1, 0.9, TIMESTEPS, dtype=np.float32)

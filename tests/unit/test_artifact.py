@@ -19,7 +19,8 @@ from hsnn.artifact import layout, load, networks, schema
 from hsnn.artifact.encode import encode
 from hsnn.artifact.networks import decode_network, encode_network
 from hsnn.ir import integer, plan
-from hsnn.program import ChipInput, ChipOutput, ChipStage, HostStage
+from hsnn.ir.plan import HostStage
+from hsnn.program import ChipInput, ChipOutput, ChipStage
 
 ZIP_AND_FOLDER = pytest.mark.parametrize("name", ["net.hsnn", "net.hsnn.zip"])
 

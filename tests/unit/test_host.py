@@ -12,8 +12,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from hsnn.errors import HsnnError
-from hsnn.ir.plan import ModelValue
-from hsnn.program import HostStage, Metadata, Program
+from hsnn.ir.plan import HostStage, ModelValue
+from hsnn.program import Metadata, Program
 from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads, find_provider, host_names
 from hsnn.runtime.session import Session
 

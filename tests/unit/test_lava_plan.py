@@ -26,6 +26,7 @@ from hsnn_targets.lava.populations import stock_obstacle
 from hsnn_targets.lava.schedule import RING_BYTES, SLOTS_MAX, make_schedule, without_idle_projections
 
 ZERO = np.zeros((), np.int32)
+INPUTS = (InputPort("in", (2,)),)
 
 
 def int32(value):
@@ -41,7 +42,7 @@ def dense(pre, post, shape=(2, 2), delay=0, weight=2, **options):
     return DenseProjection(f"{pre}>{post}", pre, post, np.full(shape, weight, np.int16), delay=delay, **options)
 
 
-def plan(populations, projections, inputs=(InputPort("in", (2,)),), timesteps=5, **options):
+def plan(populations, projections, inputs=INPUTS, timesteps=5, **options):
     network = without_idle_projections(IntegerNetwork("n", timesteps, inputs, populations, projections, ("n",)))
     schedule = make_schedule(network)
     names = [neuron.name for neuron in network.neurons]
@@ -105,31 +106,31 @@ def test_projections_that_deliver_nothing_cost_nothing():
     assert set(kinds(blueprint)) == {"population:a", "population:n", "sink:0"}
 
 
-def test_delays_go_where_they_are_cheapest():
-    populations = (lif("a"), lif("b"), lif("wide", (200,)), lif("n"))
-    skips = (dense("in", "n"), dense("in", "wide", (200, 2)), dense("wide", "n", (2, 200)))
-    chain = (dense("in", "a"), dense("a", "b"), dense("b", "wide", (200, 2)))
-    blueprint, schedule = plan(populations, (*chain, *skips))
-    assert schedule.timing.extra["in>n"] == 3
-    assert kinds(blueprint)["projection:in>n"] == "delay_dense"
-    assert kinds(blueprint)["projection:in>wide"] == "delay_dense"
-    big = lif("big", (300,))
-    blueprint, _ = plan(
-        (lif("a"), lif("b"), big, lif("n")),
-        (dense("in", "a"), dense("a", "b"), dense("b", "big", (300, 2)), dense("in", "big", (300, 2)),
-         dataclasses.replace(dense("big", "n", (2, 300)), name="x"), dense("big", "n", (2, 300))),
-    )  # fmt: skip
-    assert "delay_line" not in kinds(blueprint).values()
-    port = InputPort("in", (300,))
+def test_small_delays_go_into_dense_processes():
+    populations = (lif("a"), lif("b"), lif("n"))
+    projections = (dense("in", "a"), dense("a", "b"), dense("b", "n"), dense("in", "n"))
+    blueprint, schedule = plan(populations, projections)
+    assert schedule.timing.extra["in>n"] == 2
+    (part,) = (part for part in blueprint.parts if part.name == "projection:in>n")
+    assert (part.kind, part.settings["delays"]) == ("delay_dense", 2)
+
+
+def test_large_delays_share_a_line():
+    wide = dense("in", "c", (300, 300))
     blueprint, _ = plan(
         (lif("a"), lif("b"), lif("c", (300,)), lif("n")),
-        (dense("in", "a", (2, 300)), dense("a", "b"), dense("b", "c", (300, 2)),
-         dense("in", "c", (300, 300)), dataclasses.replace(dense("in", "c", (300, 300)), name="again")),
-        (port,),
-    )  # fmt: skip
+        (
+            dense("in", "a", (2, 300)),
+            dense("a", "b"),
+            dense("b", "c", (300, 2)),
+            wide,
+            dataclasses.replace(wide, name="x"),
+        ),
+        (InputPort("in", (300,)),),
+    )
     lines = [part for part in blueprint.parts if part.kind == "delay_line"]
     assert [line.settings["delay"] for line in lines] == [2]
-    assert kinds(blueprint)["projection:again"] == "dense"
+    assert kinds(blueprint)["projection:in>c"] == kinds(blueprint)["projection:x"] == "dense"
 
 
 def test_an_input_that_is_only_needed_late_starts_late():

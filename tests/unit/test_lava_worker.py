@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -93,16 +94,30 @@ def later(seconds, action):
     return timer
 
 
-def test_status_tells_without_importing_lava():
-    code = """
-        import sys
+def imports(code):
+    """Run code in a fresh interpreter and return the packages that it has imported from outside this one."""
+    tail = """
+        import importlib.util, json, site, sys
+        top = {name.partition(".")[0] for name in sys.modules}
+        found = {name: getattr(sys.modules[name], "__file__", None) or "" for name in top if name in sys.modules}
+        print(json.dumps([name for name, file in found.items() if "site-packages" in file and name.isidentifier()]))
+    """
+    code = textwrap.dedent(code) + textwrap.dedent(tail)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name for name in json.loads(done.stdout) if not name.startswith("_")}
+
+
+def test_targets_tell_their_status_without_importing_lava():
+    assert imports("""
         from hsnn_targets.lava import TARGET
         from hsnn_targets.loihi2 import TARGET as BOARD
-        print(TARGET.status().available, BOARD.status().available)
-        print(sorted({"lava", "torch", "scipy", "networkx", "numba", "onnxruntime"} & {*sys.modules}))
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[1] == "[]"
+        TARGET.status(), BOARD.status()
+    """) <= {"numpy"}
+
+
+def test_the_worker_needs_no_more_than_numpy_and_what_lava_needs():
+    """Its interpreter may be another one, with Lava and little else."""
+    assert imports("import hsnn_targets.lava.worker, hsnn_targets.loihi2.rules") <= {"numpy"}
 
 
 def test_an_interpreter_that_is_not_there(monkeypatch, tmp_path):
@@ -284,6 +299,36 @@ def test_control_c_ends_a_run_promptly(loaded):
     timer.join()
     assert time.monotonic() - began < 2
     assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+@linux
+def test_another_thread_may_close_a_run(loaded):
+    traces = Traces(loaded)
+    timer = later(0.5, loaded.close)
+    with pytest.raises(RunError) as error:
+        loaded.run(spikes(2000, 50))
+    timer.join()
+    assert error.value.code == "HSNN-R023"
+    assert wait_until(traces.gone)
+
+
+@pytest.mark.lava
+def test_another_interpreter_gets_links_to_hsnn_alone(monkeypatch, tmp_path):
+    """A script in front of this one: to hsnn it is another interpreter."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(python))
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    assert TARGET.status().available
+    executable = TARGET.load(network())
+    try:
+        assert {path.name for path in (executable._worker.directory / "path").iterdir()} == {"hsnn", "hsnn_targets"}
+        got, want = executable.run(spikes(4, 3)), REFERENCE.load(network()).run(spikes(4, 3))
+    finally:
+        executable.close()
+    np.testing.assert_array_equal(got.outputs["lif"], want.outputs["lif"])
 
 
 @pytest.mark.lava

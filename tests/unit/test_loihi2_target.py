@@ -185,7 +185,11 @@ class PyAdapter(PyLoihiProcessModel):
     def run_spk(self):
         self.out.send(self.inp.recv())
 """
-ADAPTERS = "from lava.proc.embedded_io.spike.process import Adapter\nPyToNxAdapter = PyToN3ConvAdapter = NxToPyAdapter = Adapter\n"
+ADAPTERS = """
+from lava.proc.embedded_io.spike.process import Adapter
+
+PyToNxAdapter = PyToN3ConvAdapter = NxToPyAdapter = Adapter
+"""
 PRETENCE = """
 from lava.magma.core import run_configs
 from lava.magma.core.resources import Loihi2NeuroCore

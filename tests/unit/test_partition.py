@@ -11,7 +11,7 @@ from torch import nn
 from hsnn import nn as snn
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.torch import from_torch
-from hsnn.ir.plan import ChipSegment, HostSegment, Plan
+from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.passes.canonicalize import canonicalize
 from hsnn.passes.float_run import run_float
 from hsnn.passes.partition import Partition
@@ -116,7 +116,7 @@ def test_host_segments_are_plain_onnx(branches):
     import onnx
 
     for stage in Partition()(branches[1]).stages:
-        if isinstance(stage, HostSegment):
+        if isinstance(stage, HostStage):
             model = onnx.load_from_string(stage.model)
             onnx.checker.check_model(model, full_check=True)
             assert not model.functions
@@ -187,7 +187,7 @@ def test_host_between_two_neurons_of_a_chain_splits_the_segment():
 
     plan = Partition()(canonicalize(from_torch(Detour().eval(), (torch.rand(2, 6),))))
     names = [type(stage).__name__ for stage in plan.stages]
-    assert names == ["HostSegment", "ChipSegment", "HostSegment", "ChipSegment", "HostSegment"]
+    assert names == ["HostStage", "ChipSegment", "HostStage", "ChipSegment", "HostStage"]
     second = plan.chip_segments[1]
     assert len(second.graph.inputs) == 2
 

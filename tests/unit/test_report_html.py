@@ -24,13 +24,13 @@ from hsnn.ir.integer import (
     LifPopulation,
     SparseProjection,
 )
-from hsnn.ir.plan import Cut, ModelValue, Placement
+from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
 from hsnn.passes.place import place
 from hsnn.passes.quantize import LayerScale
 from hsnn.passes.quantize_neurons import DecayError, NeuronError
 from hsnn.passes.quantize_weights import ProjectionError
 from hsnn.passes.worst_case import WorstCase
-from hsnn.program import ChipInput, ChipOutput, ChipStage, Golden, HostStage, Metadata, Program
+from hsnn.program import ChipInput, ChipOutput, ChipStage, Golden, Metadata, Program
 from hsnn.report import graph_layout, raster, summary, weights
 from hsnn.report.cells import TIMES, extent
 from hsnn.report.graph_view import MOST_POPULATIONS, model_graph

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 
 from hsnn.artifact import load
 from hsnn.errors import HsnnError, UsageError
-from hsnn.ir.plan import ModelValue
-from hsnn.program import HostStage, Metadata, Program
+from hsnn.ir.plan import HostStage, ModelValue
+from hsnn.program import Metadata, Program
 from hsnn.runtime.golden import record_golden
 from hsnn.runtime.session import Session
 from hsnn_targets.reference import TARGET as REFERENCE

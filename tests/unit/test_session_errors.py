@@ -17,8 +17,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from hsnn.errors import ArtifactError, HsnnError, RunError, TargetMissingError, UnsupportedError, UsageError
-from hsnn.ir.plan import ModelValue
-from hsnn.program import HostStage, Metadata, Program
+from hsnn.ir.plan import HostStage, ModelValue
+from hsnn.program import Metadata, Program
 from hsnn.runtime.host import PROVIDERS
 from hsnn.runtime.session import Session
 from hsnn.target import SegmentResult, TargetStatus

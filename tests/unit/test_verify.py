@@ -14,7 +14,8 @@ from hsnn import nn as snn
 from hsnn.compiler import Options, compile
 from hsnn.errors import UsageError, VerificationError
 from hsnn.ir.integer import DenseProjection
-from hsnn.program import ChipStage, HostStage, Program
+from hsnn.ir.plan import HostStage
+from hsnn.program import ChipStage, Program
 from hsnn.report.layers import Limits
 from hsnn.target import find_target
 from hsnn.verify import ladder

@@ -23,7 +23,7 @@ import numpy as np
 
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.ir.hybrid import HybridModel
-from hsnn.ir.plan import ChipSegment, Cut, HostSegment, Placement, Plan
+from hsnn.ir.plan import ChipSegment, Cut, HostStage, Placement, Plan
 from hsnn.passes.calibrate import Calibration, calibration_of
 from hsnn.passes.canonicalize import canonicalize
 from hsnn.passes.chips import load_chip
@@ -33,7 +33,7 @@ from hsnn.passes.partition import Partition, Side
 from hsnn.passes.place import capacity_report, place
 from hsnn.passes.quantize import Quantized, QuantizeOptions, quantize
 from hsnn.passes.skeleton import describe_network, skeleton
-from hsnn.program import ChipInput, ChipOutput, ChipStage, HostStage, Metadata, Program, ProgramStage
+from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program, ProgramStage
 from hsnn.report.html import render
 from hsnn.report.layers import LayerReport, Limits, check_limits
 from hsnn.runtime.golden import record_golden
@@ -289,9 +289,9 @@ def _measure(
     return reports
 
 
-def _stage(stage: HostSegment | ChipSegment, quantized: Mapping[str, Quantized]) -> ProgramStage:
-    if isinstance(stage, HostSegment):
-        return HostStage(stage.name, stage.model, stage.inputs, stage.outputs)
+def _stage(stage: HostStage | ChipSegment, quantized: Mapping[str, Quantized]) -> ProgramStage:
+    if isinstance(stage, HostStage):
+        return stage
     graph, integers = stage.graph, quantized[stage.name]
     return ChipStage(
         stage.name,

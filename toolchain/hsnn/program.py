@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.plan import Cut, ModelValue, Placement
+from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,26 +70,6 @@ class ChipStage:
     def makes(self) -> tuple[str, ...]:
         """Names of the hybrid model's values that leave."""
         return tuple(output.value for output in self.outputs)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HostStage:
-    """A plain ONNX model, serialized."""
-
-    name: str
-    model: bytes
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Names of the hybrid model's values that enter."""
-        return self.inputs
-
-    @property
-    def makes(self) -> tuple[str, ...]:
-        """Names of the hybrid model's values that leave."""
-        return self.outputs
 
 
 ProgramStage: TypeAlias = "HostStage | ChipStage"

@@ -82,7 +82,11 @@ class Executable(Protocol):
         ...
 
     def close(self) -> None:
-        """Release everything; may be called twice."""
+        """Release everything.
+
+        It may be called twice, and by another thread while a run is under way; that run then ends soon,
+        with a RunError.
+        """
         ...
 
 

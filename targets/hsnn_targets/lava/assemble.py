@@ -86,7 +86,7 @@ def _sparse(name: str, settings: Settings, arrays: Arrays) -> Any:
 def _delay_sparse(name: str, settings: Settings, arrays: Arrays) -> Any:
     mode = SignMode[settings.pop("sign_mode").upper()]
     weights = _matrix(arrays, settings.pop("shape"))
-    delays = weights.copy()
+    delays = weights.astype(np.int64)  # DelaySparse takes no other type
     delays.data[:] = settings.pop("delays")
     return DelaySparse(name=name, weights=weights, delays=delays, sign_mode=mode, **settings)
 

@@ -94,19 +94,23 @@ class Guard:
         os.killpg(0, signal.SIGKILL)
 
     def _watch(self) -> None:
+        """Watch until there is a reason to end; a parent that no longer reads is one, too."""
+        try:
+            self._wait_for_the_end()
+        finally:
+            self.end_group()
+
+    def _wait_for_the_end(self) -> None:
         children: set[BaseProcess] = set()
         while True:
             readable, _, _ = select.select([self._channel.source], [], [], TICK_SECONDS)
-            if readable and not self._read():
-                break
-            if os.getppid() != self._parent:
-                break
+            if (readable and not self._read()) or os.getppid() != self._parent:
+                return
             children.update(multiprocessing.active_children())
             ended = [child for child in children if not _alive(child)]
             if ended:
                 self._channel.send({"failed": "\n".join(self._obituary(child) for child in ended)})
-                break
-        self.end_group()
+                return
 
     def _obituary(self, child: BaseProcess) -> str:
         """Say what a process of Lava was and how it ended, with the traceback that Lava keeps to itself."""

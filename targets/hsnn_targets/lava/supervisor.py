@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import weakref
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Worker:
         self._process = process
         self._channel = Channel(*(stream.fileno() for stream in (process.stdout, process.stdin) if stream is not None))
         self._messages: list[dict[str, Any]] = []
+        self._lock = threading.RLock()
+        self._closing = False
         self._finalizer = weakref.finalize(self, _sweep, _Remains(process, self.directory, token, os.getpid()))
 
     def request(self, op: str, **fields: object) -> dict[str, Any]:
@@ -78,17 +81,25 @@ class Worker:
                 too long, ``HSNN-R022`` if Lava fails, ``HSNN-R023`` if it was closed before.
             UnsupportedError: What the worker refuses, with its own code.
         """
-        if not self._finalizer.alive:
-            raise RunError("HSNN-R023", "this network is closed", fix="load it again")
-        try:
-            return self._converse({"op": op, **fields})
-        except BaseException:
-            self.close()
-            raise
+        with self._lock:
+            if not self._finalizer.alive:
+                raise self._closed()
+            try:
+                return self._converse({"op": op, **fields})
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
-        """Kill the worker and remove what is left of it; may be called twice."""
-        self._finalizer()
+        """Kill the worker and remove what is left of it.
+
+        May be called twice, and from any thread: a request that is under way in another one then fails.
+        """
+        self._closing = True
+        if self._finalizer.alive:
+            _kill(self._process)
+        with self._lock:
+            self._finalizer()
 
     def _converse(self, command: dict[str, object]) -> dict[str, Any]:
         try:
@@ -127,7 +138,12 @@ class Worker:
                     )
         return self._messages.pop(0)
 
+    def _closed(self) -> RunError:
+        return RunError("HSNN-R023", "this network is closed", fix="load it again")
+
     def _died(self) -> RunError:
+        if self._closing:
+            return self._closed()
         return RunError("HSNN-R020", f"the Lava worker (process {self._process.pid}) has died{self._log()}")
 
     def _log(self) -> str:
@@ -166,14 +182,18 @@ def _sweep(remains: _Remains) -> None:
     """Kill a worker's group and remove its files. A fork of this process must not: it is not the owner."""
     if os.getpid() != remains.owner:
         return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(remains.process.pid, signal.SIGKILL)
+    _kill(remains.process)
     remains.process.wait()
     for stream in (remains.process.stdin, remains.process.stdout):
         if stream is not None:
             stream.close()
     unlink_shared_memory(remains.token)
     shutil.rmtree(remains.directory, ignore_errors=True)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _indented(text: str) -> str:

@@ -20,6 +20,9 @@ OPERATIONS_PER_SECOND = 1e6
 """Synaptic operations of one timestep for which the default time limit grows by a second. Lava's slowest
 process, Conv, does about 3e7 a second on one 2024 core; the rest is for busy machines."""
 
+STATE_OPERATIONS = 200
+"""Lava sends states one value at a time, each in 30 to 100 microseconds; counted as operations."""
+
 
 class LavaTarget:
     """Lava's fixed-point simulation of Loihi 2, in a supervised worker process."""
@@ -86,8 +89,8 @@ def _problem(finding: Finding) -> str:
 
 
 def operations(network: IntegerNetwork) -> int:
-    """Synaptic operations of one timestep if every neuron spikes."""
-    total = 0
+    """Synaptic operations of one timestep if every neuron spikes, and what reading back states costs."""
+    total = STATE_OPERATIONS * sum(size(neuron.shape) for neuron in network.neurons)
     for projection in network.projections:
         match projection:
             case DenseProjection():

@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -47,16 +47,23 @@ def main() -> None:
     guard = Guard(channel, parent=options["parent"], token=options["token"])
     guard.start()
     try:
+        channel.send(_outcome(guard, channel))
+    finally:
+        guard.end_group()
+
+
+def _outcome(guard: Guard, channel: Channel) -> dict[str, Any]:
+    """Serve until something goes wrong and say what."""
+    try:
         _serve(guard, channel)
     except HsnnError as error:
-        channel.send({"refused": [error.code, error.found, error.allowed, error.fix]})
+        return {"refused": [error.code, error.found, error.allowed, error.fix]}
     except Exception as error:  # noqa: BLE001  Lava raises bare Exception too, and the parent must hear of any
         traceback.print_exc()
-        channel.send({"failed": f"{type(error).__name__}: {error}"})
-    guard.end_group()
+        return {"failed": f"{type(error).__name__}: {error}"}
 
 
-def _serve(guard: Guard, channel: Channel) -> None:
+def _serve(guard: Guard, channel: Channel) -> NoReturn:
     runner: _Runner | None = None
     while True:
         command = guard.commands.get()

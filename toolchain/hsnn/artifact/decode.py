@@ -13,12 +13,11 @@ from hsnn.artifact.golden import decode_golden
 from hsnn.artifact.models import check_host_model, check_hybrid_model
 from hsnn.artifact.networks import decode_network
 from hsnn.errors import ArtifactError
-from hsnn.ir.plan import Cut, ModelValue, Placement
+from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
 from hsnn.program import (
     ChipInput,
     ChipOutput,
     ChipStage,
-    HostStage,
     Metadata,
     Program,
     ProgramStage,

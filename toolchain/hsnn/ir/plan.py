@@ -37,9 +37,9 @@ class Placement:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HostSegment:
-    """A part that runs on ONNX Runtime.
+@dataclass(frozen=True, slots=True, eq=False)
+class HostStage:
+    """A part that runs on ONNX Runtime; a compiled program keeps it as it is.
 
     Attributes:
         name: ``host.N``.
@@ -52,6 +52,16 @@ class HostSegment:
     model: bytes
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the hybrid model's values that enter."""
+        return self.inputs
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """Names of the hybrid model's values that leave."""
+        return self.outputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +88,7 @@ class ChipSegment:
         return tuple(values[name] for name in self.graph.outputs)
 
 
-Stage: TypeAlias = "HostSegment | ChipSegment"
+Stage: TypeAlias = "HostStage | ChipSegment"
 
 
 @dataclass(frozen=True, slots=True)

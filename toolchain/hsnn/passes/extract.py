@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hsnn.ir.plan import HostSegment
+from hsnn.ir.plan import HostStage
 from hsnn.ops.functions import inline_functions
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def extract_model(
     hybrid: HybridModel, nodes: tuple[ir.Node, ...], *, wanted: frozenset[str], name: str
-) -> HostSegment | None:
+) -> HostStage | None:
     """Cut out the given nodes.
 
     Args:
@@ -56,7 +56,7 @@ def extract_model(
     )
     plain = inline_functions(cut)
     onnx.checker.check_model(plain)
-    return HostSegment(name, plain.SerializeToString(deterministic=True), tuple(inputs), tuple(outputs))
+    return HostStage(name, plain.SerializeToString(deterministic=True), tuple(inputs), tuple(outputs))
 
 
 def _reads(node: onnx.NodeProto) -> list[str]:

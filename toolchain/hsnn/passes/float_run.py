@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.plan import ChipSegment, HostSegment, Plan
+from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.ir.spiking import SpikingGraph
 from hsnn.passes.simulate import Simulation, simulate
-from hsnn.program import HostStage
 from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads
 
 if TYPE_CHECKING:
@@ -62,14 +61,14 @@ def run_float(
     Yields:
         One outcome a batch, in order.
     """
-    hosts = {stage.name: load_host(stage) for stage in plan.stages if isinstance(stage, HostSegment)}
+    hosts = {stage.name: load_host(stage) for stage in plan.stages if isinstance(stage, HostStage)}
     total = next(iter(samples.values())).shape[0]
     for start in range(0, total, batch):
         values: dict[str, Array] = {name: array[start : start + batch] for name, array in samples.items()}
         driven: dict[str, Mapping[str, Array]] = {}
         simulations: dict[str, Simulation] = {}
         for stage in plan.stages:
-            if isinstance(stage, HostSegment):
+            if isinstance(stage, HostStage):
                 values.update(hosts[stage.name].run({name: values[name] for name in stage.inputs}))
                 continue
             driven[stage.name] = chip_inputs(stage, values)
@@ -79,9 +78,8 @@ def run_float(
         yield FloatBatch(values, driven, simulations)
 
 
-def load_host(segment: HostSegment) -> HostExecutable:
-    """Load a host segment on the processor."""
-    stage = HostStage(segment.name, segment.model, segment.inputs, segment.outputs)
+def load_host(stage: HostStage) -> HostExecutable:
+    """Load a host stage on the processor."""
     return HostExecutable(stage, provider=CPU, threads=default_threads())
 
 

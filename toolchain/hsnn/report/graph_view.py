@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hsnn.ir.integer import ConstantSource, LifPopulation, count_synapses, size
-from hsnn.program import ChipStage, HostStage
+from hsnn.ir.plan import HostStage
+from hsnn.program import ChipStage
 from hsnn.report.cells import TIMES, compact, count, extent, integer, visible
 from hsnn.report.condense import beginning, condense, merge_runs, tally
 from hsnn.report.facts import all_synapses, connection_of, kind_of, neurons

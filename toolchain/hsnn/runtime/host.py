@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hsnn.errors import RunError, TargetMissingError
-from hsnn.program import HostStage
+from hsnn.ir.plan import HostStage
 
 if TYPE_CHECKING:
     from types import ModuleType

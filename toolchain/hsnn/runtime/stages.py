@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hsnn.errors import HsnnError, RunError
-from hsnn.program import ChipStage, HostStage
+from hsnn.ir.plan import HostStage
+from hsnn.program import ChipStage
 from hsnn.runtime.bridge import from_sent, to_payloads
 from hsnn.runtime.host import HostExecutable
 from hsnn.runtime.result import ChipTrace, StageRun

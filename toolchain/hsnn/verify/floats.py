@@ -117,7 +117,7 @@ class FloatRungs:
     @cached_property
     def _plan(self) -> Plan:
         """The float segments, with the host models of the artifact in the place of fresh ones."""
-        from hsnn.ir.plan import HostSegment
+        from hsnn.ir.plan import HostStage
         from hsnn.passes.partition import Partition
 
         pins = cast("list[str]", self.program.metadata.options.get("pins") or [])
@@ -131,7 +131,7 @@ class FloatRungs:
                 fix="it was built by another version of hsnn; build it again",
             )
         stages = tuple(
-            replace(stage, model=kept[stage.name].model) if isinstance(stage, HostSegment) else stage
+            replace(stage, model=kept[stage.name].model) if isinstance(stage, HostStage) else stage
             for stage in plan.stages
         )
         return replace(plan, stages=stages)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.ir.hybrid import HybridModel
-from hsnn.ir.plan import HostSegment, Plan, Stage
+from hsnn.ir.plan import HostStage, Plan, Stage
 from hsnn.passes.float_run import chip_inputs, load_host, made_values
 from hsnn.passes.simulate import simulate
-from hsnn.program import HostStage
 from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads
 from hsnn.verify.difference import Difference
 
@@ -74,7 +73,7 @@ def _run_whole(hybrid: HybridModel, samples: Mapping[str, Array], wanted: tuple[
 
 
 def _run_stage(stage: Stage, whole: Mapping[str, Array]) -> dict[str, Array]:
-    if isinstance(stage, HostSegment):
+    if isinstance(stage, HostStage):
         return load_host(stage).run({name: whole[name] for name in stage.inputs})
     driven = chip_inputs(stage, whole)
     return made_values(stage, driven, simulate(stage.graph, driven, keep=None))
