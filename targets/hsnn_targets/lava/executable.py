@@ -110,7 +110,7 @@ class LavaExecutable:
 
     def _chunks(self, size: int) -> Iterator[tuple[int, int]]:
         """Split a batch with its drain into ``(first period, periods)``, as many as the rings hold."""
-        total = size + self._schedule.lag if size else 0
+        total = size + self._schedule.lag
         for first in range(0, total, self._schedule.chunk):
             yield first, min(self._schedule.chunk, total - first)
 
@@ -202,6 +202,6 @@ class LavaExecutable:
 
 
 def _no_states(neuron: Neuron) -> tuple[Int32, Int32]:
-    """States of no sample: of an empty batch, or on a board."""
+    """States of no sample: a board does not show them."""
     nothing = np.zeros((0, *neuron.shape), np.int32)
     return nothing, nothing
