@@ -5,6 +5,7 @@ ENVIRONMENT := .venv
 RUN := $(ENVIRONMENT)/bin/python
 READY := $(ENVIRONMENT)/.ready
 DATA := .data/fashion-mnist
+SOURCES := toolchain models targets tests examples
 
 # Two cores are assumed to be shared: linear-algebra libraries would each start a thread per core.
 export OMP_NUM_THREADS ?= 2
@@ -33,8 +34,8 @@ test: $(READY)  ## run all tests (ARGS="-k name" for some)
 	$(RUN) -m pytest $(ARGS)
 
 lint: $(READY)  ## check style and formatting
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check $(SOURCES)
+	$(RUN) -m ruff format --check $(SOURCES)
 
 types: $(READY)  ## check types
 	$(RUN) -m mypy -p hsnn -p hsnn_models -p hsnn_targets

@@ -23,9 +23,10 @@ from hsnn.verify.ladder import verify
 from hsnn_models import data
 
 TIMESTEPS = 8
-EPOCHS = 6
-BATCH = 50
+EPOCHS = 8
+BATCH = 32
 LEARNING_RATE = 1e-2
+PROOF_SAMPLES = 32
 
 
 class OwnModel(nn.Module):
@@ -76,13 +77,14 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(layers_table(program))
 
     console.rule("[bold]prove")
-    proof = verify(program, model=model, target="loihi2-sim" if options.lava else "emulator")
+    test = data.digits("test")
+    samples = {program.inputs[0].name: test.images[:PROOF_SAMPLES]}
+    proof = verify(program, model=model, samples=samples, target="loihi2-sim" if options.lava else "emulator")
     console.print(verify_table(proof))
 
     console.rule("[bold]save, load, run")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     program.save(options.output, overwrite=True)
-    test = data.digits("test")
     with hsnn.Session(hsnn.load(options.output), target="emulator") as session:  # from here on without torch
         result = session.run(test.images)
     compiled, trained = accuracy(result.output, test.labels), accuracy(logits(model, test.images), test.labels)

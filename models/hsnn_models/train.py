@@ -19,6 +19,7 @@ from torch import nn
 from hsnn_models import data
 from hsnn_models.digits import Digits
 from hsnn_models.fashion import Fashion
+from hsnn_models.has8_recipes import SETTINGS, factories
 from hsnn_models.training import Settings, accuracy, spike_rates, train
 from hsnn_models.weights import packed, save_weights
 
@@ -78,6 +79,7 @@ def recipes(root: Path | None = None) -> dict[str, Recipe]:
                 balance=2.0,
             ),
         ),
+        **{name: Recipe(make, partial(data.fashion, root=root), SETTINGS) for name, make in factories().items()},
     }
 
 

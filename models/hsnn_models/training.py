@@ -158,14 +158,20 @@ def _epoch(state: _State, images: Images, settings: Settings, title: str, consol
         for batch in progress.track(chosen, description=title):
             logits = state.model(_mirrored(pixels[batch]) if settings.mirror else pixels[batch])
             loss = functional.cross_entropy(logits, labels[batch])
-            rate = torch.stack(tuple(rates.values()))
-            excess = (rate - settings.busy).clamp(min=0) + (settings.quiet - rate).clamp(min=0)
             state.optimizer.zero_grad()
-            (loss + settings.balance * excess.sum()).backward()
+            (loss + settings.balance * _excess(rates, settings)).backward()
             state.optimizer.step()
             state.schedule.step()
             total += float(loss.detach())
     return total / steps
+
+
+def _excess(rates: dict[str, Tensor], settings: Settings) -> Tensor:
+    """Sum over the layers by how much each is too busy or too quiet; 0 for a model without neurons."""
+    if not rates:
+        return torch.zeros(())
+    rate = torch.stack(tuple(rates.values()))
+    return ((rate - settings.busy).clamp(min=0) + (settings.quiet - rate).clamp(min=0)).sum()
 
 
 def _mirrored(images: Tensor) -> Tensor:

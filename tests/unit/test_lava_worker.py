@@ -276,8 +276,10 @@ def test_an_exception_in_lava_comes_with_its_traceback():
 
 @pytest.mark.lava
 @linux
-def test_a_network_that_lava_cannot_build_is_an_error_and_leaves_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_a_network_that_lava_cannot_build_is_an_error_and_leaves_nothing(monkeypatch):
+    made = []
+    genuine = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **options: made.append(genuine(**options)) or made[-1])
     schedule = make_schedule(network())
     plan = plan_processes(network(), schedule, recorded=["lif"])
     broken = dataclasses.replace(plan, wires=(*plan.wires, Wire("input:in", "s_out", "population:lif", "a_in")))
@@ -285,7 +287,8 @@ def test_a_network_that_lava_cannot_build_is_an_error_and_leaves_nothing(monkeyp
         LavaExecutable(network(), schedule, broken, timeout=20)
     assert error.value.code == "HSNN-R022"
     assert "ReshapeError" in error.value.found
-    assert list(tmp_path.iterdir()) == []
+    assert len(made) == 1
+    assert not Path(made[0]).exists()
 
 
 @pytest.mark.lava
@@ -345,7 +348,8 @@ def test_workers_vanish_with_their_parent(tmp_path, end):
         executable.run(spikes(2000, 50))
     """
     code = textwrap.dedent(code).format(tests=str(Path(__file__).parent))
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as parent:
         pid, directory, *segments = parent.stdout.readline().split()
         time.sleep(0.3)
         parent.send_signal(end)
@@ -353,6 +357,7 @@ def test_workers_vanish_with_their_parent(tmp_path, end):
     assert wait_until(lambda: not group(int(pid)))
     assert wait_until(lambda: not Path(directory).exists())
     assert segments
+    assert not list(tmp_path.iterdir())
     assert not any(Path(segment).exists() for segment in segments)
 
 

@@ -123,6 +123,20 @@ def test_host_segments_are_plain_onnx(branches):
             assert {node.domain for node in model.graph.node} <= {""}
 
 
+def test_loops_in_host_segments_state_their_shapes(branches):
+    """ONNX Runtime 1.23, the last for Python 3.10, refuses a Scan whose body does not."""
+    import onnx
+
+    plan = Partition((("lif2", "host"),))(branches[1])
+    models = [onnx.load_from_string(stage.model) for stage in plan.stages if isinstance(stage, HostStage)]
+    scans = [node for model in models for node in model.graph.node if node.op_type == "Scan"]
+    assert scans
+    for node in scans:
+        body = next(attribute.g for attribute in node.attribute if attribute.name == "body")
+        for value in body.output:
+            assert value.type.tensor_type.HasField("shape"), (node.name, value.name)
+
+
 def test_pins_move_neurons_and_the_last_match_wins(branches):
     where = places(Partition((("lif*", "host"), ("lif1", "chip")))(branches[1]))
     assert where["lif1"].startswith("chip.")

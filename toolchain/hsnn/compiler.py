@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -21,16 +22,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hsnn.errors import UnsupportedError, UsageError
+from hsnn.errors import HsnnWarning, UnsupportedError, UsageError
 from hsnn.ir.hybrid import HybridModel
 from hsnn.ir.plan import ChipSegment, Cut, HostStage, Placement, Plan
 from hsnn.passes.calibrate import Calibration, calibration_of
 from hsnn.passes.canonicalize import canonicalize
 from hsnn.passes.chips import load_chip
+from hsnn.passes.codings import warnings_of
 from hsnn.passes.delays import match_delays
 from hsnn.passes.float_run import run_float
 from hsnn.passes.partition import Partition, Side
-from hsnn.passes.place import capacity_report, place
+from hsnn.passes.place import capacity_report, no_room, place
 from hsnn.passes.quantize import Quantized, QuantizeOptions, quantize
 from hsnn.passes.skeleton import describe_network, skeleton
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program, ProgramStage
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from hsnn.ir.chip import Chip
     from hsnn.program import Json
 
     Array = NDArray[np.generic]
@@ -141,6 +144,8 @@ def compile(
     tell("export", 1, 1)
     hybrid = canonicalize(hybrid)
     plan = Partition(options.pins)(hybrid)
+    _warn(plan)
+    _require_room(plan, chip)
     measured = _calibrate(plan, samples, tell)
     quantized = _quantize(plan, measured.ranges, options, tell)
     networks = tuple(item.network for item in quantized.values())
@@ -191,6 +196,7 @@ def check(
     try:
         hybrid = front_end(model, example_inputs)
         plan = Partition(options.pins)(canonicalize(hybrid))
+        _warn(plan)
         networks = tuple(skeleton(segment.graph) for segment in plan.chip_segments)
         for network in networks:
             match_delays(network)
@@ -247,6 +253,27 @@ class _Measured:
 
     ranges: Mapping[str, Calibration]
     cut_spikes: Mapping[str, float]
+
+
+def _warn(plan: Plan) -> None:
+    """Tell what is legal but surprising about the model."""
+    for text in warnings_of(plan.placements):
+        # Levels: this function, compile or check, and their caller, who is shown.
+        warnings.warn(text, HsnnWarning, stacklevel=3)
+
+
+def _require_room(plan: Plan, chip: Chip) -> None:
+    """Refuse a model that does not fit before it is calibrated, which may take hours where it is that large.
+
+    Widths of payloads are left to the placement of the quantized networks, which may choose smaller ones.
+
+    Raises:
+        CapacityError: ``HSNN-C010``, as :func:`place`.
+    """
+    networks = tuple(skeleton(segment.graph) for segment in plan.chip_segments)
+    report = capacity_report(networks, chip)
+    if any(shortage.resource != "payload_bits" for shortage in report.shortages):
+        raise no_room(report)
 
 
 def _calibrate(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> _Measured:

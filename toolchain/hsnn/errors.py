@@ -54,6 +54,10 @@ class HsnnError(Exception):
         return (_rebuild, (type(self), self.code, self.found, self.allowed, self.fix))
 
 
+class HsnnWarning(UserWarning):
+    """Something legal about a model that may surprise whoever deploys it; the text starts with a stable code."""
+
+
 def _rebuild(kind: type[HsnnError], code: str, found: str, allowed: str, fix: str) -> HsnnError:
     return kind(code, found, allowed=allowed, fix=fix)
 

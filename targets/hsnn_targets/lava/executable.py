@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, LifPopulation, Neuron
+from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron
 from hsnn.ir.validate import validate_inputs
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.lava.blueprint import Blueprint
@@ -183,17 +183,11 @@ class LavaExecutable:
                 batch.sent[name] = np.zeros((self._network.timesteps, batch.size, *neuron.shape), np.int32)
 
     def _result(self, batch: _Batch, *, trace: bool) -> SegmentResult:
-        outputs: dict[str, Int32] = {}
-        for name in self._network.outputs:
-            source = self._network.source(name)
-            if isinstance(source, ConstantSource):
-                outputs[name] = np.ones((self._network.timesteps, batch.size, *source.shape), np.int32)
-            else:
-                outputs[name] = batch.sent[name] if name in batch.sent else batch.inputs[name]
+        sent = {**batch.inputs, **batch.sent}
         states = {n.name: batch.states.get(n.name, _no_states(n)) for n in self._network.neurons} if trace else {}
         spiking: dict[str, Any] = {name: batch.sent[name] for name in batch.counts} if trace else {}
         return SegmentResult(
-            outputs=outputs,
+            outputs={name: sent[name] for name in self._network.outputs},
             spikes=spiking,
             current={name: state[0] for name, state in states.items()},
             voltage={name: state[1] for name, state in states.items()},

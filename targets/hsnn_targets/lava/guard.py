@@ -70,6 +70,7 @@ class Guard:
         self.names: dict[int, str] = {}
         """What the forked processes compute, by process id, for messages."""
         self._channel = channel
+        self._orphaned = False
         self._parent = parent
         self._token = token
         worker = os.getpid()
@@ -81,30 +82,36 @@ class Guard:
         """Begin to read and watch."""
         self._thread.start()
 
-    def end_group(self) -> None:
-        """End this process and all that Lava has forked, and remove their shared memory.
-
-        With the parent gone there is nobody else to remove the worker's directory, its current one.
-        """
-        for child in multiprocessing.active_children():
-            child.kill()
-        unlink_shared_memory(self._token)
-        if os.getppid() != self._parent:
-            shutil.rmtree(Path.cwd(), ignore_errors=True)
-        os.killpg(0, signal.SIGKILL)
+    def wait(self) -> None:
+        """Wait for the end: it comes with this process."""
+        self._thread.join()
 
     def _watch(self) -> None:
         """Watch until there is a reason to end; a parent that no longer reads is one, too."""
         try:
             self._wait_for_the_end()
         finally:
-            self.end_group()
+            self._end_group()
+
+    def _end_group(self) -> None:
+        """End this process and all that Lava has forked, and remove their shared memory.
+
+        Without a parent there is nobody else to remove the worker's directory, its current one. A closed pipe
+        is enough of a sign: a dying process closes its pipes before it stops being the parent.
+        """
+        for child in multiprocessing.active_children():
+            child.kill()
+        unlink_shared_memory(self._token)
+        if self._orphaned:
+            shutil.rmtree(Path.cwd(), ignore_errors=True)
+        os.killpg(0, signal.SIGKILL)
 
     def _wait_for_the_end(self) -> None:
         children: set[BaseProcess] = set()
         while True:
             readable, _, _ = select.select([self._channel.source], [], [], TICK_SECONDS)
-            if (readable and not self._read()) or os.getppid() != self._parent:
+            self._orphaned = (bool(readable) and not self._read()) or os.getppid() != self._parent
+            if self._orphaned:
                 return
             children.update(multiprocessing.active_children())
             ended = [child for child in children if not _alive(child)]

@@ -52,7 +52,7 @@ def find_lava() -> probe.Finding:
 
 
 def worker_environment(directory: Path) -> dict[str, str]:
-    """Environment of a worker: this hsnn on its path and one thread for each library.
+    """Environment of a worker: this hsnn on its path, its own place for temporary files, single threads.
 
     The path gets links to the two packages alone, not the folders they lie in, so that an interpreter
     of another version is not offered packages that were built for this one.
@@ -69,6 +69,7 @@ def worker_environment(directory: Path) -> dict[str, str]:
     return {
         **environment,
         "PYTHONPATH": f"{path}{os.pathsep}{inherited}" if inherited else str(path),
+        "TMPDIR": str(directory),
         "PYTHONFAULTHANDLER": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

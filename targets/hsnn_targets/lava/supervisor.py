@@ -29,6 +29,8 @@ from hsnn_targets.lava.guard import unlink_shared_memory
 from hsnn_targets.lava.interpreter import worker_environment, worker_interpreter
 
 TICK_SECONDS = 0.25
+ROOT_LENGTH = 50
+"""Python's multiprocessing puts sockets into the worker's directory; their names have 104 bytes on macOS."""
 LOG_FILE = "worker.log"
 LOG_TAIL = 4000
 """Characters of the worker's log that an error carries."""
@@ -55,7 +57,7 @@ class Worker:
     """
 
     def __init__(self, *, timeout: float) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="hsnn-lava-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="hsnn-lava-", dir=_temporary_root()))
         self._timeout = timeout
         token = secrets.token_hex(6)
         try:
@@ -153,6 +155,12 @@ class Worker:
         except FileNotFoundError:
             return ""
         return _indented(text[-LOG_TAIL:])
+
+
+def _temporary_root() -> str:
+    """Where temporary directories go, unless sockets in them would have names that are too long."""
+    root = tempfile.gettempdir()
+    return root if len(root) <= ROOT_LENGTH else "/tmp"
 
 
 def _start(directory: Path, token: str) -> subprocess.Popen[bytes]:

@@ -13,6 +13,7 @@ Whatever Lava prints goes to standard error, a log file.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -46,21 +47,20 @@ def main() -> None:
     _raise_file_limit()
     guard = Guard(channel, parent=options["parent"], token=options["token"])
     guard.start()
-    try:
-        channel.send(_outcome(guard, channel))
-    finally:
-        guard.end_group()
+    with contextlib.suppress(BrokenPipeError):  # the guard notices a parent that is gone, too
+        _serve_or_tell(guard, channel)
+    guard.wait()
 
 
-def _outcome(guard: Guard, channel: Channel) -> dict[str, Any]:
+def _serve_or_tell(guard: Guard, channel: Channel) -> None:
     """Serve until something goes wrong and say what."""
     try:
         _serve(guard, channel)
     except HsnnError as error:
-        return {"refused": [error.code, error.found, error.allowed, error.fix]}
+        channel.send({"refused": [error.code, error.found, error.allowed, error.fix]})
     except Exception as error:  # noqa: BLE001  Lava raises bare Exception too, and the parent must hear of any
         traceback.print_exc()
-        return {"failed": f"{type(error).__name__}: {error}"}
+        channel.send({"failed": f"{type(error).__name__}: {error}"})
 
 
 def _serve(guard: Guard, channel: Channel) -> NoReturn:

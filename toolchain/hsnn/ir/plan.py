@@ -23,9 +23,10 @@ class Placement:
         module: Torch module path, or an empty string.
         place: Name of the stage, such as ``host.0`` or ``chip.1``.
         code: Stable code of the reason if the operator is kept off the chip although it handles
-            spikes, such as ``HSNN-P007``; else an empty string.
-        reason: One sentence: why it runs there.
-        fix: What would bring it onto the chip, or an empty string.
+            spikes, such as ``HSNN-P007``, or codes values in a way that may surprise, such as
+            ``HSNN-P031``; else an empty string.
+        reason: One sentence: why it runs there, or what is surprising.
+        fix: What would change that, or an empty string.
     """
 
     node: str

@@ -6,6 +6,7 @@ is; wrap layers that need one batch axis in :class:`TimeDistributed`. State is z
 
 from __future__ import annotations
 
+from hsnn.nn.bit_planes import has8, matched
 from hsnn.nn.decoders import MembraneDecode, RateDecode, WeightedSumDecode, WindowSumDecode
 from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode
 from hsnn.nn.integrator import LeakyIntegrator
@@ -34,4 +35,6 @@ __all__ = [
     "Triangle",
     "WeightedSumDecode",
     "WindowSumDecode",
+    "has8",
+    "matched",
 ]

@@ -7,19 +7,16 @@ operator rounds or thresholds, the gradient is that of the value before, and it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from hsnn.errors import UsageError
+from hsnn.nn.plane_gradients import PLANE_GRADIENTS
 from hsnn.nn.surrogate import straight_through
 from hsnn.nn.symbolic import SAMPLE_AXES, OpLayer, exporting, require_input
 from hsnn.ops.noise import counter_noise
 from hsnn.ops.spec import float32
-
-PlaneGradient: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 class RateEncode(OpLayer):
@@ -195,8 +192,9 @@ class BitPlaneEncode(OpLayer):
             there already and 1 if all are equal.
         low: Value that ``static`` maps to 0.
         high: Value that ``static`` maps to 1.
-        gradient: Name of the gradient; ``straight_through`` gives that of ``x'`` to every plane, so that the
-            decoder with the matching weights has the gradient 1.
+        gradient: Name of the gradient: ``straight_through`` gives that of ``x'`` to every plane, so that the
+            decoder with the matching weights has the gradient 1; ``sig_sine``, ``tanh_sine`` and
+            ``fourier_sine`` are those of HAS-8, see :mod:`hsnn.nn.plane_gradients`.
 
     Raises:
         UsageError: ``HSNN-U020`` or ``HSNN-U021``, if an argument is out of range.
@@ -240,7 +238,9 @@ class BitPlaneEncode(OpLayer):
         if exporting():
             return self.emit((x,))
         rescaled = self._rescaled(x)
-        return PLANE_GRADIENTS[self.gradient](rescaled, self._planes(rescaled.detach()))
+        k = tuple(range(self.planes))
+        significance = k if self.order == "lsb" else k[::-1]
+        return PLANE_GRADIENTS[self.gradient](rescaled, self._planes(rescaled.detach()), significance)
 
     def decision_margin(self, x: Tensor) -> Tensor:
         """See :meth:`OpLayer.decision_margin`."""
@@ -273,11 +273,3 @@ class BitPlaneEncode(OpLayer):
 
 def _repeat(x: Tensor, timesteps: int) -> Tensor:
     return x.unsqueeze(0).expand(timesteps, *x.shape)
-
-
-def _straight_through_planes(rescaled: Tensor, planes: Tensor) -> Tensor:
-    return straight_through(_repeat(rescaled, planes.shape[0]), planes)
-
-
-PLANE_GRADIENTS: dict[str, PlaneGradient] = {"straight_through": _straight_through_planes}
-"""Each takes the rescaled values and the planes, and returns the planes with a gradient."""

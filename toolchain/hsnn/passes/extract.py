@@ -54,7 +54,8 @@ def extract_model(
     cut = helper.make_model(
         graph, opset_imports=model.opset_import, functions=model.functions, ir_version=model.ir_version
     )
-    plain = inline_functions(cut)
+    # ONNX Runtime before 1.24 wants the shapes inside of loops spelled out.
+    plain = onnx.shape_inference.infer_shapes(inline_functions(cut), data_prop=True)
     onnx.checker.check_model(plain)
     return HostStage(name, plain.SerializeToString(deterministic=True), tuple(inputs), tuple(outputs))
 

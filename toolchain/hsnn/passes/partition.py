@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from hsnn.errors import UnsupportedError
 from hsnn.ir.hybrid import HybridModel, module_of
 from hsnn.ir.plan import ChipSegment, Cut, Placement, Plan, Stage
+from hsnn.passes.codings import remarks
 from hsnn.passes.domains import (
     Domains,
     Problem,
@@ -254,6 +255,7 @@ class _Stages:
 
 def _placements(graph: ir.Graph, domains: Domains, cutting: _Cutting, stages: _Stages) -> tuple[Placement, ...]:
     following = _neuron_after(cutting)
+    coded = remarks(graph, domains.trains)
     placements = []
     for node in graph:
         name = node.name or ""
@@ -267,6 +269,8 @@ def _placements(graph: ir.Graph, domains: Domains, cutting: _Cutting, stages: _S
         elif name in stages.needed:
             place = stages.host[cutting.levels.host[name]]
             why = _reason(node, domains, cutting.sides)
+            if name in coded:
+                why = (coded[name].code, coded[name].reason, coded[name].fix)
         if not place or node.op_type == "Constant":
             continue
         placements.append(Placement(name, op, module_of(node), place, *why))

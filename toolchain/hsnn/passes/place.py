@@ -54,9 +54,14 @@ def place(networks: IntegerNetwork | Iterable[IntegerNetwork], chip: Chip) -> Ma
     """
     report = capacity_report(networks, chip)
     if not report.fits:
-        worst = report.shortages[0]
-        raise CapacityError("HSNN-C010", report.text, allowed=str(worst.limit), fix=worst.fix)
+        raise no_room(report)
     return report.mapping
+
+
+def no_room(report: CapacityReport) -> CapacityError:
+    """Return the error for a report that says that networks do not fit."""
+    worst = report.shortages[0]
+    return CapacityError("HSNN-C010", report.text, allowed=str(worst.limit), fix=worst.fix)
 
 
 def capacity_report(networks: IntegerNetwork | Iterable[IntegerNetwork], chip: Chip) -> CapacityReport:

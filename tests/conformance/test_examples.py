@@ -1,0 +1,87 @@
+"""The examples run as they are, on less: fewer epochs, fewer samples."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsnn
+from hsnn_models import data
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def load_example(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name[:2]}", EXAMPLES / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_example(name, *arguments, folder):
+    # A fixed width: tables that are cut off would hide what is looked for.
+    environment = {**os.environ, "COLUMNS": "160"}
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_help(name, tmp_path):
+    done = run_example(name, "--help", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "--output" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def shares(text):
+    """Accuracy of torch and of the compiled program, as the example tells them."""
+    found = re.search(r"accuracy on (\d+) test images: torch ([\d.]+)%, compiled ([\d.]+)%", text)
+    assert found, text
+    return int(found[1]), float(found[2]), float(found[3])
+
+
+def test_own_model(tmp_path):
+    done = run_example("02_own_model.py", "--epochs", "3", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    images, trained, compiled = shares(done.stdout)
+    assert images == len(data.digits("test"))
+    assert trained > 60
+    assert abs(trained - compiled) < 5
+    program = hsnn.load(tmp_path / "build" / "own.hsnn")
+    assert [stage.name for stage in program.stages] == ["host.0", "chip.0", "host.1"]
+    with hsnn.Session(program) as session:
+        result = session.run(data.digits("test").images)
+    right = np.mean(np.argmax(result.output, axis=1) == data.digits("test").labels)
+    assert round(100 * float(right), 2) == compiled
+    assert all(count > 0 for count in result.stages[1].spike_counts.values())
+
+
+def test_own_model_says_when_a_rung_fails(tmp_path, monkeypatch, capsys):
+    example = load_example("02_own_model.py")
+    honest = example.verify
+
+    def verify(program, *, model, **options):
+        with example.torch.no_grad():
+            model.head.bias += 1.0
+        return honest(program, model=model, **options)
+
+    monkeypatch.setattr(example, "verify", verify)
+    assert example.main(["--epochs", "1", "--output", str(tmp_path / "own.hsnn")]) == 5
+    assert "failed" in capsys.readouterr().out
+
+
+@pytest.mark.lava
+def test_own_model_on_lava(tmp_path):
+    done = run_example("02_own_model.py", "--epochs", "1", "--lava", "--output", "own.hsnn", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"emulator = loihi2-sim +passed", done.stdout)
+    assert (tmp_path / "own.hsnn" / "manifest.json").is_file()
