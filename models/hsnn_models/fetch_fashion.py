@@ -83,13 +83,13 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where to put its four files")
     folder = parser.parse_args().folder
     console = Console()
-    console.print(f"Fashion-MNIST: fetching 31 MB into {folder}, if it is not there")
+    console.print(f"Fashion-MNIST: fetching 31 MB into {folder}, if it is not there", soft_wrap=True)
     try:
         fetch(folder)
     except HsnnError as error:
         Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         return error.exit_status
-    console.print(f"Fashion-MNIST: all four files are in {folder}, their SHA-256 as expected")
+    console.print(f"Fashion-MNIST: all four files are in {folder}, their SHA-256 as expected", soft_wrap=True)
     return 0
 
 

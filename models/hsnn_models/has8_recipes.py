@@ -18,7 +18,7 @@ from hsnn_models.training import Settings
 from hsnn_models.weights import load_packed
 
 SETTINGS: Final = Settings(
-    epochs=6,
+    epochs=3,
     batch=128,
     learning_rate=4e-3,
     weight_decay=2e-2,
@@ -29,8 +29,8 @@ SETTINGS: Final = Settings(
     balance=1.0,
 )
 FAMILIES: Final[Mapping[str, Callable[..., nn.Module]]] = {
-    "has8_vgg": partial(Has8Vgg, base=12, depth=2, hidden=(64, 32)),
-    "has8_resnet": partial(Has8ResNet, stem=12, base=12, depth=(1, 1, 1), stem_stride=2),
+    "has8_vgg": partial(Has8Vgg, base=8, depth=2, hidden=(64, 32)),
+    "has8_resnet": partial(Has8ResNet, stem=8, base=8, depth=(1, 1, 1), stem_stride=2),
 }
 """Sizes for images of 28 by 28 pixels."""
 VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -62,5 +62,3 @@ def has8_vgg(*, trained: bool = False) -> nn.Module:
     name = "has8_vgg_matched"
     model = factories()[name]()
     return load_packed(model, name) if trained else model.eval()
-
-

@@ -46,7 +46,7 @@ def as_json(capsys):
 @pytest.fixture
 def compiler(monkeypatch, chain):
     """Record what the compiler is asked, and answer with a finished program."""
-    from hsnn import compiler as module
+    from hsnn import feasibility as module
 
     calls = []
 
@@ -141,7 +141,7 @@ def test_weights_beside_an_onnx_file_are_refused(folder, samples, capsys):
     [(True, True, 0, None), (True, False, 4, "HSNN-U141"), (False, True, 3, "HSNN-U140")],
 )
 def test_check_tells_by_its_exit_status(supported, fits, status, code, monkeypatch, capsys, folder):
-    from hsnn import compiler as module
+    from hsnn import feasibility as module
 
     problems = () if supported else tuple({"code": f"HSNN-P{i:03}", "found": f"f{i}", "fix": f"x{i}"} for i in range(3))
     report = module.CheckReport(supported, problems, fits=fits)

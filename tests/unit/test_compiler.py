@@ -9,8 +9,9 @@ from torch import nn
 
 import hsnn
 from hsnn import nn as snn
-from hsnn.compiler import Options, check, compile
+from hsnn.compiler import Options, compile
 from hsnn.errors import CapacityError, QuantizationError, UsageError
+from hsnn.feasibility import check
 from hsnn.report.layers import Limits
 
 

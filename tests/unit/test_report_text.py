@@ -11,7 +11,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from hsnn.compiler import CheckReport
+from hsnn.feasibility import CheckReport
 from hsnn.ir.plan import Cut, Placement
 from hsnn.program import Metadata
 from hsnn.report import text

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hsnn.artifact import load
-    from hsnn.compiler import check, compile
+    from hsnn.compiler import compile
     from hsnn.errors import HsnnError
+    from hsnn.feasibility import check
     from hsnn.program import Program
     from hsnn.runtime.session import Session
 
@@ -24,7 +25,7 @@ _HOMES = {
     "HsnnError": "hsnn.errors",
     "Program": "hsnn.program",
     "Session": "hsnn.runtime.session",
-    "check": "hsnn.compiler",
+    "check": "hsnn.feasibility",
     "compile": "hsnn.compiler",
     "load": "hsnn.artifact",
 }

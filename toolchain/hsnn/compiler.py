@@ -11,30 +11,25 @@ did is kept with it as golden traces.
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hsnn.errors import HsnnWarning, UnsupportedError, UsageError
-from hsnn.ir.hybrid import HybridModel
-from hsnn.ir.plan import ChipSegment, Cut, HostStage, Placement, Plan
+from hsnn.frontends.dispatch import Model, front_end
+from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.passes.calibrate import Calibration, calibration_of
 from hsnn.passes.canonicalize import canonicalize
 from hsnn.passes.chips import load_chip
-from hsnn.passes.codings import warnings_of
+from hsnn.passes.codings import warn_of
 from hsnn.passes.delays import match_delays
 from hsnn.passes.float_run import run_float
 from hsnn.passes.partition import Partition, Side
 from hsnn.passes.place import capacity_report, no_room, place
 from hsnn.passes.quantize import Quantized, QuantizeOptions, quantize
-from hsnn.passes.skeleton import describe_network, skeleton
+from hsnn.passes.skeleton import skeleton
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program, ProgramStage
 from hsnn.report.html import render
 from hsnn.report.layers import LayerReport, Limits, check_limits
@@ -44,7 +39,6 @@ from hsnn.verify.layers import measure_layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import nn
 
     from hsnn.ir.chip import Chip
     from hsnn.program import Json
@@ -86,31 +80,8 @@ class Options:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CheckReport:
-    """Whether a model can be compiled, found without calibrating it.
-
-    Attributes:
-        supported: Whether every operator has a place.
-        problems: Every reason why not: ``code``, ``found``, ``fix``.
-        placements: Where every operator would go.
-        cuts: Every crossing.
-        segments: One record a spiking segment: name, timesteps, neurons, synapses, populations.
-        capacity: What the segments need of the chip, and what it has.
-        fits: Whether they fit.
-    """
-
-    supported: bool
-    problems: tuple[Mapping[str, Json], ...] = ()
-    placements: tuple[Placement, ...] = ()
-    cuts: tuple[Cut, ...] = ()
-    segments: tuple[Mapping[str, Json], ...] = ()
-    capacity: Mapping[str, Json] = field(default_factory=dict)
-    fits: bool = True
-
-
 def compile(
-    model: nn.Module | HybridModel | str | os.PathLike[str],
+    model: Model,
     calibration: Samples,
     *,
     example_inputs: Sequence[Any] | None = None,
@@ -144,7 +115,7 @@ def compile(
     tell("export", 1, 1)
     hybrid = canonicalize(hybrid)
     plan = Partition(options.pins)(hybrid)
-    _warn(plan)
+    warn_of(plan.placements)
     _require_room(plan, chip)
     measured = _calibrate(plan, samples, tell)
     quantized = _quantize(plan, measured.ranges, options, tell)
@@ -175,73 +146,6 @@ def compile(
     return replace(program, report=page, hybrid=program.hybrid if options.keep_reference else None)
 
 
-def check(
-    model: nn.Module | HybridModel | str | os.PathLike[str],
-    *,
-    example_inputs: Sequence[Any] | None = None,
-    options: Options | None = None,
-) -> CheckReport:
-    """Tell whether a model can be compiled and would fit, without calibrating or writing anything.
-
-    Args:
-        model: As for :func:`compile`.
-        example_inputs: Inputs to trace a torch module with.
-        options: Options; the defaults if None.
-
-    Returns:
-        The report. A model that cannot be compiled is no error here but a report with problems.
-    """
-    options = options or Options()
-    chip = load_chip(options.chip)
-    try:
-        hybrid = front_end(model, example_inputs)
-        plan = Partition(options.pins)(canonicalize(hybrid))
-        _warn(plan)
-        networks = tuple(skeleton(segment.graph) for segment in plan.chip_segments)
-        for network in networks:
-            match_delays(network)
-    except UnsupportedError as error:
-        reasons = error.reasons or (error,)
-        return CheckReport(False, tuple({"code": r.code, "found": r.found, "fix": r.fix} for r in reasons))
-    report = capacity_report(networks, chip)
-    return CheckReport(
-        supported=True,
-        placements=plan.placements,
-        cuts=plan.cuts,
-        segments=tuple(describe_network(network) for network in networks),
-        capacity=report.to_json(),
-        fits=report.fits,
-    )
-
-
-def front_end(
-    model: nn.Module | HybridModel | str | os.PathLike[str], example_inputs: Sequence[Any] | None
-) -> HybridModel:
-    """Turn whatever the user has into a hybrid model.
-
-    Raises:
-        UsageError: ``HSNN-U030``, if a torch module comes without example inputs, or it is no model.
-    """
-    if isinstance(model, HybridModel):
-        return model
-    if isinstance(model, str | os.PathLike):
-        from hsnn.frontends.onnx import from_onnx
-
-        return from_onnx(Path(model))
-    torch = sys.modules.get("torch")  # whoever has a torch module has imported torch
-    if torch is None or not isinstance(model, torch.nn.Module):
-        raise UsageError(
-            "HSNN-U030",
-            f"the model is a {type(model).__name__}",
-            allowed="a torch module, a HybridModel or the path of a hybrid .onnx file",
-        )
-    if not example_inputs:
-        raise UsageError("HSNN-U030", "a torch module needs example inputs", fix="pass example_inputs=(x,)")
-    from hsnn.frontends.torch import from_torch
-
-    return from_torch(model, tuple(torch.as_tensor(item) for item in example_inputs))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Measured:
     """What the cut model did with the calibration samples.
@@ -253,13 +157,6 @@ class _Measured:
 
     ranges: Mapping[str, Calibration]
     cut_spikes: Mapping[str, float]
-
-
-def _warn(plan: Plan) -> None:
-    """Tell what is legal but surprising about the model."""
-    for text in warnings_of(plan.placements):
-        # Levels: this function, compile or check, and their caller, who is shown.
-        warnings.warn(text, HsnnWarning, stacklevel=3)
 
 
 def _require_room(plan: Plan, chip: Chip) -> None:

@@ -30,7 +30,7 @@ Kind = Literal[
     "conv",
     "wide_conv",
 ]
-BLUEPRINT_FILE, ARRAYS_FILE = "blueprint.json", "arrays.npz"
+BLUEPRINT_FILE, ARRAYS_FILE, STATE_FILE = "blueprint.json", "arrays.npz", "state.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

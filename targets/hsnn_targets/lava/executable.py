@@ -11,12 +11,11 @@ import numpy as np
 from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron
 from hsnn.ir.validate import validate_inputs
 from hsnn.target import Progress, SegmentResult
-from hsnn_targets.lava.blueprint import Blueprint
+from hsnn_targets.lava.blueprint import STATE_FILE, Blueprint
 from hsnn_targets.lava.layout import from_lava, lava_shape, to_lava
 from hsnn_targets.lava.populations import part_name
 from hsnn_targets.lava.schedule import Schedule
 from hsnn_targets.lava.supervisor import Worker
-from hsnn_targets.lava.worker import STATE_FILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

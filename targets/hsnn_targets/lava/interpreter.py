@@ -19,8 +19,11 @@ INSTALL = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0, and p
 
 
 def worker_interpreter() -> str:
-    """Path of the interpreter that workers run in."""
-    return os.environ.get(VARIABLE) or sys.executable
+    """Path of the interpreter that workers run in, or a name to look up on the PATH."""
+    named = os.environ.get(VARIABLE)
+    if not named:
+        return sys.executable
+    return str(Path(named).absolute()) if os.sep in named else named
 
 
 def find_lava() -> probe.Finding:

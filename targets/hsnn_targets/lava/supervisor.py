@@ -62,9 +62,9 @@ class Worker:
         token = secrets.token_hex(6)
         try:
             process = _start(self.directory, token)
-        except BaseException:
+        except OSError as error:
             shutil.rmtree(self.directory, ignore_errors=True)
-            raise
+            raise RunError("HSNN-R020", f"the Lava worker does not start: {error}") from error
         self._process = process
         self._channel = Channel(*(stream.fileno() for stream in (process.stdout, process.stdin) if stream is not None))
         self._messages: list[dict[str, Any]] = []
@@ -200,7 +200,7 @@ def _sweep(remains: _Remains) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter from macOS for zombies
         os.killpg(process.pid, signal.SIGKILL)
 
 

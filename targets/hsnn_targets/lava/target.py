@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 60.0
 """Without progress, unless the user says otherwise; large networks get more."""
 OPERATIONS_PER_SECOND = 1e6
 """Synaptic operations of one timestep for which the default time limit grows by a second. Lava's slowest
-process, Conv, does about 3e7 a second on one 2024 core; the rest is for busy machines."""
+process, Conv, does about 7e7 a second (measured: 4e5 operations in 5.5 ms); the rest is for busy machines."""
 
 STATE_OPERATIONS = 200
 """Lava sends states one value at a time, each in 30 to 100 microseconds; counted as operations."""

@@ -29,12 +29,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from hsnn.errors import HsnnError
-from hsnn_targets.lava.blueprint import Blueprint
+from hsnn_targets.lava.blueprint import STATE_FILE, Blueprint
 from hsnn_targets.lava.channel import Channel
 from hsnn_targets.lava.guard import Guard, name_shared_memory
 from hsnn_targets.lava.shim import import_lava
 
-STATE_FILE = "state.npz"
+OPEN_FILES = 1 << 16
 BEAT_SECONDS = 0.5
 """About how long a run goes on without a sign of life."""
 
@@ -140,9 +140,10 @@ def _take_standard_streams() -> Channel:
 
 
 def _raise_file_limit() -> None:
-    """Allow as many open files as possible: each connection of Lava takes several."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    """Allow more open files: each connection of Lava takes several."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _versions() -> Mapping[str, str]:

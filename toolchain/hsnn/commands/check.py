@@ -10,7 +10,7 @@ from hsnn.errors import CapacityError, HsnnError, UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
-    from hsnn.compiler import CheckReport
+    from hsnn.feasibility import CheckReport
 
 USAGE = "check MODEL [options]"
 HELP = "tell whether a model can be compiled, and what to change if not"
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)
     model = load_model(args.model, args.weights)
-    from hsnn.compiler import check
+    from hsnn.feasibility import check
 
     report = check(model, example_inputs=example_inputs(args, model), options=chosen)
     error = verdict(report)

@@ -6,12 +6,14 @@ result depends on what else is in the batch, or that decoding does not undo enco
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hsnn.errors import HsnnWarning
 from hsnn.ops import DOMAIN
 from hsnn.passes.domains import Train, constant
 
@@ -70,6 +72,12 @@ def warnings_of(placements: Iterable[Placement]) -> tuple[str, ...]:
     return tuple(
         f"{code}: {_names(found)}: {found[0].reason}; {found[0].fix}" for code, found in sorted(by_code.items())
     )
+
+
+def warn_of(placements: Iterable[Placement]) -> None:
+    """Warn of every remark among the placements; the caller's caller is shown as the place."""
+    for text in warnings_of(placements):
+        warnings.warn(text, HsnnWarning, stacklevel=3)
 
 
 def _names(placements: Sequence[Placement]) -> str:

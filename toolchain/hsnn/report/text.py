@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from hsnn.compiler import CheckReport
+    from hsnn.feasibility import CheckReport
     from hsnn.program import Program
     from hsnn.verify.ladder import VerifyReport
 

@@ -1,0 +1,197 @@
+"""HAS-8 goes the whole way: random small models of both families and presets, compiled and verified."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hsnn.compiler import Options, compile
+from hsnn.errors import CapacityError, HsnnWarning
+from hsnn.feasibility import check
+from hsnn.report.layers import Limits
+from hsnn.runtime.session import Session
+from hsnn.verify.ladder import verify
+from hsnn_models import data
+from hsnn_models.has8 import Has8ResNet, Has8Vgg
+
+if TYPE_CHECKING:
+    from hsnn.program import Program
+
+LENIENT = Limits(min_f1=0.0, max_rate_error=10.0, max_dead=1.0, max_voltage_error=10.0, max_saturation=0.05)
+"""Weights are random; what is proven here is that every step computes the same."""
+OPTIONS = Options(limits=LENIENT, golden_samples=3)
+RUNGS = 5
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model with what it became."""
+
+    model: nn.Module
+    program: Program
+    images: np.ndarray
+
+
+def vgg(preset: str) -> nn.Module:
+    return Has8Vgg(preset, base=4, depth=2, hidden=(16, 12))
+
+
+def resnet(preset: str) -> nn.Module:
+    return Has8ResNet(preset, stem=4, base=6, depth=(1, 1), stem_stride=2)
+
+
+FAMILIES = {"vgg": vgg, "resnet": resnet}
+CASES = [
+    pytest.param((family, preset), id=f"{family}-{preset}") for family in FAMILIES for preset in ("has8", "matched")
+]
+
+
+def lively(model: nn.Module, images: np.ndarray) -> nn.Module:
+    """Give batch norm the statistics of images, and weights that make neurons of every layer spike."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.weight, 2.5)
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.3, 1.0)
+    model.train()
+    with torch.no_grad():
+        for _ in range(20):
+            model(torch.from_numpy(images))
+    return model.eval()
+
+
+def quietly(call):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HsnnWarning)
+        return call()
+
+
+@pytest.fixture(scope="module", params=CASES)
+def built(request: pytest.FixtureRequest) -> Built:
+    family, preset = request.param
+    torch.set_num_threads(1)
+    torch.manual_seed(4)
+    images = data.fashion_subset("calibration").images
+    model = lively(FAMILIES[family](preset), images)
+    program = quietly(lambda: compile(model, images[:16], options=OPTIONS))
+    return Built(model, program, images[:6])
+
+
+def test_every_rung_holds(built: Built) -> None:
+    report = verify(built.program, model=built.model, target="emulator")
+    assert [rung.status for rung in report.rungs] == ["passed"] * RUNGS, report
+
+
+def test_every_layer_spikes(built: Built) -> None:
+    """Else the rungs above would prove little."""
+    assert built.program.golden is not None
+    for stage, sent in built.program.golden.sent.items():
+        for population, spikes in sent.items():
+            assert np.count_nonzero(spikes), f"{stage} {population}"
+
+
+def test_the_program_is_close_to_the_model(built: Built) -> None:
+    with torch.no_grad():
+        wanted = built.model(torch.from_numpy(built.images)).numpy()
+    name = built.program.inputs[0].name
+    with Session(built.program, target="emulator", batch_size=len(built.images)) as session:
+        found = session.run({name: built.images}).outputs[built.program.outputs[0].name]
+    spread = np.abs(wanted - wanted.mean(axis=0)).mean() + 1e-6
+    assert np.abs(found - wanted).mean() < spread
+
+
+def test_payloads_are_what_the_preset_sends(built: Built, request: pytest.FixtureRequest) -> None:
+    published = "has8" in request.node.name.split("[")[1]
+    first, *others = [port for stage in built.program.chip_stages for port in stage.network.inputs]
+    assert not any(port.signed for port in (first, *others))
+    # Pixels are multiples of 1/255, so even the real-valued plane 0 of the image is a bit.
+    assert first.max_payload <= 2
+    for port in others:
+        assert port.graded == published
+
+
+def test_warnings_stand_in_the_tables(built: Built, request: pytest.FixtureRequest) -> None:
+    published = "has8" in request.node.name.split("[")[1]
+    by_op: dict[str, set[str]] = {}
+    for placement in built.program.placements:
+        by_op.setdefault(placement.op, set()).add(placement.code)
+    assert by_op["hsnn.BitPlaneEncode"] == ({"HSNN-P031"} if published else {""})
+    assert by_op["hsnn.WeightedSumDecode"] == ({"HSNN-P030"} if published else {""})
+
+
+def test_published_batches_matter_and_matched_ones_do_not(built: Built, request: pytest.FixtureRequest) -> None:
+    published = "has8" in request.node.name.split("[")[1]
+    name, out = built.program.inputs[0].name, built.program.outputs[0].name
+    with Session(built.program, target="emulator", batch_size=6) as session:
+        together = session.run({name: built.images}).outputs[out]
+        alone = np.concatenate([session.run({name: built.images[i : i + 1]}).outputs[out] for i in range(6)])
+    assert np.allclose(together, alone, atol=1e-5) != published
+
+
+def test_building_the_published_preset_warns_once_of_each() -> None:
+    torch.manual_seed(0)
+    images = data.fashion_subset("calibration").images[:4]
+    with pytest.warns(HsnnWarning) as caught:
+        check(vgg("has8").eval(), example_inputs=(images[:1],))
+    assert [str(item.message)[:9] for item in caught] == ["HSNN-P030", "HSNN-P031"]
+
+
+def test_building_the_matched_preset_does_not_warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check(vgg("matched").eval(), example_inputs=(np.zeros((1, 1, 28, 28), np.float32),)).supported
+
+
+def test_nine_crossings_there_and_back() -> None:
+    model = Has8ResNet("matched", stem=4, base=4, depth=(2, 2, 2, 2), stem_stride=2).eval()
+    report = check(model, example_inputs=(np.zeros((1, 1, 32, 32), np.float32),))
+    assert report.supported
+    entering = [cut for cut in report.cuts if cut.target.startswith("chip")]
+    leaving = [cut for cut in report.cuts if cut.source.startswith("chip")]
+    assert len({cut.value for cut in entering}) == 9
+    # Shortcuts of three stages send spikes of their own.
+    assert len(leaving) == 9 + 3
+
+
+def test_published_size_is_counted_as_derived() -> None:
+    """The sizes of hybrid-models.md 1.1.7: 35.6 k neurons and 11.8 M synapses at 32 pixels, base 32."""
+    model = Has8ResNet("matched", inputs=3, base=32).eval()
+    report = check(model, example_inputs=(np.zeros((1, 3, 32, 32), np.float32),))
+    assert sum(segment["neurons"] for segment in report.segments) == 35_584
+    assert sum(segment["synapses"] for segment in report.segments) == 11_780_096
+
+
+def test_a_model_too_large_is_refused_before_it_is_calibrated() -> None:
+    """224 pixels at base 32: calibrating even these few images would take far longer than a test may."""
+    model = Has8ResNet("matched", inputs=1, stem=32, base=32, depth=(1, 1)).eval()
+    told: list[str] = []
+    with pytest.raises(CapacityError, match="HSNN-C010"):
+        compile(
+            model,
+            np.zeros((64, 1, 224, 224), np.float32),
+            options=OPTIONS,
+            progress=lambda stage, done, total: told.append(stage),
+        )
+    assert "calibrate" not in told
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(("family", "preset"), [("vgg", "matched"), ("resnet", "has8")])
+def test_lava_equals_the_emulator(family: str, preset: str) -> None:
+    torch.manual_seed(5)
+    images = data.fashion_subset("calibration").images[:, :, 6:22, 6:22]
+    images = np.ascontiguousarray(images)
+    tiny = {
+        "vgg": lambda: Has8Vgg(preset, base=3, depth=1, hidden=(8,)),
+        "resnet": lambda: Has8ResNet(preset, stem=3, base=4, depth=(1, 1), stem_stride=2),
+    }
+    model = lively(tiny[family](), images)
+    program = quietly(lambda: compile(model, images[:8], options=OPTIONS))
+    report = verify(program, model=model, target="loihi2-sim")
+    assert {rung.status for rung in report.rungs} == {"passed"}, report

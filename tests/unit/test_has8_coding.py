@@ -1,0 +1,133 @@
+"""Remarks about bit-plane codings: found where they hold, nowhere else, and told on every way."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from hsnn import check
+from hsnn import nn as snn
+from hsnn.cli import main
+from hsnn.errors import HsnnWarning
+from hsnn.frontends.onnx import from_onnx
+from hsnn.frontends.torch import compare_with_torch, from_torch
+
+ORDERS, BATCH = "HSNN-P030", "HSNN-P031"
+
+
+class Planes(nn.Module):
+    """Encoder, linear layer, neurons, decoder with the given weights."""
+
+    def __init__(self, weights: list[float], **encoder) -> None:
+        super().__init__()
+        chosen = {"order": "lsb", "floor_lsb": True, "rescale": "none", **encoder}
+        self.encode = snn.BitPlaneEncode(len(weights), **chosen)
+        self.fc = nn.Linear(4, 3)
+        self.neurons = snn.Lif(0.5)
+        self.decode = snn.WeightedSumDecode(weights)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.neurons(self.fc(self.encode(x))))
+
+
+def codes(model: nn.Module) -> dict[str, str]:
+    """Codes of the placements that have one, by module."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HsnnWarning)
+        report = check(model.eval(), example_inputs=(torch.rand(2, 4),))
+    return {placement.module: placement.code for placement in report.placements if placement.code}
+
+
+@pytest.mark.parametrize(
+    ("weights", "order", "differ"),
+    [
+        ([1.0, 2.0, 4.0], "lsb", False),
+        ([4.0, 2.0, 1.0], "msb", False),
+        ([4.0, 2.0, 1.0], "lsb", True),
+        ([0.5, 1.0, 2.0], "msb", True),
+        ([-8.0, -4.0, -2.0], "lsb", True),
+        ([1.0, 1.0, 1.0], "lsb", False),  # a rate, not bits
+        ([4.0, 2.0, 0.0], "lsb", False),
+        ([1.0], "lsb", False),  # a single plane has no order
+    ],
+)
+def test_orders_that_differ_are_found(weights: list[float], order: str, differ: bool) -> None:
+    assert codes(Planes(weights, order=order)) == ({"decode": ORDERS} if differ else {})
+
+
+@pytest.mark.parametrize(("rescale", "depends"), [("none", 0), ("static", 0), ("per_sample", 0), ("batch", 1)])
+def test_only_a_rescale_over_the_batch_is_remarked(rescale: str, depends: int) -> None:
+    assert codes(Planes([1.0, 2.0], rescale=rescale)) == ({"encode": BATCH} if depends else {})
+
+
+def test_a_decoder_of_another_coding_is_not_remarked() -> None:
+    class Rate(Planes):
+        def __init__(self) -> None:
+            super().__init__([4.0, 2.0, 1.0])
+            self.encode = snn.RateEncode(3)
+
+    assert codes(Rate()) == {}
+
+
+def test_a_decoder_right_behind_the_encoder_is_found() -> None:
+    class Shortcut(Planes):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            planes = self.encode(x)
+            return self.decode(planes) + super().forward(x).sum(1, keepdim=True)
+
+    assert codes(Shortcut([2.0, 1.0]))["decode"] == ORDERS
+
+
+def test_the_command_warns_on_standard_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        "from hsnn_models.has8 import Has8Vgg\ndef net():\n    return Has8Vgg('has8', base=2, depth=0, hidden=())\n"
+    )
+    (tmp_path / "surprising_has8.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    out, err = io.StringIO(), io.StringIO()
+    with warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
+        warnings.simplefilter("default")
+        status = main(["check", "surprising_has8:net", "--input-shape", "1x8x8"])
+    assert status == 0
+    told = err.getvalue()
+    assert "warning: HSNN-P030: blocks.0.snn.decode" in told
+    assert "warning: HSNN-P031: blocks.0.snn.encode" in told
+    assert told.count("warning:") == 2
+
+
+def test_a_flip_in_one_sample_explains_those_of_the_batch_behind_a_batch_rescale() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encode2 = snn.RateEncode(4)
+            self.spikes = snn.Lif(0.5, voltage_decay=0.0)
+            self.decode = snn.RateDecode()
+            self.encode3 = snn.BitPlaneEncode(3, order="lsb", floor_lsb=True, rescale="batch")
+            self.last = snn.Lif(0.5)
+            self.scale = nn.Linear(2, 2)
+            self.decode2 = snn.RateDecode()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rate = self.decode(self.spikes(self.encode2(x)))
+            return self.decode2(self.last(self.scale(self.encode3(rate + 2 * x))))
+
+    torch.manual_seed(0)
+    model = Two()
+    x = torch.tensor([[0.9, 0.9], [0.3, 0.1], [0.2, 0.0]])
+    hybrid = from_torch(model, (x,))
+    proto = onnx.ModelProto()
+    proto.CopyFrom(hybrid.proto)
+    for item in proto.graph.initializer:
+        if item.name == "spikes.threshold":  # only the first sample spikes more than twice, and no longer
+            item.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(item) * 0 + 3.5, item.name))
+    found = {item.module: item for item in compare_with_torch(model, from_onnx(proto), (x,)).neurons}
+    assert found["spikes"].flips > 0
+    assert found["encode3"].flips > 0
+    assert found["encode3"].first_flips == 0
