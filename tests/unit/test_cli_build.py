@@ -46,7 +46,7 @@ def as_json(capsys):
 @pytest.fixture
 def compiler(monkeypatch, chain):
     """Record what the compiler is asked, and answer with a finished program."""
-    from hsnn import feasibility as module
+    from hsnn import compiler as module
 
     calls = []
 
