@@ -18,7 +18,7 @@ from hsnn_models.training import Settings
 from hsnn_models.weights import load_packed
 
 SETTINGS: Final = Settings(
-    epochs=3,
+    epochs=4,
     batch=128,
     learning_rate=4e-3,
     weight_decay=2e-2,
@@ -30,7 +30,7 @@ SETTINGS: Final = Settings(
 )
 FAMILIES: Final[Mapping[str, Callable[..., nn.Module]]] = {
     "has8_vgg": partial(Has8Vgg, base=8, depth=2, hidden=(64, 32)),
-    "has8_resnet": partial(Has8ResNet, stem=8, base=8, depth=(1, 1, 1), stem_stride=2),
+    "has8_resnet": partial(Has8ResNet, stem=12, base=12, depth=(1, 1, 1), stem_stride=2),
 }
 """Sizes for images of 28 by 28 pixels."""
 VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -50,8 +50,8 @@ def factories() -> dict[str, Callable[[], nn.Module]]:
     }
 
 
-def has8_vgg(*, trained: bool = False) -> nn.Module:
-    """Return ``has8_vgg_matched`` in evaluation mode.
+def has8_resnet(*, trained: bool = False) -> nn.Module:
+    """Return ``has8_resnet_matched`` in evaluation mode.
 
     Args:
         trained: Load the weights that come with hsnn_models; else they are random.
@@ -59,6 +59,6 @@ def has8_vgg(*, trained: bool = False) -> nn.Module:
     Raises:
         UsageError: If the packed weights are missing or do not fit.
     """
-    name = "has8_vgg_matched"
+    name = "has8_resnet_matched"
     model = factories()[name]()
     return load_packed(model, name) if trained else model.eval()

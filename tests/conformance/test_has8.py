@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -136,35 +140,26 @@ def test_published_batches_matter_and_matched_ones_do_not(built: Built, request:
 
 def test_building_the_published_preset_warns_once_of_each() -> None:
     torch.manual_seed(0)
-    images = data.fashion_subset("calibration").images[:4]
+    model = Has8Vgg("has8", base=2, depth=0, hidden=()).eval()
     with pytest.warns(HsnnWarning) as caught:
-        check(vgg("has8").eval(), example_inputs=(images[:1],))
+        check(model, example_inputs=(np.zeros((1, 1, 8, 8), np.float32),))
     assert [str(item.message)[:9] for item in caught] == ["HSNN-P030", "HSNN-P031"]
 
 
-def test_building_the_matched_preset_does_not_warn() -> None:
+def test_nine_crossings_there_and_back_and_sizes_as_derived() -> None:
+    """The sizes of the published ResNet at 32 pixels, base 32: 35.6 k neurons, 11.8 M synapses; and no warning."""
+    model = Has8ResNet("matched", inputs=3, base=32).eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert check(vgg("matched").eval(), example_inputs=(np.zeros((1, 1, 28, 28), np.float32),)).supported
-
-
-def test_nine_crossings_there_and_back() -> None:
-    model = Has8ResNet("matched", stem=4, base=4, depth=(2, 2, 2, 2), stem_stride=2).eval()
-    report = check(model, example_inputs=(np.zeros((1, 1, 32, 32), np.float32),))
+        warnings.simplefilter("error", HsnnWarning)
+        report = check(model, example_inputs=(np.zeros((1, 3, 32, 32), np.float32),))
     assert report.supported
+    assert sum(segment["neurons"] for segment in report.segments) == 35_584
+    assert sum(segment["synapses"] for segment in report.segments) == 11_780_096
     entering = [cut for cut in report.cuts if cut.target.startswith("chip")]
     leaving = [cut for cut in report.cuts if cut.source.startswith("chip")]
     assert len({cut.value for cut in entering}) == 9
-    # Shortcuts of three stages send spikes of their own.
-    assert len(leaving) == 9 + 3
-
-
-def test_published_size_is_counted_as_derived() -> None:
-    """The sizes of hybrid-models.md 1.1.7: 35.6 k neurons and 11.8 M synapses at 32 pixels, base 32."""
-    model = Has8ResNet("matched", inputs=3, base=32).eval()
-    report = check(model, example_inputs=(np.zeros((1, 3, 32, 32), np.float32),))
-    assert sum(segment["neurons"] for segment in report.segments) == 35_584
-    assert sum(segment["synapses"] for segment in report.segments) == 11_780_096
+    # Shortcuts of four stages send spikes of their own: the stem has 64 channels, the first stage 32.
+    assert len(leaving) == 9 + 4
 
 
 def test_a_model_too_large_is_refused_before_it_is_calibrated() -> None:
@@ -179,6 +174,16 @@ def test_a_model_too_large_is_refused_before_it_is_calibrated() -> None:
             progress=lambda stage, done, total: told.append(stage),
         )
     assert "calibrate" not in told
+
+
+def test_the_programs_of_the_page_run() -> None:
+    """docs/has8.md, in order, in one process of its own."""
+    page = Path(__file__).parents[2] / "docs" / "has8.md"
+    programs = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    done = subprocess.run([sys.executable, "-c", "\n".join(programs)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": passed") == RUNGS
+    assert "torch.Size([2, 10])" in done.stdout
 
 
 @pytest.mark.lava

@@ -10,7 +10,7 @@ from torch import nn
 import hsnn
 from hsnn import nn as snn
 from hsnn.compiler import Options, compile
-from hsnn.errors import CapacityError, QuantizationError, UsageError
+from hsnn.errors import CapacityError, HsnnWarning, QuantizationError, UsageError
 from hsnn.feasibility import check
 from hsnn.report.layers import Limits
 
@@ -72,6 +72,14 @@ def test_cut_statistics_are_means_over_the_calibration_samples(model, x):
     cut = next(cut for cut in program.cuts if cut.target.startswith("chip"))
     expected = float(model.encode(torch.from_numpy(x)).sum()) / (len(x) * 6)
     assert program.cut_spikes[cut.value] == pytest.approx(expected, rel=1e-6)
+
+
+def test_layer_that_never_spikes_is_told(model, x):
+    with torch.no_grad():
+        model.fc.weight.mul_(1e-3)
+        model.fc.bias.mul_(1e-3)
+    with pytest.warns(HsnnWarning, match="HSNN-Q030: lif never spiked"):
+        compile(model, x)
 
 
 def test_build_fails_past_its_limits(model, x):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir
 import pytest
 import torch
 from torch import nn
@@ -12,8 +13,10 @@ from hsnn.frontends.torch import from_torch
 from hsnn.ir.integer import ConstantSource
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatSparse, SpikingGraph
 from hsnn.passes.canonicalize import canonicalize
+from hsnn.passes.linear import Affine, Term
 from hsnn.passes.partition import Partition
 from hsnn.passes.simulate import simulate
+from hsnn.passes.spike_ops import LINEAR_OPS, NotLinearError, View
 
 T = 3
 
@@ -199,3 +202,15 @@ def test_recurrent_neuron_gets_a_delayed_projection_onto_itself():
     (loop,) = (p for p in graph.projections if p.pre == p.post)
     assert loop.delay == 1
     np.testing.assert_array_equal(loop.weights, model.lif.recurrent_weight.detach().numpy().astype(np.float64))
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "BatchNormalization", "Conv", "GlobalAveragePool"])
+def test_operators_over_channels_refuse_trains_with_time_and_batch_apart(op):
+    """There the second axis is the batch, which they would take for channels."""
+    operand = onnx_ir.Value(name="x")
+    node = onnx_ir.Node("", op, [operand, *(onnx_ir.Value(name=f"w{i}") for i in range(4))])
+    constants = {1: np.ones((2, 2, 3)), 2: np.ones(2), 3: np.ones(2), 4: np.ones(2)}
+    view = View(node, 2, (5,), {0: Affine((5,), (Term("x"),))}, constants)
+    with pytest.raises(NotLinearError, match="batch axis for channels") as caught:
+        LINEAR_OPS["", op](view)
+    assert caught.value.mixes_time

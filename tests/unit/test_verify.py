@@ -17,7 +17,7 @@ from hsnn.ir.integer import DenseProjection
 from hsnn.ir.plan import HostStage
 from hsnn.program import ChipStage, Program
 from hsnn.report.layers import Limits
-from hsnn.target import find_target
+from hsnn.target import SegmentResult, find_target
 from hsnn.verify import ladder
 from hsnn.verify.difference import first_difference
 from hsnn.verify.ladder import VerifyReport, verify
@@ -167,6 +167,39 @@ def test_target_that_differs_in_one_spike_fails_its_rung(built, monkeypatch):
     assert difference is not None
     assert (difference.layer, difference.timestep, difference.sample, difference.neuron) == ("lif2", 3, 1, (4,))
     assert "timestep 3, sample 1, neuron (4,)" in str(difference)
+
+
+def test_target_that_shows_outputs_only_is_held_to_those(built, monkeypatch):
+    _, _, program = built
+    real = find_target("reference")
+
+    class Board:
+        name = "board"
+        outputs_only = True
+        status = real.status
+
+        def __init__(self, flip):
+            self.flip = flip
+
+        def load(self, network, *, timeout=None):
+            return BoardExecutable(real.load(network), self.flip)
+
+    class BoardExecutable:
+        def __init__(self, inner, flip):
+            self.inner, self.flip = inner, flip
+
+        def run(self, inputs, *, trace=False, progress=None):
+            outputs = {name: array.copy() for name, array in self.inner.run(inputs).outputs.items()}
+            outputs["lif2"][2, 0, 1] ^= self.flip
+            return SegmentResult(outputs)
+
+        def close(self):
+            self.inner.close()
+
+    for flip, status in ((0, "passed"), (1, "failed")):
+        board = Board(flip)
+        monkeypatch.setattr(ladder, "find_target", lambda name, b=board: b if name == "board" else find_target(name))
+        assert statuses(verify(program, target="board"))["emulator = board"] == status
 
 
 def test_final_states_count_too_and_may_be_of_the_last_samples_only(built):

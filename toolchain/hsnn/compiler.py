@@ -11,6 +11,7 @@ did is kept with it as golden traces.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from hsnn.errors import HsnnWarning
 from hsnn.frontends.dispatch import Model, front_end
 from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.passes.calibrate import Calibration, calibration_of
@@ -125,6 +127,7 @@ def compile(
     mapping = place(networks, chip)
     reports = _measure(plan, quantized, samples, tell)
     check_limits(reports, options.limits)
+    _warn_of_silence(reports)
     program = Program(
         stages=tuple(_stage(stage, quantized) for stage in plan.stages),
         inputs=plan.inputs,
@@ -226,6 +229,17 @@ def _stage(stage: HostStage | ChipSegment, quantized: Mapping[str, Quantized]) -
             for name, value in zip(graph.outputs, stage.outputs, strict=True)
         ),
     )
+
+
+def _warn_of_silence(reports: tuple[LayerReport, ...]) -> None:
+    """Warn of layers that sent no spike at all: whatever is said of their agreement means nothing."""
+    silent = [r.population for r in reports if r.spikes is not None and r.spikes.float_spikes == 0]
+    if silent:
+        text = (
+            f"HSNN-Q030: {', '.join(silent)} never spiked on the calibration samples, so nothing is proven of it; "
+            "check scales and thresholds, or calibrate with samples that matter"
+        )
+        warnings.warn(text, HsnnWarning, stacklevel=3)
 
 
 def _layer_records(plan: Plan, reports: tuple[LayerReport, ...]) -> tuple[Mapping[str, Json], ...]:

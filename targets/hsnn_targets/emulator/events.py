@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
-from hsnn_targets.emulator.tables import CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
+from hsnn_targets.emulator.memory_ir import count_ones
+from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Record
@@ -17,19 +18,71 @@ WORD = 8
 
 
 @inner
-def pack(population: Record, node: Record, scratch: Scratch, span: Span) -> None:
+def pack(node: Record, scratch: Scratch, span: Span) -> None:
     """Turn the spikes of some timesteps of the window into events."""
     words = scratch.fired.view(np.uint64)
     index, start = scratch.events[node["events_at"] :], scratch.start[node["start_at"] + node["history"] :]
     for t in range(span.first, span.last):
         k = start[t]
-        row = (t - span.first) * population["tiles"] * TILE
-        for word in range(population["tiles"] * TILE // WORD):
+        row = node["plane_at"] + t * node["plane_stride"]
+        for word in range(node["plane_stride"] // WORD):
             if words[row // WORD + word] != 0:
                 for j in range(word * WORD, word * WORD + WORD):
                     index[k] = j
                     k += scratch.fired[row + j]
         start[t + 1] = k
+
+
+@inner
+def count_spikes(node: Record, scratch: Scratch, span: Span) -> int:
+    """Count the spikes of some timesteps of the window; a spike is one bit of its byte."""
+    words = scratch.fired.view(np.uint64)
+    first = (node["plane_at"] + span.first * node["plane_stride"]) // WORD
+    total = 0
+    for word in range(first, first + (span.last - span.first) * node["plane_stride"] // WORD):
+        total += count_ones(words[word])
+    return total
+
+
+@inner
+def send_spikes(node: Record, scratch: Scratch, span: Span, wanted: bool) -> int:
+    """Count the spikes of a population, and turn them into events if anybody wants them."""
+    start = scratch.start[node["start_at"] + node["history"] :]
+    if wanted or node["limit"] >= ALWAYS:
+        pack(node, scratch, span)
+        return int(start[span.last] - start[span.first])
+    sent = count_spikes(node, scratch, span)
+    if sent <= node["limit"] * (span.last - span.first):
+        pack(node, scratch, span)
+    else:
+        empty(node, scratch, span)
+    return sent
+
+
+@inner
+def empty(node: Record, scratch: Scratch, span: Span) -> None:
+    """Leave no events, where nobody asks for them."""
+    start = scratch.start[node["start_at"] + node["history"] :]
+    for t in range(span.first, span.last):
+        start[t + 1] = start[t]
+
+
+@inner
+def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> int:
+    """Write the payloads of a window as bytes; returns how many are not 0."""
+    order, n, sent = program.tables[node["order_at"] :], node["count"], 0
+    for t in range(steps):
+        plane = scratch.fired[node["plane_at"] + t * node["plane_stride"] :]
+        row = inputs[t * stride : t * stride + n]
+        if node["ordered"]:
+            for i in range(n):
+                plane[order[i]] = np.uint8(row[i])
+                sent += row[i] != 0
+        else:
+            for i in range(n):
+                plane[i] = np.uint8(row[i])
+                sent += row[i] != 0
+    return sent
 
 
 @inner
@@ -73,6 +126,11 @@ def open_window(program: Program, scratch: Scratch, run: Run, place: Place, step
             stride = run.input_samples * node["count"]
             at = node["input_at"] * run.timesteps * run.input_samples + place.origin * stride
             at += place.input_sample * node["count"]
+            if node["plane_at"] >= 0:
+                scratch.level[q] = read_plane(node, program, scratch, run.inputs[at:], stride, steps)
+                if scratch.level[q] > node["limit"] * steps:
+                    empty(node, scratch, Span(0, steps))
+                    continue
             read_port(node, program, scratch, run.inputs[at:], stride, steps)
         elif node["kind"] == CONSTANT:
             start = scratch.start[node["start_at"] + node["history"] :]

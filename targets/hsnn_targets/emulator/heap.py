@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Element = TypeVar("Element", np.int16, np.int32)
+Element = TypeVar("Element", np.int8, np.int16, np.int32)
 
 
 class Heap(Generic[Element]):

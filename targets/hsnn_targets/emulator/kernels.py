@@ -6,24 +6,30 @@ that weights and state stay in the cache; a cycle runs timestep by timestep.
 
 from __future__ import annotations
 
-from hsnn_targets.emulator.events import open_window, pack, send_timestep, slide_window
+from hsnn_targets.emulator.events import open_window, send_spikes, send_timestep, slide_window
 from hsnn_targets.emulator.jit import inner, kernel
 from hsnn_targets.emulator.neurons import update
 from hsnn_targets.emulator.synapses import collect
 from hsnn_targets.emulator.tables import FIELDS, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
+from hsnn_targets.emulator.vector_kernels import advance_vectors
+from hsnn_targets.emulator.vector_tables import Vector
 
 
 @inner
-def advance(q: int, program: Program, scratch: Scratch, run: Run, place: Place, span: Span) -> None:
+def advance(
+    q: int, program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, span: Span
+) -> None:
     """Advance population ``q`` by some timesteps of the window and send what it sends."""
     population = program.populations[q]
-    shift = collect(population, program, scratch, span)
-    update(population, scratch, shift, span.last - span.first)
+    if vector is None:
+        shift = collect(population, program, scratch, span)
+        update(population, program, scratch, shift, span)
+    else:
+        advance_vectors(q, program, vector, scratch, span)
     if population["node"] >= 0:
-        node = program.nodes[population["node"]]
-        pack(population, node, scratch, span)
-        at = node["start_at"] + node["history"]
-        scratch.counts[q] += scratch.start[at + span.last] - scratch.start[at + span.first]
+        sent = send_spikes(program.nodes[population["node"]], scratch, span, run.sent_at[q] >= 0)
+        scratch.level[population["node"]] += sent
+        scratch.counts[q] += sent
     if run.sent_at[q] < 0:
         return
     n = population["count"]
@@ -56,28 +62,31 @@ def keep_final(program: Program, scratch: Scratch, run: Run, sample: int) -> Non
 
 
 @inner
-def run_window(program: Program, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
+def run_window(program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
     """Run one sample for the timesteps of a window, component by component."""
+    scratch.level[:] = 0
     open_window(program, scratch, run, place, steps)
     for c in range(program.components.size):
         component = program.components[c]
         if component["recurrent"]:
             for t in range(steps):
                 for q in range(component["first"], component["last"]):
-                    advance(q, program, scratch, run, place, Span(t, t + 1))
+                    advance(q, program, vector, scratch, run, place, Span(t, t + 1))
         else:
             for q in range(component["first"], component["last"]):
-                advance(q, program, scratch, run, place, Span(0, steps))
+                advance(q, program, vector, scratch, run, place, Span(0, steps))
 
 
 @kernel
-def run_samples(program: Program, scratch: Scratch, run: Run, first: int, last: int, first_input: int) -> None:
+def run_samples(
+    program: Program, vector: Vector | None, scratch: Scratch, run: Run, first: int, last: int, first_input: int
+) -> None:
     """Run samples ``first .. last - 1`` of a batch; the first of them is ``first_input`` in ``run.inputs``."""
     for sample in range(first, last):
         clear(program, scratch)
         for origin in range(0, run.timesteps, run.window):
             steps = min(run.window, run.timesteps - origin)
-            run_window(program, scratch, run, Place(sample, sample - first + first_input, origin), steps)
+            run_window(program, vector, scratch, run, Place(sample, sample - first + first_input, origin), steps)
             if origin + steps < run.timesteps:
                 slide_window(program, scratch, steps)
         if run.final.size:

@@ -18,9 +18,12 @@ from hsnn_targets.emulator.blocks import Block, block_size, cut_batch, run_block
 from hsnn_targets.emulator.kernels import run_samples
 from hsnn_targets.emulator.plan import Plan, plan_network
 from hsnn_targets.emulator.results import Results
+from hsnn_targets.emulator.usage import Usage
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Int64
+    from hsnn_targets.emulator.tiers import Tier
+    from hsnn_targets.emulator.vector_plan import Synapses
 
 
 @dataclass(slots=True)
@@ -30,16 +33,22 @@ class EmulatorExecutable:
     Attributes:
         network: A valid network.
         threads: Most threads of one run.
+        tier: Kernels that run it; the processor has them.
+        synapses: How synapses run that can be either products or events.
         plan: What the kernels read.
     """
 
     network: IntegerNetwork
     threads: int
+    tier: Tier = "portable"
+    synapses: Synapses = "auto"
     plan: Plan = field(init=False)
+    _ways: Int64 = field(init=False)
     _idle: list[tables.Scratch] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.plan = plan_network(self.network)
+        self.plan = plan_network(self.network, tier=self.tier, synapses=self.synapses)
+        self._ways = np.zeros(2 * len(self.plan.projections), np.int64)
         self._compile()
 
     def run(
@@ -57,11 +66,26 @@ class EmulatorExecutable:
         results = Results(self.network, self.plan.neurons, batch=batch, trace=trace)
         blocks = cut_batch(batch, block_size(self.network, batch, self.threads))
         task = partial(self._run_block, inputs, results)
-        counts = np.zeros(len(self.plan.neurons), np.int64)
+        counts = np.zeros(len(self.plan.neurons) + self._ways.size, np.int64)
         with closing(run_blocks(task, blocks, threads=self.threads, progress=progress)) as parts:
             for part in parts:
                 counts += part
+        counts, ways = np.split(counts, [len(self.plan.neurons)])
+        self._ways += ways
         return results.gather(inputs, counts)
+
+    def usage(self) -> dict[str, Usage]:
+        """Tell how the synapses of each projection have been run so far."""
+        vector, ways = self.plan.vector, self._ways.reshape(-1, 2)
+        limits = (
+            [None] * len(ways)
+            if vector is None
+            else [int(product["limit"]) if product["taps"] else None for product in vector.products]
+        )
+        return {
+            name: Usage(int(products), int(events), limit)
+            for name, (products, events), limit in zip(self.plan.projections, ways, limits, strict=True)
+        }
 
     def close(self) -> None:
         """Release the scratch memory."""
@@ -75,7 +99,7 @@ class EmulatorExecutable:
         self._run_block(empty, Results(self.network, self.plan.neurons, batch=0, trace=False), Block(0, 0))
 
     def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:
-        """Run one block of samples; returns how many spikes each population sent."""
+        """Run one block of samples; returns spikes of each population, then the ways of each projection."""
         flat, samples, first = self._input_buffer(inputs, block)
         run = tables.Run(
             inputs=flat,
@@ -89,9 +113,9 @@ class EmulatorExecutable:
             window=self.plan.window,
         )
         with self._scratch() as scratch:
-            scratch.counts[:] = 0
-            run_samples(self.plan.program, scratch, run, block.first, block.last, first)
-            return scratch.counts.copy()
+            scratch.counts[:], scratch.ways[:] = 0, 0
+            run_samples(self.plan.program, self.plan.vector, scratch, run, block.first, block.last, first)
+            return np.concatenate([scratch.counts, scratch.ways])
 
     def _input_buffer(self, inputs: Mapping[str, Int32], block: Block) -> tuple[Int32, int, int]:
         """Lay the ports end to end.

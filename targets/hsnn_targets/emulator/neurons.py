@@ -22,7 +22,9 @@ from hsnn_targets.emulator.tables import (
     KEEP_V,
     THRESHOLD,
     TILE,
+    Program,
     Scratch,
+    Span,
     U,
     V,
 )
@@ -104,18 +106,29 @@ def update_integrator(tile: Int32, sums: Int32, shift: int) -> None:
 
 
 @inner
-def update(population: Record, scratch: Scratch, shift: int, rows: int) -> None:
-    """Advance a population by ``rows`` timesteps, tile by tile, so that its state stays in the cache."""
-    width = population["tiles"] * TILE
+def update_tile(
+    population: Record, k: int, program: Program, scratch: Scratch, span: Span, at: int, stride: int, shift: int
+) -> None:
+    """Advance tile ``k`` by the timesteps of a span; its sums start at ``at`` and lie ``stride`` apart."""
+    first = (population["first_tile"] + k) * FIELDS * TILE
+    tile = scratch.tiles[first : first + FIELDS * TILE]
+    node = program.nodes[max(population["node"], 0)]
+    for t in range(span.first, span.last):
+        start = at + (t - span.first) * stride
+        sums = scratch.sums[start : start + TILE]
+        if population["node"] < 0:
+            update_integrator(tile, sums, shift)
+            continue
+        start = node["plane_at"] + t * node["plane_stride"] + k * TILE
+        fired = scratch.fired[start : start + TILE]
+        if population["refractory"] > 0:
+            update_refractory(tile, sums, fired, shift, population["subtract"] != 0, population["refractory"])
+        else:
+            update_lif(tile, sums, fired, shift, population["subtract"] != 0)
+
+
+@inner
+def update(population: Record, program: Program, scratch: Scratch, shift: int, span: Span) -> None:
+    """Advance a population by the timesteps of a span, tile by tile, so that its state stays in the cache."""
     for k in range(population["tiles"]):
-        at = (population["first_tile"] + k) * FIELDS * TILE
-        tile = scratch.tiles[at : at + FIELDS * TILE]
-        for row in range(rows):
-            start = row * width + k * TILE
-            sums, fired = scratch.sums[start : start + TILE], scratch.fired[start : start + TILE]
-            if population["node"] < 0:
-                update_integrator(tile, sums, shift)
-            elif population["refractory"] > 0:
-                update_refractory(tile, sums, fired, shift, population["subtract"] != 0, population["refractory"])
-            else:
-                update_lif(tile, sums, fired, shift, population["subtract"] != 0)
+        update_tile(population, k, program, scratch, span, k * TILE, population["tiles"] * TILE, shift)

@@ -8,15 +8,13 @@ and the spikes that delays still ask for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hsnn.ir.arithmetic import DECAY_ONE, VOLTAGE_MAX
 from hsnn.ir.integer import (
-    ConstantSource,
     InputPort,
     IntegerNetwork,
     IntegratorPopulation,
@@ -29,17 +27,25 @@ from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.components import components
 from hsnn_targets.emulator.groups import Group, group_projections
 from hsnn_targets.emulator.heap import Heap
+from hsnn_targets.emulator.nodes import Nodes, Sender
 from hsnn_targets.emulator.pack import order_of, pack_projection
+from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
+from hsnn_targets.emulator.records import make_records
+from hsnn_targets.emulator.tables import padded
+from hsnn_targets.emulator.vector_pack import LANES
+from hsnn_targets.emulator.vector_plan import NO_PRODUCTS, Synapses, find_products, plan_vector
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Records
+    from hsnn_targets.emulator.tiers import Tier
+    from hsnn_targets.emulator.vector_tables import Vector
 
 WINDOW_BYTES = 1 << 20
 """What the sums and events of a window may take: about half of a second-level cache."""
-SPARE = 8
-"""Events that the search for spikes may write past the last one."""
-
-Sender: TypeAlias = "InputPort | ConstantSource | LifPopulation"
+VECTOR_WINDOWS = 2
+"""How many times that it may be with vectors: products leave most of the room for sums and events alone."""
+ROWS = 8
+"""Timesteps that products like to work on together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +54,16 @@ class Plan:
 
     Attributes:
         program: What the kernels read.
+        vector: What only vectors need, or None for the tier ``portable``.
         tiles: State (zero) and parameters of all neurons; each thread gets a copy.
         window: Timesteps that are worked on together.
-        sums, fired, events, payloads, starts: Elements of scratch.
+        sums, fired, events, payloads, starts, nodes: Elements of scratch.
         neurons: Populations with a state, in the order of the program.
+        projections: Names of the projections, in the order of the program.
     """
 
     program: tables.Program
+    vector: Vector | None
     tiles: Int32
     window: int
     sums: int
@@ -62,58 +71,76 @@ class Plan:
     events: int
     payloads: int
     starts: int
+    nodes: int
     neurons: tuple[Neuron, ...]
+    projections: tuple[str, ...]
 
     def scratch(self) -> tables.Scratch:
         """Allocate what one thread works in."""
         return tables.Scratch(
             tiles=self.tiles.copy(),
             sums=np.empty(self.sums, np.int32),
-            fired=np.empty(self.fired, np.uint8),
+            fired=np.zeros(self.fired, np.uint8),
             events=np.empty(self.events, np.int32),
             payload=np.empty(self.payloads, np.int32),
             start=np.zeros(self.starts, np.int64),
+            level=np.zeros(self.nodes, np.int64),
             counts=np.zeros(len(self.neurons), np.int64),
+            ways=np.zeros(2 * len(self.projections), np.int64),
         )
 
 
-def plan_network(network: IntegerNetwork) -> Plan:
-    """Compile a valid network."""
+def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: Synapses = "auto") -> Plan:
+    """Compile a valid network.
+
+    Args:
+        network: A valid network.
+        tier: Kernels that will run it.
+        synapses: How synapses run that can be either products or events.
+    """
     live = tuple(p for p in network.projections if p.delay < network.timesteps)
     cycles = _components(network, live)
     neurons = tuple(neuron for cycle in cycles for neuron in cycle)
     groups = tuple(group_projections(network, tuple(p for p in live if p.post == n.name)) for n in neurons)
     senders = tuple(s for s in (*network.inputs, *network.populations) if not isinstance(s, IntegratorPopulation))
-    width = max((padded(neuron) for neuron in neurons), default=0)
-    sums = max((padded(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
-    window = _window(network, senders, 4 * sums + width)
-    nodes = _Nodes(live, senders, window)
+    vectors = tier != "portable"
+    looped = {neuron.name for cycle in cycles if _loops(cycle, live) for neuron in cycle}
+    products = find_products(network, live, looped=looped, synapses=synapses) if vectors else NO_PRODUCTS
+
+    def planes(window: int) -> Planes:
+        read = [p.pre for p in live if p.name in products.of]
+        return own_planes(senders, products.of, read, window) if vectors else shared_plane(senders, window)
+
+    sums = max((padded(size(n.shape)) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
+    window = _window(network, senders, 4 * sums + planes(1).size, vectors=vectors)
+    nodes, bytes_ = Nodes(live, senders, window=window), planes(window)
     weights, lists = Heap(np.int16), Heap(np.int32)
+    limits = (
+        products.sender_limits(tuple(nodes.number), live) if vectors else dict.fromkeys(nodes.number, tables.ALWAYS)
+    )
     program = tables.Program(
         components=_component_records(cycles, live),
         populations=_population_records(neurons, groups, nodes, lists),
         groups=_group_records(groups),
         projections=_projection_records(network, groups, nodes, weights, lists),
-        nodes=nodes.records(lists),
+        nodes=make_records(tables.NODE, nodes.records(lists, planes=bytes_.of_sender, limits=limits)),
         weights=weights.flat(),
         tables=lists.flat(),
     )
     return Plan(
         program=program,
+        vector=plan_vector(network, products, bytes_, neurons=neurons, groups=groups) if vectors else None,
         tiles=np.concatenate([np.zeros(0, np.int32), *map(_tiles, neurons)]),
         window=window,
-        sums=window * sums,
-        fired=window * width,
+        sums=window * sums + LANES,
+        fired=bytes_.size,
         events=nodes.events,
         payloads=nodes.payloads,
         starts=nodes.starts,
+        nodes=len(senders),
         neurons=neurons,
+        projections=tuple(p.name for own in groups for group in own for p in group.projections),
     )
-
-
-def padded(neuron: Neuron) -> int:
-    """Neurons of a population, rounded up to whole tiles."""
-    return -(-size(neuron.shape) // tables.TILE) * tables.TILE
 
 
 def _components(network: IntegerNetwork, live: tuple[Projection, ...]) -> tuple[tuple[Neuron, ...], ...]:
@@ -122,70 +149,35 @@ def _components(network: IntegerNetwork, live: tuple[Projection, ...]) -> tuple[
     return tuple(tuple(by_name[name] for name in part) for part in components(successors))
 
 
-def _window(network: IntegerNetwork, senders: tuple[Sender, ...], population_bytes: int) -> int:
-    """Choose how many timesteps are worked on together; ``population_bytes`` is the largest population's."""
+def _window(network: IntegerNetwork, senders: tuple[Sender, ...], other_bytes: int, *, vectors: bool) -> int:
+    """Choose how many timesteps are worked on together; ``other_bytes`` is what one takes besides events."""
     event_bytes = sum(4 * size(s.shape) * (2 if isinstance(s, InputPort) and s.graded else 1) for s in senders)
-    return min(max(WINDOW_BYTES // max(population_bytes + event_bytes, 1), 1), network.timesteps)
+    room = WINDOW_BYTES * (VECTOR_WINDOWS if vectors else 1)
+    window = min(max(room // max(other_bytes + event_bytes, 1), 1), network.timesteps)
+    return window - window % ROWS if vectors and ROWS < window < network.timesteps else window
 
 
-class _Nodes:
-    """Senders of spikes, numbered, with their room in scratch."""
-
-    def __init__(self, live: tuple[Projection, ...], senders: tuple[Sender, ...], window: int) -> None:
-        self.number = {sender.name: place for place, sender in enumerate(senders)}
-        self.events = self.payloads = self.starts = 0
-        self._senders = senders
-        self._rows: list[dict[str, int]] = []
-        ports = 0
-        for sender in senders:
-            count, graded = size(sender.shape), isinstance(sender, InputPort) and sender.graded
-            history = max((p.delay for p in live if p.pre == sender.name), default=0)
-            room = (history + window) * count + SPARE
-            self._rows.append(
-                {
-                    "count": count,
-                    "history": history,
-                    "events_at": self.events,
-                    "payload_at": self.payloads if graded else -1,
-                    "start_at": self.starts,
-                    "input_at": ports,
-                }
-            )
-            self.events += room
-            self.payloads += room if graded else 0
-            self.starts += history + window + 1
-            ports += count if isinstance(sender, InputPort) else 0
-
-    def records(self, lists: Heap[np.int32]) -> Records:
-        """Records of all senders."""
-        kinds = {InputPort: tables.PORT, ConstantSource: tables.CONSTANT, LifPopulation: tables.LIF}
-        return _records(
-            tables.NODE,
-            (
-                {**row, "kind": kinds[type(sender)], "order_at": lists.add(order_of(sender.shape).inner)}
-                for sender, row in zip(self._senders, self._rows, strict=True)
-            ),
-        )
+def _loops(cycle: tuple[Neuron, ...], live: tuple[Projection, ...]) -> bool:
+    return len(cycle) > 1 or any(p.pre == p.post == cycle[0].name for p in live)
 
 
 def _component_records(cycles: tuple[tuple[Neuron, ...], ...], live: tuple[Projection, ...]) -> Records:
     ends = np.cumsum([0, *map(len, cycles)])
-    loops = {p.pre for p in live if p.pre == p.post}
-    return _records(
+    return make_records(
         tables.COMPONENT,
         (
-            {"first": first, "last": last, "recurrent": len(cycle) > 1 or cycle[0].name in loops}
+            {"first": first, "last": last, "recurrent": _loops(cycle, live)}
             for cycle, first, last in zip(cycles, ends[:-1], ends[1:], strict=True)
         ),
     )
 
 
 def _population_records(
-    neurons: tuple[Neuron, ...], groups: tuple[tuple[Group, ...], ...], nodes: _Nodes, lists: Heap[np.int32]
+    neurons: tuple[Neuron, ...], groups: tuple[tuple[Group, ...], ...], nodes: Nodes, lists: Heap[np.int32]
 ) -> Records:
-    tiles = np.cumsum([0, *(padded(neuron) // tables.TILE for neuron in neurons)])
+    tiles = np.cumsum([0, *(padded(size(neuron.shape)) // tables.TILE for neuron in neurons)])
     first_groups = np.cumsum([0, *map(len, groups)])
-    return _records(
+    return make_records(
         tables.POPULATION,
         (
             {
@@ -207,7 +199,7 @@ def _population_records(
 def _group_records(groups: tuple[tuple[Group, ...], ...]) -> Records:
     flat = [group for own in groups for group in own]
     ends = np.cumsum([0, *(len(group.projections) for group in flat)])
-    return _records(
+    return make_records(
         tables.GROUP,
         (
             {"first": first, "last": last, "exponent": group.exponent, "wrap": group.wraps}
@@ -219,7 +211,7 @@ def _group_records(groups: tuple[tuple[Group, ...], ...]) -> Records:
 def _projection_records(
     network: IntegerNetwork,
     groups: tuple[tuple[Group, ...], ...],
-    nodes: _Nodes,
+    nodes: Nodes,
     weights: Heap[np.int16],
     lists: Heap[np.int32],
 ) -> Records:
@@ -239,12 +231,12 @@ def _projection_records(
                 "channels": packed.channels,
             }
         )
-    return _records(tables.PROJECTION, rows)
+    return make_records(tables.PROJECTION, rows)
 
 
 def _tiles(neuron: Neuron) -> Int32:
     """State (zero) and parameters of a population, ``(tile, FIELDS, TILE)`` flattened."""
-    outer, width = order_of(neuron.shape).outer, padded(neuron)
+    outer, width = order_of(neuron.shape).outer, padded(size(neuron.shape))
     fields = np.zeros((tables.FIELDS, width), np.int32)
 
     def fill(field: int, values: Int32) -> None:
@@ -260,12 +252,3 @@ def _tiles(neuron: Neuron) -> Int32:
             fill(tables.AMOUNT, neuron.reset_amount)
     tiled = fields.reshape(tables.FIELDS, -1, tables.TILE).transpose(1, 0, 2)
     return np.ascontiguousarray(tiled).reshape(-1)
-
-
-def _records(dtype: np.dtype[np.void], rows: Iterable[dict[str, int]]) -> Records:
-    listed = list(rows)
-    records = np.zeros(len(listed), dtype)
-    for place, row in enumerate(listed):
-        for name, value in row.items():
-            records[name][place] = value
-    return records

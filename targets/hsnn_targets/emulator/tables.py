@@ -32,6 +32,13 @@ FIELDS, STATES = 8, 3
 PORT, CONSTANT, LIF = range(3)
 DENSE, CONV, SPARSE = range(3)
 STATE_SHIFT = 6
+ALWAYS = 1 << 40
+"""A ``limit`` that no number of events passes."""
+
+
+def padded(count: int) -> int:
+    """Round up to whole tiles."""
+    return -(-count // TILE) * TILE
 
 
 def _sources() -> str:
@@ -86,7 +93,12 @@ NODE = _record(
     "payload_at",  # their payloads, or -1 where every payload is 1
     "start_at",  # where each timestep's events start; history + window + 1 entries
     "input_at",  # PORT: its place among the neurons of all ports
-    "order_at",  # PORT: tables[order_at + i] is the kernels' index of the network's neuron i
+    "order_at",  # PORT: tables[order_at + i] is the kernels' index of the network's neuron i, where
+    "ordered",  # these differ
+    "number",  # its place among the nodes
+    "plane_at",  # where its bytes start, one per neuron, timestep after timestep; -1 for none
+    "plane_stride",  # distance of timesteps
+    "limit",  # events in a timestep up to which somebody may ask for them
 )
 
 
@@ -108,11 +120,14 @@ class Scratch(NamedTuple):
     Attributes:
         tiles: State and parameters of all neurons, ``(tile, FIELDS, TILE)``.
         sums: Synaptic sums of one population, ``(group, timestep, padded neuron)``.
-        fired: Spikes of one population, ``(timestep, padded neuron)``.
+        fired: Spikes as bytes: planes of ``(timestep, padded neuron)``, one for each sender that vectors
+            read and one that all others share; and frames of zeros around them.
+        level: Spikes of each node in this window.
         events: Numbers of the neurons that fired, node after node, each timestep after timestep.
         payload: Payloads of the graded ones.
         start: Where the events of each timestep start.
         counts: Spikes of each population so far.
+        ways: Windows that each projection ran as a product, then as events, where it had the choice.
 
     All are flat.
     """
@@ -123,7 +138,9 @@ class Scratch(NamedTuple):
     events: Int32
     payload: Int32
     start: Int64
+    level: Int64
     counts: Int64
+    ways: Int64
 
 
 class Run(NamedTuple):

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from hsnn.errors import TargetMissingError, UsageError
 from hsnn.ir.validate import validate_network
 from hsnn.target import TargetStatus
+from hsnn_targets.emulator.tiers import choose_tier
 
 if TYPE_CHECKING:
     from hsnn.ir.integer import IntegerNetwork
     from hsnn_targets.emulator.machine import EmulatorExecutable
+    from hsnn_targets.emulator.vector_plan import Synapses
 
 THREADS_VARIABLE = "HSNN_THREADS"
 DEFAULT_THREADS = 4
@@ -27,9 +29,15 @@ class EmulatorTarget:
     Attributes:
         threads: Most threads of one run; by default what ``HSNN_THREADS`` says, or else the number of
             usable processors up to 4.
+        tier: Kernels to use, of :data:`hsnn_targets.emulator.tiers.TIERS`; by default what
+            ``HSNN_EMULATOR_TIER`` says, or else the fastest that this processor has.
+        synapses: How synapses run that can be either matrix products or events: ``auto`` chooses by
+            the activity of each layer, ``products`` and ``events`` always run them one way.
     """
 
     threads: int | None = None
+    tier: str | None = None
+    synapses: Synapses = "auto"
 
     @property
     def name(self) -> str:
@@ -54,7 +62,8 @@ class EmulatorTarget:
         Raises:
             HsnnError: ``HSNN-I001``, if the network breaks its contract.
             TargetMissingError: ``HSNN-T040``, if numba is missing.
-            UsageError: ``HSNN-U040``, if the number of threads is not a positive integer.
+            UsageError: ``HSNN-U040``, if the number of threads is not a positive integer; ``HSNN-U041``,
+                if this processor cannot run the tier.
         """
         threads = count_threads(self.threads)
         status = self.status()
@@ -63,7 +72,7 @@ class EmulatorTarget:
         validate_network(network)
         from hsnn_targets.emulator.machine import EmulatorExecutable  # numba takes half a second to import
 
-        return EmulatorExecutable(network, threads)
+        return EmulatorExecutable(network, threads, choose_tier(self.tier), self.synapses)
 
 
 def count_threads(wanted: int | None) -> int:

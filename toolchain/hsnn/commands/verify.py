@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--samples", metavar="FILE", help="an .npz or .npy with inputs to compare on")
     group.add_argument(
         "--target",
-        choices=("loihi2-sim", "emulator"),
+        choices=("loihi2-sim", "emulator", "loihi2"),
         default="loihi2-sim",
-        help="how far up to go: to Lava (loihi2-sim, the default), or to the emulator, which is quick",
+        help="how far up to go: the emulator (quick), Lava (loihi2-sim, the default), or a board (loihi2)",
     )
     options.add_limits(group)
     options.add_timeout(group)

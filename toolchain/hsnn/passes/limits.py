@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 FIXES = {
     "neurocores": "make the largest populations smaller, or keep a segment on the host with --pin NAME-GLOB=host",
     "neurons": "use a chip whose neurocores hold at least one neuron",
-    "synapse_bits": "give each neuron fewer inputs, or use fewer bits per weight",
+    "synapse_bits": "give each neuron fewer inputs, or make the layer convolutional",
     "axons_in": "give each neuron fewer inputs: pool before a dense layer, or make it convolutional or sparse",
     "axons_out": "send to smaller populations, which lie on fewer neurocores",
     "delay": "shorten the delay, or split it over a relay population",
     "refractory": "shorten the refractory time",
     "payload_bits": "encode the input with fewer bits",
-    "weight_bits": "quantize to fewer bits per weight",
+    "weight_bits": "use a chip whose weights have 8 bits and a sign; hsnn quantizes to nothing else",
 }
 """What the user can do about each shortage, by resource."""
 ASSUMED = "; the limit is assumed: a chip file with a better one can be passed as --chip FILE.toml"

@@ -220,6 +220,7 @@ def _rowwise(pre: Shape, weights: Float) -> MatrixMap | SparseMap:
 def _conv(view: View) -> Affine:
     value, weights = view.spikes(), np.asarray(view.constant(1), np.float64)
     spatial = weights.ndim - 2
+    _require_merged(view)
     if spatial not in (1, 2):
         raise NotLinearError(f"it is a {spatial}-dimensional convolution")
     _require_explicit_padding(view)
@@ -244,6 +245,7 @@ def _conv(view: View) -> Affine:
 def _average_pool(view: View) -> Affine:
     value = view.spikes()
     kernel = view.ints_attribute("kernel_shape", ())
+    _require_merged(view)
     if len(kernel) not in (1, 2):
         raise NotLinearError(f"it is a {len(kernel)}-dimensional pooling")
     _require_explicit_padding(view)
@@ -286,6 +288,7 @@ def _counted_places(stencil: ConvMap, *, with_padding: bool) -> Float:
 
 
 def _global_average_pool(view: View) -> Affine:
+    _require_merged(view)
     return _mean(view.spikes(), tuple(range(1, len(view.spikes().shape))), view.shape, average=True)
 
 
@@ -316,6 +319,7 @@ def _mean(value: Affine, axes: tuple[int, ...], post: Shape, *, average: bool) -
 
 def _batch_normalization(view: View) -> Affine:
     """Fold ``(x - mean) * gamma / sqrt(var + epsilon) + beta`` per channel."""
+    _require_merged(view)
     gamma, beta, mean, variance = (np.asarray(view.constant(i), np.float64) for i in range(1, 5))
     if view.int_attribute("training_mode", 0):
         raise NotLinearError("it is in training mode")
@@ -361,6 +365,12 @@ def _gather(view: View) -> Affine:
     (axis,) = view.feature_axes((view.int_attribute("axis", 0),))
     index = np.arange(size(value.shape)).reshape(value.shape)
     return value.then(selection(value.shape, np.take(index, np.asarray(view.constant(1), np.int64), axis=axis)))
+
+
+def _require_merged(view: View) -> None:
+    """Refuse operators that take the second axis for channels where it is the batch."""
+    if view.lead != 1:
+        raise NotLinearError("it takes the batch axis for channels", mixes_time=True)
 
 
 def _require_explicit_padding(view: View) -> None:

@@ -50,18 +50,23 @@ class Difference:
         )
 
 
-def first_difference(network: IntegerNetwork, expected: SegmentResult, found: SegmentResult) -> Difference | None:
+def first_difference(
+    network: IntegerNetwork, expected: SegmentResult, found: SegmentResult, *, outputs_only: bool = False
+) -> Difference | None:
     """Compare two traced runs of the same batch.
 
     Args:
         network: What was run.
         expected: The trusted run.
         found: The other; its final states may be those of the last samples only.
+        outputs_only: Whether only what leaves the segment is compared, for targets that show no more.
 
     Returns:
         The earliest difference in time; in the same timestep that of the first population in dataflow
         order. Final states count only if everything that was sent is equal.
     """
+    if outputs_only:
+        expected, found = SegmentResult(expected.outputs), SegmentResult(found.outputs)
     sent = _sent(network, expected), _sent(network, found)
     differences = [
         difference
@@ -70,6 +75,8 @@ def first_difference(network: IntegerNetwork, expected: SegmentResult, found: Se
     ]
     if differences:
         return min(differences, key=lambda item: -1 if item.timestep is None else item.timestep)
+    if outputs_only:
+        return None
     for what, states in (("current", expected.current), ("voltage", expected.voltage)):
         others = found.current if what == "current" else found.voltage
         for neuron in network.neurons:

@@ -1,0 +1,36 @@
+"""Two things that numba's language lacks: copying bytes as a block, and counting ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+
+from hsnn_targets.emulator.lowering import BYTE, FLAG, LONG, Builder, Value, data_of, declare, intrinsic
+
+
+@intrinsic
+def copy_bytes(typing: Any, array: Any, to: Any, start: Any, count: Any) -> Any:
+    """Copy ``array[start : start + count]`` to ``array[to :]``; the two must not overlap."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        data = data_of(context, builder, signature.args[0], arguments[0])
+        pointer = BYTE.as_pointer()
+        copy = declare(builder, "llvm.memcpy.p0.p0.i64", ir.VoidType(), [pointer, pointer, LONG, FLAG])
+        to, start = builder.gep(data, [arguments[1]]), builder.gep(data, [arguments[2]])
+        builder.call(copy, [to, start, arguments[3], FLAG(0)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def count_ones(typing: Any, word: Any) -> Any:
+    """Count the bits that are set in a word of 64."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate

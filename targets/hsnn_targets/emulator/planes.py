@@ -1,0 +1,49 @@
+"""Room for spikes as bytes: a plane for every sender that has one, and frames of zeros for convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hsnn.ir.integer import ConstantSource, InputPort, LifPopulation, size
+from hsnn_targets.emulator.nodes import Sender
+from hsnn_targets.emulator.tables import TILE, padded
+from hsnn_targets.emulator.vector_pack import Product
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """Where bytes lie.
+
+    Attributes:
+        of_sender: Where each sender's plane starts.
+        of_frame: Where the frame of each projection that has one starts.
+        size: Bytes in all.
+    """
+
+    of_sender: Mapping[str, int]
+    of_frame: Mapping[str, int]
+    size: int
+
+
+def shared_plane(senders: Iterable[Sender], window: int) -> Planes:
+    """One plane for all populations, where spikes stay only until they are events."""
+    lifs = [sender for sender in senders if isinstance(sender, LifPopulation)]
+    width = max((padded(size(sender.shape)) for sender in lifs), default=0)
+    return Planes(dict.fromkeys((sender.name for sender in lifs), 0), {}, width * window)
+
+
+def own_planes(senders: Iterable[Sender], products: Mapping[str, Product], read: Iterable[str], window: int) -> Planes:
+    """A plane for each population and for each port in ``read``, then the frames."""
+    used, wanted = 0, set(read)
+    of_sender, of_frame = {}, {}
+    for sender in senders:
+        if isinstance(sender, ConstantSource) or (isinstance(sender, InputPort) and sender.name not in wanted):
+            continue
+        of_sender[sender.name] = used
+        used += padded(size(sender.shape)) * window
+    for name, product in products.items():
+        if product.frame:
+            of_frame[name] = used
+            used += padded(product.frame) * window
+    return Planes(of_sender, of_frame, used + TILE)  # a kernel may look past the last byte, at weight 0

@@ -1,0 +1,63 @@
+"""Kernel tiers: which instructions the kernels may use on this processor.
+
+``portable`` is plain code that runs anywhere. ``avx512`` adds 512-bit vectors and the dot products of
+bytes of AVX-512 VNNI. Compiling an instruction that the processor lacks would abort the process, so the
+processor is asked first, and a tier that it lacks is refused before anything is compiled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from hsnn.errors import UsageError
+
+Tier: TypeAlias = Literal["portable", "avx512"]
+TIERS: tuple[Tier, ...] = get_args(Tier)
+"""Slowest first."""
+TIER_VARIABLE = "HSNN_EMULATOR_TIER"
+NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
+"""Processor features of ``avx512``, as LLVM names them."""
+
+
+def usable_tiers() -> tuple[Tier, ...]:
+    """Tiers that this processor can run, slowest first; imports numba.
+
+    Only the portable one where numba was told to compile for another processor than this.
+    """
+    import numba
+    from llvmlite import binding  # type: ignore[import-untyped]
+
+    config = cast("Any", numba.config)  # its stubs lack what the environment sets
+    if config.CPU_NAME or config.CPU_FEATURES or not config.ENABLE_AVX:
+        return ("portable",)
+    return tiers_of(binding.get_host_cpu_features())
+
+
+def tiers_of(features: Mapping[str, bool]) -> tuple[Tier, ...]:
+    """Tiers that a processor with these features can run.
+
+    >>> tiers_of({"avx2": True})
+    ('portable',)
+    """
+    return TIERS if all(features.get(name, False) for name in NEEDED) else ("portable",)
+
+
+def choose_tier(wanted: str | None) -> Tier:
+    """Resolve the tier.
+
+    Args:
+        wanted: What the caller asked for, or None for the environment and else the fastest.
+
+    Raises:
+        UsageError: ``HSNN-U041``, if there is no such tier or this processor cannot run it.
+    """
+    usable = usable_tiers()
+    asked = wanted if wanted is not None else os.environ.get(TIER_VARIABLE, "")
+    if not asked:
+        return usable[-1]
+    if asked not in usable:
+        what = "option tier" if wanted is not None else f"environment variable {TIER_VARIABLE}"
+        raise UsageError("HSNN-U041", f"{what} is {asked!r}", allowed=f"on this processor: {', '.join(usable)}")
+    return next(tier for tier in usable if tier == asked)

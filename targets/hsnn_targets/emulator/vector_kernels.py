@@ -1,0 +1,205 @@
+"""Kernels of the tier ``avx512``: synapses as products of bytes, fused with vectors of neurons.
+
+A projection runs as a product or as events, whichever its spikes in this window make cheaper; both add
+the same integers modulo 2**32, so the choice never shows in the results.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hsnn_targets.emulator.dynamics import Dynamics
+from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.memory_ir import copy_bytes
+from hsnn_targets.emulator.neurons import update_tile
+from hsnn_targets.emulator.synapses import deliver, merge_groups
+from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
+from hsnn_targets.emulator.vector_ir import LANES, make_product
+from hsnn_targets.emulator.vector_lif import make_update
+from hsnn_targets.emulator.vector_tables import Vector
+
+if TYPE_CHECKING:
+    from hsnn_targets.emulator.tables import Record
+
+product_8_2, product_8_1 = make_product(8, 2), make_product(8, 1)
+product_4_2, product_4_1 = make_product(4, 2), make_product(4, 1)
+product_1_2, product_1_1 = make_product(1, 2), make_product(1, 1)
+update_free = make_update(wrap=False, clip=False, subtract=False)
+update_clip = make_update(wrap=False, clip=True, subtract=False)
+update_wrap = make_update(wrap=True, clip=True, subtract=False)
+update_subtract = make_update(wrap=True, clip=True, subtract=True)
+
+FREE, CLIP, WRAP, SUBTRACT = (int(kind) for kind in (Dynamics.FREE, Dynamics.CLIP, Dynamics.WRAP, Dynamics.SUBTRACT))
+
+
+@inner
+def runs_as_product(p: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> bool:
+    """Whether a projection runs as a product in this window."""
+    product = vector.products[p]
+    if product["taps"] == 0:
+        return False
+    node = program.projections[p]["node"]
+    return bool(scratch.level[node] > product["limit"] * (span.last - span.first))
+
+
+@inner
+def multiply(
+    product: Record,
+    vector: Vector,
+    scratch: Scratch,
+    rows: int,
+    pixel: int,
+    block: int,
+    wide: bool,
+    at: int,
+    stride: int,
+    add: bool,
+) -> None:
+    """Multiply ``rows`` timesteps with one block of a pixel's neurons, or two (``wide``), into sums at ``at``."""
+    fired, taps, weights, sums = scratch.fired, vector.taps, vector.weights, scratch.sums
+    line = pixel // product["columns"]
+    source = product["plane_at"] + line * product["step_y"] + (pixel - line * product["columns"]) * product["step_x"]
+    k, n, step, scale = product["taps_at"], product["taps"], product["plane_stride"], product["scale"]
+    w = product["weights_at"] + block * n * 4 * LANES
+    t = 0
+    while t + 8 <= rows:
+        if wide:
+            product_8_2(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+        else:
+            product_8_1(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+        t, source, at = t + 8, source + 8 * step, at + 8 * stride
+    if t + 4 <= rows:
+        if wide:
+            product_4_2(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+        else:
+            product_4_1(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+        t, source, at = t + 4, source + 4 * step, at + 4 * stride
+    while t < rows:
+        if wide:
+            product_1_2(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+        else:
+            product_1_1(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+        t, source, at = t + 1, source + step, at + stride
+
+
+@inner
+def frame(p: int, program: Program, vector: Vector, scratch: Scratch, rows: int) -> None:
+    """Copy the spikes of a window into a frame of zeros, where a convolution is padded."""
+    product = vector.products[p]
+    node = program.nodes[program.projections[p]["node"]]
+    for t in range(rows):
+        to = product["plane_at"] + t * product["plane_stride"] + product["first"]
+        start = node["plane_at"] + t * node["plane_stride"]
+        for y in range(product["lines"]):
+            copy_bytes(scratch.fired, to + y * product["line_stride"], start + y * product["line"], product["line"])
+
+
+@inner
+def multiply_all(p: int, program: Program, vector: Vector, scratch: Scratch, rows: int, at: int, width: int) -> None:
+    """Add a whole product to the sums of a population.
+
+    The last block of a pixel may reach into the next pixel's sums: it adds zeros there.
+    """
+    product = vector.products[p]
+    frame(p, program, vector, scratch, rows)
+    for pixel in range(product["pixels"]):
+        block = 0
+        while block < product["blocks"]:
+            wide = block + 1 < product["blocks"]
+            to = at + pixel * product["lanes"] + block * LANES
+            multiply(product, vector, scratch, rows, pixel, block, wide, to, width, True)
+            block += 2 if wide else 1
+
+
+@inner
+def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> int:
+    """Sum synaptic input like ``collect``, each projection as a product or as events."""
+    population = program.populations[q]
+    width, rows = population["tiles"] * TILE, span.last - span.first
+    size = width * rows
+    scratch.sums[: max(population["groups"], 1) * size] = 0
+    for g in range(population["groups"]):
+        group = program.groups[population["first_group"] + g]
+        for p in range(group["first"], group["last"]):
+            if runs_as_product(p, program, vector, scratch, span):
+                multiply_all(p, program, vector, scratch, rows, g * size, width)
+                scratch.ways[2 * p] += 1
+                continue
+            scratch.ways[2 * p + 1] += vector.products[p]["taps"] > 0
+            for t in range(span.first, span.last):
+                at = g * size + (t - span.first) * width
+                deliver(program.projections[p], program, scratch, t, scratch.sums[at : at + width])
+    return merge_groups(population, program, scratch.sums, size)
+
+
+@inner
+def advance_tile(
+    q: int, k: int, program: Program, vector: Vector, scratch: Scratch, span: Span, at: int, stride: int, shift: int
+) -> None:
+    """Advance tile ``k`` of a population by the timesteps of a span; its sums start at ``at``."""
+    population, dynamics = program.populations[q], vector.layers[q]["dynamics"]
+    rows = span.last - span.first
+    tile = (population["first_tile"] + k) * FIELDS * TILE
+    node = program.nodes[max(population["node"], 0)]
+    step = node["plane_stride"]
+    to = node["plane_at"] + span.first * step + k * TILE
+    if dynamics == FREE:
+        update_free(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+    elif dynamics == CLIP:
+        update_clip(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+    elif dynamics == WRAP:
+        update_wrap(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+    elif dynamics == SUBTRACT:
+        update_subtract(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+    else:
+        update_tile(population, k, program, scratch, span, at, stride, shift)
+
+
+@inner
+def multiply_tile(p: int, k: int, vector: Vector, scratch: Scratch, rows: int, add: bool) -> None:
+    """Multiply for the 64 neurons of tile ``k``, into sums at 0."""
+    product = vector.products[p]
+    g = 0
+    while g < TILE // LANES:
+        lane = k * TILE + g * LANES
+        pixel = lane // (product["blocks"] * LANES)
+        block = lane // LANES - pixel * product["blocks"]
+        if pixel >= product["pixels"]:
+            break
+        wide = block + 1 < product["blocks"] and g + 1 < TILE // LANES
+        multiply(product, vector, scratch, rows, pixel, block, wide, g * LANES, TILE, add)
+        g += 2 if wide else 1
+    if not add:
+        for t in range(rows):
+            scratch.sums[t * TILE + g * LANES : (t + 1) * TILE] = 0
+
+
+@inner
+def all_products(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> bool:
+    """Whether a population's input can go tile by tile straight into its neurons."""
+    if vector.layers[q]["fused"] == 0:
+        return False
+    group = program.groups[program.populations[q]["first_group"]]
+    for p in range(group["first"], group["last"]):  # noqa: SIM110  # kernels know no generators
+        if not runs_as_product(p, program, vector, scratch, span):
+            return False
+    return True
+
+
+@inner
+def advance_vectors(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> None:
+    """Advance population ``q``; the spikes go to its plane."""
+    population, rows = program.populations[q], span.last - span.first
+    if not all_products(q, program, vector, scratch, span):
+        shift = collect_either(q, program, vector, scratch, span)
+        for k in range(population["tiles"]):
+            advance_tile(q, k, program, vector, scratch, span, k * TILE, population["tiles"] * TILE, shift)
+        return
+    group = program.groups[population["first_group"]]
+    for p in range(group["first"], group["last"]):
+        frame(p, program, vector, scratch, rows)
+        scratch.ways[2 * p] += 1
+    for k in range(population["tiles"]):
+        for p in range(group["first"], group["last"]):
+            multiply_tile(p, k, vector, scratch, rows, p > group["first"])
+        advance_tile(q, k, program, vector, scratch, span, 0, TILE, STATE_SHIFT + group["exponent"])

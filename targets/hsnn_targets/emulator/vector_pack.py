@@ -1,0 +1,156 @@
+"""Lay synapses out as products of bytes: which can be, their weights, and where each neuron looks.
+
+The spikes of a timestep are bytes, channels last. All neurons of an output pixel see the same bytes,
+so a convolution needs no copy of its input per pixel: a list of places (``taps``), relative to the first
+byte that a pixel sees, serves all pixels. Padding is a frame of zeros around the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir.integer import (
+    ConvProjection,
+    DenseProjection,
+    InputPort,
+    IntegerNetwork,
+    LifPopulation,
+    Projection,
+    Shape,
+    size,
+)
+from hsnn_targets.emulator.pack import order_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hsnn_targets.emulator.tables import Int16, Int32
+    from hsnn_targets.emulator.vector_tables import Int8
+
+LANES, WORD = 16, 4
+BYTE_MAX = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """A projection as a product of bytes; the attributes are fields of ``vector_tables.PRODUCT``.
+
+    Attributes:
+        weights: Flat, ``(block, tap, lane, byte)``.
+        taps: Places of words.
+        frame: Bytes of a timestep's frame of zeros with the spikes in it; 0 where none is needed.
+    """
+
+    weights: Int8
+    taps: Int32
+    scale: int
+    lanes: int
+    pixels: int = 1
+    columns: int = 1
+    step_y: int = 0
+    step_x: int = 0
+    frame: int = 0
+    lines: int = 0
+    line: int = 0
+    line_stride: int = 0
+    first: int = 0
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of 16 neurons that see the same bytes."""
+        return -(-self.lanes // LANES)
+
+
+def sends_bytes(network: IntegerNetwork, name: str) -> bool:
+    """Whether all that a source sends fits unsigned bytes."""
+    source = network.source(name)
+    if isinstance(source, InputPort):
+        return not source.signed and source.max_payload <= BYTE_MAX
+    return isinstance(source, LifPopulation)
+
+
+def pack_product(network: IntegerNetwork, projection: Projection) -> Product | None:
+    """Lay a projection out as a product of bytes, or return None where it cannot be one."""
+    if projection.delay or not sends_bytes(network, projection.pre):
+        return None
+    pre, post = network.source(projection.pre).shape, network.source(projection.post).shape
+    match projection:
+        case DenseProjection():
+            halved = halve(projection.weights)
+            return None if halved is None else _pack_dense(*halved, pre, post)
+        case ConvProjection(groups=1):
+            halved = halve(projection.weights)
+            return None if halved is None else _pack_conv(projection, *halved, pre, post)
+        case _:
+            return None
+
+
+def halve(weights: Int16) -> tuple[Int8, int] | None:
+    """Fit weights into signed bytes.
+
+    Returns:
+        Bytes and their left shift: 1 where all weights are even, as mixed ones of 8 bits are; None where
+        they do not fit.
+
+    >>> halve(np.array([254, -256], np.int16))
+    (array([ 127, -128], dtype=int8), 1)
+    >>> halve(np.array([254, 1], np.int16)) is None
+    True
+    """
+    low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
+    if low >= -128 and high <= 127:
+        return weights.astype(np.int8), 0
+    if low < -256 or high > 254 or bool(np.any(weights & 1)):
+        return None
+    return (weights >> 1).astype(np.int8), 1
+
+
+def _pack_dense(weights: Int8, scale: int, pre: Shape, post: Shape) -> Product:
+    rows = weights[order_of(post).outer][:, order_of(pre).outer]
+    count = -(-rows.shape[1] // WORD)
+    taps = np.arange(count, dtype=np.int32) * WORD
+    return Product(_blocks(rows), taps, scale, lanes=rows.shape[0])
+
+
+def _pack_conv(projection: ConvProjection, weights: Int8, scale: int, pre: Shape, post: Shape) -> Product:
+    """One row of bytes per kernel line, or per kernel position where these lie apart (dilation)."""
+    out, channels, height, width = weights.shape
+    (pad_y, pad_x), (dil_y, dil_x) = projection.padding, projection.dilation
+    line_stride = (pre[2] + 2 * pad_x) * channels
+    lines = weights.transpose(0, 2, 3, 1)  # (output channel, kernel line, kernel column, input channel)
+    apart = dil_x > 1
+    pieces = lines.reshape(out, height * width, channels) if apart else lines.reshape(out, height, width * channels)
+    words = -(-pieces.shape[2] // WORD)
+    padded = np.zeros((out, pieces.shape[1], words * WORD), np.int8)
+    padded[:, :, : pieces.shape[2]] = pieces
+    starts = np.arange(height)[:, None] * dil_y * line_stride
+    if apart:
+        starts = starts + np.arange(width) * dil_x * channels
+    taps = starts.reshape(-1, 1) + np.arange(words) * WORD
+    framed = pad_y > 0 or pad_x > 0
+    return Product(
+        _blocks(padded.reshape(out, -1)),
+        taps.reshape(-1).astype(np.int32),
+        scale,
+        lanes=out,
+        pixels=size(post[1:]),
+        columns=post[2],
+        step_y=projection.stride[0] * line_stride,
+        step_x=projection.stride[1] * channels,
+        frame=(pre[1] + 2 * pad_y) * line_stride if framed else 0,
+        lines=pre[1] if framed else 0,
+        line=pre[2] * channels,
+        line_stride=line_stride,
+        first=pad_y * line_stride + pad_x * channels,
+    )
+
+
+def _blocks(rows: Int8) -> Int8:
+    """Arrange ``(neuron, byte)`` as ``(block, tap, lane, byte of the tap)``, filled up with zeros, flat."""
+    lanes, count = -(-rows.shape[0] // LANES) * LANES, -(-rows.shape[1] // WORD) * WORD
+    full: NDArray[np.int8] = np.zeros((lanes, count), np.int8)
+    full[: rows.shape[0], : rows.shape[1]] = rows
+    return np.ascontiguousarray(full.reshape(-1, LANES, count // WORD, WORD).transpose(0, 2, 1, 3)).reshape(-1)

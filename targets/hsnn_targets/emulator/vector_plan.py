@@ -1,0 +1,134 @@
+"""Plan what the tier ``avx512`` adds to a program: products, and the kernel of each population's neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron, Projection
+from hsnn_targets.emulator.costs import events_limit
+from hsnn_targets.emulator.dynamics import dynamics_of
+from hsnn_targets.emulator.groups import Group
+from hsnn_targets.emulator.heap import Heap
+from hsnn_targets.emulator.planes import Planes
+from hsnn_targets.emulator.records import make_records
+from hsnn_targets.emulator.tables import ALWAYS, padded
+from hsnn_targets.emulator.vector_pack import LANES, Product, pack_product
+from hsnn_targets.emulator.vector_tables import LAYER, PRODUCT, Vector
+
+Synapses: TypeAlias = Literal["auto", "products", "events"]
+"""How synapses run: by measured activity, or always the same way where there are two."""
+SYNAPSES: tuple[Synapses, ...] = get_args(Synapses)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Products:
+    """Projections that can run as products.
+
+    Attributes:
+        of: Product of each of them.
+        limits: Events in a timestep up to which events are preferred.
+    """
+
+    of: Mapping[str, Product]
+    limits: Mapping[str, int]
+
+    def sender_limits(self, senders: Collection[str], live: Sequence[Projection]) -> dict[str, int]:
+        """Events of each sender up to which any of its projections may ask for them; -1 for never."""
+        limits = dict.fromkeys(senders, -1)
+        for projection in live:
+            limit = self.limits.get(projection.name, ALWAYS)
+            limits[projection.pre] = max(limits[projection.pre], limit)
+        return limits
+
+
+NO_PRODUCTS = Products({}, {})
+
+
+def find_products(
+    network: IntegerNetwork, live: Sequence[Projection], *, looped: Collection[str], synapses: Synapses
+) -> Products:
+    """Find the projections that can run as products.
+
+    Args:
+        network: A valid network.
+        live: Its projections that deliver anything.
+        looped: Populations that run timestep by timestep, where a product has nothing to gain.
+        synapses: Whether products are to be preferred, avoided, or chosen by activity.
+    """
+    if synapses == "events":
+        return NO_PRODUCTS
+    found = {p.name: (p, pack_product(network, p)) for p in live if p.post not in looped}
+    products = {name: product for name, (_, product) in found.items() if product is not None}
+    limits = {name: -1 if synapses == "products" else events_limit(found[name][0], products[name]) for name in products}
+    return Products(products, limits)
+
+
+def plan_vector(
+    network: IntegerNetwork,
+    products: Products,
+    planes: Planes,
+    *,
+    neurons: Sequence[Neuron],
+    groups: Sequence[tuple[Group, ...]],
+) -> Vector:
+    """Lay out what the kernels read; ``groups`` are those of each of the ``neurons``."""
+    weights, taps = Heap(np.int8), Heap(np.int32)
+    rows = [
+        _product_row(network, projection, products, planes, weights, taps)
+        for own in groups
+        for group in own
+        for projection in group.projections
+    ]
+    layers = [
+        {
+            "dynamics": dynamics_of(network, neuron, tuple(p for group in own for p in group.projections)),
+            "fused": isinstance(neuron, LifPopulation) and _fuses(own, products),
+        }
+        for neuron, own in zip(neurons, groups, strict=True)
+    ]
+    return Vector(make_records(LAYER, layers), make_records(PRODUCT, rows), weights.flat(), taps.flat())
+
+
+def _fuses(groups: tuple[Group, ...], products: Products) -> bool:
+    """Whether every tile's input is one sum of products of whole blocks."""
+    if len(groups) != 1 or groups[0].wraps:
+        return False
+    parts = [products.of.get(projection.name) for projection in groups[0].projections]
+    return all(part is not None and (part.pixels == 1 or part.lanes % LANES == 0) for part in parts)
+
+
+def _product_row(
+    network: IntegerNetwork,
+    projection: Projection,
+    products: Products,
+    planes: Planes,
+    weights: Heap[np.int8],
+    taps: Heap[np.int32],
+) -> dict[str, int]:
+    product = products.of.get(projection.name)
+    if product is None:
+        return {}
+    width = product.frame or int(np.prod(network.source(projection.pre).shape))
+    return {
+        "taps": product.taps.size,
+        "taps_at": taps.add(product.taps),
+        "weights_at": weights.add(product.weights),
+        "scale": product.scale,
+        "limit": products.limits[projection.name],
+        "lanes": product.lanes,
+        "blocks": product.blocks,
+        "pixels": product.pixels,
+        "columns": product.columns,
+        "step_y": product.step_y,
+        "step_x": product.step_x,
+        "plane_at": planes.of_frame.get(projection.name, planes.of_sender[projection.pre]),
+        "plane_stride": padded(width),
+        "lines": product.lines,
+        "line": product.line,
+        "line_stride": product.line_stride,
+        "first": product.first,
+    }

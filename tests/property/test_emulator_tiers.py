@@ -1,0 +1,284 @@
+"""Every kernel tier, and every way that synapses can run, equals the integer reference."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hsnn.errors import UsageError
+from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
+from hsnn.ir.integer import (
+    ConstantSource,
+    ConvProjection,
+    DenseProjection,
+    InputPort,
+    IntegerNetwork,
+    LifPopulation,
+    size,
+)
+from hsnn.ir.validate import conv_output_shape, validate_network
+from hsnn.verify.random_networks import random_inputs, random_network, summarize
+from hsnn_targets.emulator import EmulatorTarget, blocks, plan, tiers
+from hsnn_targets.emulator.dynamics import Dynamics, dynamics_of
+from hsnn_targets.emulator.vector_pack import halve
+from hsnn_targets.reference import TARGET as REFERENCE
+
+VECTORS = "avx512" in tiers.usable_tiers()
+needs_vectors = pytest.mark.skipif(not VECTORS, reason="this processor lacks AVX-512 VNNI")
+WAYS = [("portable", "auto")] + [("avx512", synapses) for synapses in ("auto", "products", "events")] * VECTORS
+ways = pytest.mark.parametrize(("tier", "synapses"), WAYS, ids=lambda way: way)
+
+
+def emulator(tier, synapses="auto", threads=1):
+    return EmulatorTarget(threads=threads, tier=tier, synapses=synapses)
+
+
+def assert_equal(found, expected):
+    for kind in ("outputs", "spikes", "current", "voltage"):
+        theirs, ours = getattr(expected, kind), getattr(found, kind)
+        assert list(ours) == list(theirs)
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name}")
+    assert found.spike_counts == expected.spike_counts
+
+
+def layered(seed):
+    """Convolutions and dense layers of sizes that do not fill a vector, all that a product can be."""
+    rng = np.random.default_rng([seed, 77])
+    timesteps = int(rng.choice([1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 31, 65]))
+    peak = int(rng.choice([1, 1, 1, 2, 255, 256]))
+    shape = tuple(int(n) for n in (rng.integers(1, 6), rng.integers(2, 9), rng.integers(2, 9)))
+    ports = (InputPort("in0", shape, peak), InputPort("in1", shape))
+    populations, projections = [ConstantSource("one")], []
+    sources = {"in0": shape, "in1": shape}
+    for index in range(int(rng.integers(1, 4))):
+        name, pre = f"l{index}", str(rng.choice(list(sources)))
+        post = None
+        if len(sources[pre]) == 3 and rng.random() < 0.75:
+            out = int(rng.choice([1, 3, 8, 15, 16, 17, 24, 32, 48]))
+            kernel = tuple(int(n) for n in rng.integers(1, 4, 2))
+            conv = ConvProjection(
+                f"p{index}",
+                pre,
+                name,
+                (rng.integers(-128, 128, (out, sources[pre][0], *kernel)) * 2).astype(np.int16),
+                tuple(int(n) for n in rng.integers(1, 3, 2)),
+                tuple(int(n) for n in rng.integers(0, 3, 2)),
+                tuple(int(n) for n in rng.integers(1, 3, 2)),
+                weight_exp=int(rng.choice([0, 0, 1])),
+            )
+            found = conv_output_shape(conv, sources[pre])
+            if min(found) > 0:
+                post = found
+                projections.append(conv)
+        if post is None:
+            post = (int(rng.choice([1, 10, 15, 16, 17, 33, 64, 65, 130])),)
+            projections.append(draw_dense(rng, f"p{index}", pre, name, sources[pre], post))
+        for other in [s for s in sources if s != pre and rng.random() < 0.3]:
+            exponent = int(rng.choice([0, 0, 2]))
+            projections.append(
+                draw_dense(rng, f"p{index}{other}", other, name, sources[other], post, weight_exp=exponent)
+            )
+        if rng.random() < 0.3:
+            projections.append(draw_dense(rng, f"b{index}", "one", name, (1,), post))
+        populations.append(draw_lif(rng, name, post))
+        sources[name] = post
+    network = IntegerNetwork(
+        f"layered{seed}", timesteps, ports, tuple(populations), tuple(projections), (populations[-1].name,)
+    )
+    validate_network(network)
+    return network
+
+
+def draw_dense(rng, name, pre, post, pre_shape, post_shape, **options):
+    shape = (size(post_shape), size(pre_shape))
+    kind = rng.integers(4)
+    if kind == 0:
+        return DenseProjection(
+            name, pre, post, rng.integers(0, 256, shape).astype(np.int16), sign_mode="excitatory", **options
+        )
+    if kind == 1:
+        weights = -rng.integers(0, 129, shape).astype(np.int16)
+        return DenseProjection(name, pre, post, weights, sign_mode="inhibitory", **options)
+    bound = int(rng.choice([20, 128]))
+    return DenseProjection(name, pre, post, (rng.integers(-bound, bound, shape) * 2).astype(np.int16), **options)
+
+
+def draw_lif(rng, name, shape):
+    def parameter(low, high):
+        chosen = shape if rng.random() < 0.5 else ()
+        return rng.integers(low, high, chosen, endpoint=True).astype(np.int32)
+
+    reset = str(rng.choice(["zero", "zero", "zero", "subtract", "none"]))
+    return LifPopulation(
+        name,
+        shape,
+        parameter(-1, 4095),
+        parameter(0, 4096),
+        parameter(0, int(rng.choice([64, 50_000, 1_000_000, VOLTAGE_MAX]))),
+        parameter(-60, 60),
+        int(rng.integers(0, 8)),
+        reset,
+        parameter(0, STATE_LIMIT) if reset == "subtract" else np.zeros((), np.int32),
+        int(rng.choice([0, 0, 0, 2])),
+    )
+
+
+@ways
+@pytest.mark.parametrize("seeds", [range(start, start + 30) for start in range(0, 120, 30)], ids=str)
+def test_layers_that_may_be_products(seeds, tier, synapses):
+    for seed in seeds:
+        network = layered(seed)
+        inputs = random_inputs(network, 3, seed)
+        expected = REFERENCE.load(network).run(inputs, trace=True)
+        try:
+            assert_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
+            plain = emulator(tier, synapses).load(network).run(inputs)
+            assert plain.spike_counts == expected.spike_counts
+            for name, array in expected.outputs.items():
+                np.testing.assert_array_equal(plain.outputs[name], array)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {dict(summarize(network))}") from error
+
+
+@ways
+@pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(5000, 5100, 25)], ids=str)
+def test_networks_of_every_feature(seeds, tier, synapses):
+    for seed in seeds:
+        network = random_network(seed)
+        inputs = random_inputs(network, 2, seed)
+        expected = REFERENCE.load(network).run(inputs, trace=True)
+        assert_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
+
+
+@ways
+@pytest.mark.parametrize("seed", range(6))
+def test_results_do_not_depend_on_windows_blocks_or_threads(seed, tier, synapses, monkeypatch):
+    network = layered(seed)
+    inputs = random_inputs(network, 9, seed)
+    expected = REFERENCE.load(network).run(inputs, trace=True)
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
+    for room in (1, 20_000, 200_000, plan.WINDOW_BYTES):
+        monkeypatch.setattr(plan, "WINDOW_BYTES", room)
+        for threads in (1, 3):
+            assert_equal(emulator(tier, synapses, threads).load(network).run(inputs, trace=True), expected)
+
+
+@needs_vectors
+@pytest.mark.parametrize("peak", [1, 255])
+def test_products_of_the_largest_weights_and_sums(peak):
+    rng = np.random.default_rng(peak)
+    for low, high in ((-256, -254), (254, 256), (-256, 256)):
+        weights = (rng.integers(low // 2, high // 2, (70, 300)) * 2).astype(np.int16)
+        for exponent in (0, 3, 15):
+            network = one_layer(weights, peak, weight_exp=exponent)
+            inputs = {"in": rng.integers(0, peak, (9, 2, 300), endpoint=True).astype(np.int32)}
+            expected = REFERENCE.load(network).run(inputs, trace=True)
+            assert_equal(emulator("avx512", "products").load(network).run(inputs, trace=True), expected)
+
+
+def one_layer(weights, peak=1, *, timesteps=9, weight_exp=0, **options):
+    zero = np.zeros((), np.int32)
+    parameters = {"du": zero, "dv": zero, "threshold": np.array(VOLTAGE_MAX, np.int32), "bias_mant": zero, **options}
+    neuron = LifPopulation("a", (weights.shape[0],), **parameters)
+    return IntegerNetwork(
+        "one",
+        timesteps,
+        (InputPort("in", (weights.shape[1],), peak),),
+        (neuron,),
+        (DenseProjection("p", "in", "a", weights, weight_exp=weight_exp),),
+        ("a",),
+    )
+
+
+@needs_vectors
+@pytest.mark.parametrize("keep", [0, 1, 2, 1229, 2048, 3071, 3686, 4095, 4096])
+def test_decay_of_currents_and_voltages_in_floats(keep):
+    """States over the whole range decay for many timesteps, each neuron from a value of its own."""
+    rng = np.random.default_rng(keep)
+    weights = np.concatenate([rng.integers(-128, 128, (640, 1)), np.arange(-64, 64)[:, None]]).astype(np.int16) * 2
+    options = {"du": np.array(4095 - keep, np.int32), "dv": np.array(4096 - keep, np.int32)}
+    spikes = np.zeros((60, 1, 1), np.int32)
+    spikes[[0, 1, 20, 21, 22]] = 1
+    for exponent in (0, 5, 9):
+        network = one_layer(weights.astype(np.int16), timesteps=60, weight_exp=exponent, **options)
+        expected = REFERENCE.load(network).run({"in": spikes}, trace=True)
+        assert_equal(emulator("avx512", "products").load(network).run({"in": spikes}, trace=True), expected)
+
+
+@pytest.mark.parametrize(
+    ("weight", "exponent", "options", "kind"),
+    [
+        (2, 0, {}, Dynamics.FREE),
+        (254, 7, {"du": 4095}, Dynamics.CLIP),
+        (254, 8, {}, Dynamics.WRAP),
+        (256, 10, {}, Dynamics.WRAP),
+        (256, 11, {}, Dynamics.PORTABLE),
+        (2, 0, {"reset": "none"}, Dynamics.SUBTRACT),
+        (2, 0, {"refractory": 1}, Dynamics.PORTABLE),
+        (2, 0, {"du": -1}, Dynamics.FREE),
+    ],
+)
+def test_bounds_choose_the_kernel_of_neurons(weight, exponent, options, kind):
+    given = {name: np.array(value, np.int32) if name == "du" else value for name, value in options.items()}
+    network = one_layer(np.full((1, 1), -weight, np.int16), weight_exp=exponent, **given)
+    assert dynamics_of(network, network.neurons[0], network.projections) is kind
+
+
+def test_weights_that_fit_bytes():
+    assert halve(np.array([-128, 127, 3], np.int16))[1] == 0
+    assert halve(np.array([-256, 254], np.int16))[1] == 1
+    assert halve(np.array([128, 1], np.int16)) is None
+    assert halve(np.array([256, 0], np.int16)) is None
+    assert halve(np.zeros((0, 3), np.int16))[1] == 0
+
+
+@needs_vectors
+def test_activity_chooses_between_products_and_events():
+    rng = np.random.default_rng(0)
+    network = one_layer((rng.integers(-60, 60, (64, 400)) * 2).astype(np.int16), timesteps=16)
+    loaded = emulator("avx512").load(network)
+    for rate, product in ((0.001, False), (0.9, True)):
+        inputs = {"in": (rng.random((16, 3, 400)) < rate).astype(np.int32)}
+        before = loaded.usage()["p"]
+        loaded.run(inputs)
+        after = loaded.usage()["p"]
+        assert (after.products > before.products, after.events > before.events) == (product, not product)
+
+
+@pytest.mark.parametrize("missing", tiers.NEEDED)
+def test_a_processor_that_lacks_any_feature_runs_portable_kernels(missing):
+    features = dict.fromkeys(tiers.NEEDED, True)
+    assert tiers.tiers_of(features) == tiers.TIERS
+    assert tiers.tiers_of({**features, missing: False}) == ("portable",)
+
+
+def test_the_environment_chooses_the_tier(monkeypatch):
+    monkeypatch.setenv("HSNN_EMULATOR_TIER", "portable")
+    network = random_network(0)
+    assert EmulatorTarget().load(network).tier == "portable"
+    assert EmulatorTarget().load(network).plan.vector is None
+    monkeypatch.setenv("HSNN_EMULATOR_TIER", "")
+    assert EmulatorTarget().load(network).tier == tiers.usable_tiers()[-1]
+
+
+def test_tiers_that_do_not_exist_or_cannot_run_are_refused(monkeypatch):
+    with pytest.raises(UsageError, match="HSNN-U041"):
+        EmulatorTarget(tier="fast").load(random_network(0))
+    monkeypatch.setattr(tiers, "usable_tiers", lambda: ("portable",))
+    with pytest.raises(UsageError, match="HSNN-U041"):
+        EmulatorTarget(tier="avx512").load(random_network(0))
+    monkeypatch.setenv("HSNN_EMULATOR_TIER", "avx512")
+    with pytest.raises(UsageError, match=r"HSNN-U041.*HSNN_EMULATOR_TIER"):
+        EmulatorTarget().load(random_network(0))
+
+
+def test_no_vector_code_where_numba_compiles_for_another_processor():
+    code = "from hsnn_targets.emulator.tiers import usable_tiers; print(*usable_tiers())"
+    environment = {**os.environ, "NUMBA_CPU_NAME": "generic"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert run.stdout == "portable\n"
