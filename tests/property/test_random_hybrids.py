@@ -16,6 +16,7 @@ from hsnn.report.layers import Limits
 from hsnn.verify.ladder import verify
 
 SIDE, CHANNELS = 6, 3
+pytestmark = pytest.mark.filterwarnings("ignore:HSNN-Q030")
 LENIENT = Limits(min_f1=0.0, max_rate_error=10.0, max_dead=1.0, max_voltage_error=10.0, max_saturation=0.05)
 """Weights are random, so spikes are chaotic; what is proven here is that every step computes the same."""
 
