@@ -42,8 +42,9 @@ types: $(READY)  ## check types
 
 check: lint types test  ## lint, types and test
 
-bench: $(READY)  ## measure the speed of the compiled models
+bench: $(READY)  ## measure the speed of the compiled models and of the emulator
 	$(RUN) tests/bench/throughput.py $(ARGS)
+	$(RUN) tests/bench/emulator.py --quick
 
 data: $(READY)  ## fetch the full Fashion-MNIST into .data
 	$(RUN) -m hsnn_models.fetch_fashion $(DATA)

@@ -2,7 +2,7 @@
 
 A twin has the same layers, but only the ordinary branch of each block (``ann``) or only the spiking one (``snn``,
 which still decodes and encodes between blocks). Names are ``has8_vgg_matched``, ``has8_vgg_has8``,
-``has8_vgg_ann``, ``has8_vgg_snn``, and the same with ``has8_resnet``.
+``has8_vgg_ann``, ``has8_vgg_snn``, and the same with ``has8_resnet``. ``has8_resnet_matched`` comes trained.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from hsnn_models.training import Settings
 from hsnn_models.weights import load_packed
 
 SETTINGS: Final = Settings(
-    epochs=4,
-    batch=128,
+    epochs=2,
+    batch=64,
     learning_rate=4e-3,
     weight_decay=2e-2,
     seed=1,
@@ -30,7 +30,7 @@ SETTINGS: Final = Settings(
 )
 FAMILIES: Final[Mapping[str, Callable[..., nn.Module]]] = {
     "has8_vgg": partial(Has8Vgg, base=8, depth=2, hidden=(64, 32)),
-    "has8_resnet": partial(Has8ResNet, stem=12, base=12, depth=(1, 1, 1), stem_stride=2),
+    "has8_resnet": partial(Has8ResNet, stem=8, base=8, depth=(1, 1, 1), stem_stride=2),
 }
 """Sizes for images of 28 by 28 pixels."""
 VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {

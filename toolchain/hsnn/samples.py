@@ -50,10 +50,15 @@ def examples_of(samples: Samples) -> tuple[Any, ...]:
     """Return one sample of every input, repeated, to trace a model with.
 
     Raises:
-        UsageError: ``HSNN-R103``, if there are none.
+        UsageError: ``HSNN-R103``, if there are none; ``HSNN-R102``, if they are no numbers.
     """
     listed = list(samples.values()) if isinstance(samples, Mapping) else samples
     arrays = [listed] if isinstance(listed, np.ndarray) else [np.asarray(item) for item in listed]
     if not arrays or any(array.ndim == 0 or array.shape[0] == 0 for array in arrays):
         raise UsageError("HSNN-R103", "there are no calibration samples", allowed="one sample or more")
-    return tuple(np.repeat(array[:1], EXAMPLES, axis=0) for array in arrays)
+    for array in arrays:
+        if array.dtype.kind not in "fiub":
+            raise UsageError("HSNN-R102", f"calibration samples are {array.dtype}", allowed="arrays of numbers")
+    # Runs take float64 as float32 too (hsnn.runtime.inputs).
+    single = (array[:1].astype(np.float32) if array.dtype == np.float64 else array[:1] for array in arrays)
+    return tuple(np.repeat(array, EXAMPLES, axis=0) for array in single)

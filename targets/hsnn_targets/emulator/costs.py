@@ -6,28 +6,40 @@ They only decide which of two equal ways is taken, so being wrong costs time and
 
 from __future__ import annotations
 
+import math
+
 from hsnn.ir.integer import ConvProjection, Projection
 from hsnn_targets.emulator.vector_pack import Product
 
-DOT = 0.3
+DOT = 0.17
 """One ``vpdpbusd``: 16 neurons, 4 bytes."""
-CALL = 1.5
+CALL = 0.8
 """Starting the product of one pixel and two blocks, per timestep."""
+SCAN = 0.1
+"""Looking for a spike at one neuron."""
 EVENT = 4.0
-"""Finding a spike, and its row or runs."""
-SYNAPSE = 0.045
-"""Adding a 16-bit weight of a row."""
+"""Fetching what a spike leads to."""
+DENSE_SYNAPSE = 0.014
+"""Adding one weight of a row, rows of eight spikes at once."""
 RUN = 3.0
 """Starting a run of a convolution's weights."""
+CONV_SYNAPSE = 0.035
+"""Adding one weight of a run."""
 
 
-def events_limit(projection: Projection, product: Product) -> int:
-    """Events in a timestep up to which they cost less than the product."""
+def events_limit(projection: Projection, product: Product, neurons: int) -> int:
+    """Events in a timestep up to which they cost less than the product; below 0 where they never do.
+
+    Args:
+        projection: The synapses.
+        product: The same as a product.
+        neurons: Neurons that may send events.
+    """
     calls = product.pixels * (product.blocks + 1) // 2
-    dense = product.pixels * product.blocks * product.taps.size * DOT + calls * CALL
+    saved: float = product.pixels * product.blocks * product.taps.size * DOT + calls * CALL - neurons * SCAN
     if not isinstance(projection, ConvProjection):
-        return int(dense / (EVENT + product.lanes * SYNAPSE))
+        return math.floor(saved / (EVENT + product.lanes * DENSE_SYNAPSE))
     height, width = projection.weights.shape[2:]
-    lines = height / projection.stride[0]
-    reached = lines * width / projection.stride[1] * product.lanes
-    return int(dense / (EVENT + max(lines, 1.0) * RUN + reached * SYNAPSE))
+    lines: float = height / projection.stride[0]
+    reached: float = lines * width / projection.stride[1] * product.lanes
+    return math.floor(saved / (EVENT + max(lines, 1.0) * RUN + reached * CONV_SYNAPSE))

@@ -68,24 +68,6 @@ def empty(node: Record, scratch: Scratch, span: Span) -> None:
 
 
 @inner
-def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> int:
-    """Write the payloads of a window as bytes; returns how many are not 0."""
-    order, n, sent = program.tables[node["order_at"] :], node["count"], 0
-    for t in range(steps):
-        plane = scratch.fired[node["plane_at"] + t * node["plane_stride"] :]
-        row = inputs[t * stride : t * stride + n]
-        if node["ordered"]:
-            for i in range(n):
-                plane[order[i]] = np.uint8(row[i])
-                sent += row[i] != 0
-        else:
-            for i in range(n):
-                plane[i] = np.uint8(row[i])
-                sent += row[i] != 0
-    return sent
-
-
-@inner
 def send_timestep(population: Record, program: Program, scratch: Scratch, t: int, row: int, sent: Int32) -> None:
     """Write what a population sent at timestep ``t`` of the window, ``row`` of its sums, to the results."""
     order = program.tables[population["order_at"] :]
@@ -98,6 +80,46 @@ def send_timestep(population: Record, program: Program, scratch: Scratch, t: int
     at = node["start_at"] + node["history"] + t
     for k in range(node["events_at"] + scratch.start[at], node["events_at"] + scratch.start[at + 1]):
         sent[order[scratch.events[k]]] = 1
+
+
+@inner
+def count_payloads(inputs: Int32, n: int, stride: int, steps: int) -> int:
+    """Count the payloads of a window that are not 0."""
+    sent = 0
+    for t in range(steps):
+        row = inputs[t * stride : t * stride + n]
+        for i in range(n):
+            sent += row[i] != 0
+    return sent
+
+
+@inner
+def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+    """Write the payloads of a window as bytes."""
+    order, n = program.tables[node["order_at"] :], node["count"]
+    for t in range(steps):
+        plane = scratch.fired[node["plane_at"] + t * node["plane_stride"] :]
+        row = inputs[t * stride : t * stride + n]
+        if node["ordered"]:
+            for i in range(n):
+                plane[order[i]] = np.uint8(row[i])
+        else:
+            for i in range(n):
+                plane[i] = np.uint8(row[i])
+
+
+@inner
+def open_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+    """Turn the payloads of a window into events and bytes, as far as anybody asks for them."""
+    if node["plane_at"] >= 0:
+        sent = count_payloads(inputs, node["count"], stride, steps)
+        scratch.level[node["number"]] = sent
+        if sent > node["floor"] * steps:
+            read_plane(node, program, scratch, inputs, stride, steps)
+        if sent > node["limit"] * steps:
+            empty(node, scratch, Span(0, steps))
+            return
+    read_port(node, program, scratch, inputs, stride, steps)
 
 
 @inner
@@ -126,12 +148,7 @@ def open_window(program: Program, scratch: Scratch, run: Run, place: Place, step
             stride = run.input_samples * node["count"]
             at = node["input_at"] * run.timesteps * run.input_samples + place.origin * stride
             at += place.input_sample * node["count"]
-            if node["plane_at"] >= 0:
-                scratch.level[q] = read_plane(node, program, scratch, run.inputs[at:], stride, steps)
-                if scratch.level[q] > node["limit"] * steps:
-                    empty(node, scratch, Span(0, steps))
-                    continue
-            read_port(node, program, scratch, run.inputs[at:], stride, steps)
+            open_port(node, program, scratch, run.inputs[at:], stride, steps)
         elif node["kind"] == CONSTANT:
             start = scratch.start[node["start_at"] + node["history"] :]
             for t in range(steps):

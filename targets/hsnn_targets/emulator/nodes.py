@@ -53,7 +53,7 @@ class Nodes:
             ports += count if isinstance(sender, InputPort) else 0
 
     def records(
-        self, lists: Heap[np.int32], *, planes: Mapping[str, int], limits: Mapping[str, int]
+        self, lists: Heap[np.int32], *, planes: Mapping[str, int], limits: Mapping[str, int], floors: Mapping[str, int]
     ) -> list[dict[str, int]]:
         """Fields of all senders' records.
 
@@ -61,6 +61,7 @@ class Nodes:
             lists: Takes the order of each sender.
             planes: Where the bytes of each sender that has some start.
             limits: Events in a timestep up to which somebody may ask for them, of each sender.
+            floors: Events in a timestep above which somebody asks for bytes.
         """
         kinds = {InputPort: tables.PORT, ConstantSource: tables.CONSTANT, LifPopulation: tables.LIF}
         rows = []
@@ -75,6 +76,7 @@ class Nodes:
                     "plane_at": planes.get(sender.name, -1),
                     "plane_stride": tables.padded(row["count"]),
                     "limit": limits[sender.name],
+                    "floor": floors[sender.name],
                 }
             )
         return rows

@@ -118,12 +118,13 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     limits = (
         products.sender_limits(tuple(nodes.number), live) if vectors else dict.fromkeys(nodes.number, tables.ALWAYS)
     )
+    floors = products.sender_floors(tuple(nodes.number), live)
     program = tables.Program(
         components=_component_records(cycles, live),
         populations=_population_records(neurons, groups, nodes, lists),
         groups=_group_records(groups),
         projections=_projection_records(network, groups, nodes, weights, lists),
-        nodes=make_records(tables.NODE, nodes.records(lists, planes=bytes_.of_sender, limits=limits)),
+        nodes=make_records(tables.NODE, nodes.records(lists, planes=bytes_.of_sender, limits=limits, floors=floors)),
         weights=weights.flat(),
         tables=lists.flat(),
     )

@@ -99,6 +99,7 @@ NODE = _record(
     "plane_at",  # where its bytes start, one per neuron, timestep after timestep; -1 for none
     "plane_stride",  # distance of timesteps
     "limit",  # events in a timestep up to which somebody may ask for them
+    "floor",  # PORT: events in a timestep above which somebody asks for bytes
 )
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron, Projection
+from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron, Projection, size
 from hsnn_targets.emulator.costs import events_limit
 from hsnn_targets.emulator.dynamics import dynamics_of
 from hsnn_targets.emulator.groups import Group
@@ -44,6 +44,13 @@ class Products:
             limits[projection.pre] = max(limits[projection.pre], limit)
         return limits
 
+    def sender_floors(self, senders: Collection[str], live: Sequence[Projection]) -> dict[str, int]:
+        """Events of each sender above which the first of its projections runs as a product."""
+        floors = dict.fromkeys(senders, ALWAYS)
+        for projection in live:
+            floors[projection.pre] = min(floors[projection.pre], self.limits.get(projection.name, ALWAYS))
+        return floors
+
 
 NO_PRODUCTS = Products({}, {})
 
@@ -63,7 +70,12 @@ def find_products(
         return NO_PRODUCTS
     found = {p.name: (p, pack_product(network, p)) for p in live if p.post not in looped}
     products = {name: product for name, (_, product) in found.items() if product is not None}
-    limits = {name: -1 if synapses == "products" else events_limit(found[name][0], products[name]) for name in products}
+    limits = {name: -1 for name in products}
+    if synapses == "auto":
+        limits = {
+            name: max(events_limit(found[name][0], product, size(network.source(found[name][0].pre).shape)), -1)
+            for name, product in products.items()
+        }
     return Products(products, limits)
 
 

@@ -19,6 +19,7 @@ order and is the judge of every other back end.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -250,4 +251,4 @@ def count_synapses(network: IntegerNetwork, projection: Projection) -> int:
 
 def size(shape: Shape) -> int:
     """Number of neurons in a population of this feature shape."""
-    return int(np.prod(shape, dtype=np.int64))
+    return math.prod(shape)
