@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hsnn import nn as snn
-from hsnn.errors import UnsupportedError
+from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.torch import from_torch
 from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.passes.canonicalize import canonicalize
@@ -144,7 +144,7 @@ def test_pins_move_neurons_and_the_last_match_wins(branches):
 
 
 def test_pin_that_matches_nothing_is_refused(branches):
-    with pytest.raises(UnsupportedError, match=r"HSNN-P014.*nothing_like_it"):
+    with pytest.raises(UsageError, match=r"HSNN-U032.*nothing_like_it"):
         Partition((("nothing_like_it", "host"),))(branches[1])
 
 

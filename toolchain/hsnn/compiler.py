@@ -136,7 +136,7 @@ def compile(
         placements=plan.placements,
         cuts=plan.cuts,
         cut_spikes=measured.cut_spikes,
-        layers=_layer_records(plan, reports),
+        layers=tuple(report.to_json() for report in reports),
         mapping=mapping.to_json(),
         hybrid=hybrid.to_bytes(),
     )
@@ -240,12 +240,6 @@ def _warn_of_silence(reports: tuple[LayerReport, ...]) -> None:
             "check scales and thresholds, or calibrate with samples that matter"
         )
         warnings.warn(text, HsnnWarning, stacklevel=3)
-
-
-def _layer_records(plan: Plan, reports: tuple[LayerReport, ...]) -> tuple[Mapping[str, Json], ...]:
-    """Layer reports as plain data, each with the name of its segment."""
-    segments = [segment.name for segment in plan.chip_segments for _ in segment.graph.neurons]
-    return tuple({"segment": name, **report.to_json()} for name, report in zip(segments, reports, strict=True))
 
 
 def _metadata(options: Options, source: str) -> Metadata:

@@ -68,7 +68,7 @@ def call(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             "HSNN-F010",
             f"the model failed on example inputs of shape {shapes}, in {where}: {cause}",
             allowed=error.allowed if isinstance(error, HsnnError) else "inputs that the model takes, batch axis first",
-            fix=error.fix if isinstance(error, HsnnError) else "check the shape of the example inputs",
+            fix=error.fix if isinstance(error, HsnnError) else "check shape and dtype of the example inputs",
         ) from error
     return tuple(tensor.detach().clone() for _, tensor in tensors_in(outputs))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hsnn.errors import UnsupportedError
+from hsnn.errors import UnsupportedError, UsageError
 from hsnn.ir.hybrid import HybridModel, module_of
 from hsnn.ir.plan import ChipSegment, Cut, Placement, Plan, Stage
 from hsnn.passes.codings import remarks
@@ -85,8 +85,8 @@ class Partition:
                     used.add(glob)
         unused = [glob for glob, _ in self.pins if glob not in used]
         if unused:
-            raise UnsupportedError(
-                "HSNN-P014",
+            raise UsageError(
+                "HSNN-U032",
                 f"--pin {unused[0]} matches no module or node",
                 fix="hsnn-compile check lists the names",
             )

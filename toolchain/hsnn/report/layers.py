@@ -225,6 +225,8 @@ def _parse_value(part: str, value: str) -> float:
         number = math.nan
     if not 0.0 <= number < math.inf:
         raise UsageError("HSNN-Q021", f"limit {part!r} has no number", allowed="name=value with 0 or more")
+    if part.startswith("f1") and number > 1.0:
+        raise UsageError("HSNN-Q021", f"limit {part!r} can never be met", allowed="f1 from 0 to 1")
     return number
 
 
