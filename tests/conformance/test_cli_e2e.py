@@ -260,7 +260,7 @@ def test_a_hybrid_onnx_file_compiles_too(built, folder, capsys):
         ("newcomers_net:net --calibration data.npz --weights other.pt -o bad.hsnn", 2, "HSNN-F004"),
         ("newcomers_net:net --calibration data.npz --weights text.pt -o bad.hsnn", 2, "HSNN-F003"),
         ("newcomers_net:net --calibration data.npz --chip ghost.toml -o bad.hsnn", 2, "HSNN-C001"),
-        ("newcomers_net:net --calibration data.npz --limit f1=1.1 -o bad.hsnn", 1, "HSNN-Q020"),
+        ("newcomers_net:net --calibration data.npz --limit f1=1.1 -o bad.hsnn", 2, "HSNN-Q021"),
         ("newcomers_net:pooled --calibration images.npz -o bad.hsnn", 3, "HSNN-P010"),
     ],
 )
