@@ -18,7 +18,7 @@ from hsnn_models.training import Settings
 from hsnn_models.weights import load_packed
 
 SETTINGS: Final = Settings(
-    epochs=2,
+    epochs=8,
     batch=64,
     learning_rate=4e-3,
     weight_decay=2e-2,
