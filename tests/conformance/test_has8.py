@@ -190,9 +190,9 @@ def test_the_trained_model_keeps_its_accuracy_as_integers() -> None:
         expected = model(torch.from_numpy(test.images)).argmax(1).numpy()
     with Session(program, target="emulator", batch_size=250) as session:
         found = session.run(test.images).output.argmax(1)
-    right = float((expected == test.labels).mean())
-    assert right > 0.85
-    assert abs(float((found == test.labels).mean()) - right) <= 0.01
+    right = int((expected == test.labels).sum())
+    assert right > 0.85 * len(test)
+    assert abs(int((found == test.labels).sum()) - right) <= len(test) // 100  # a point, counted in images
     assert float((found == expected).mean()) > 0.97
     report = verify(program, model=model, target="emulator")
     assert [rung.status for rung in report.rungs] == ["passed"] * RUNGS, report
