@@ -23,6 +23,7 @@ from hsnn.program import ChipInput, ChipOutput, ChipStage, Golden, Metadata, Pro
 TIMESTEPS = 6
 LEVELS = np.linspace(0.1, 0.9, TIMESTEPS, dtype=np.float32)
 FEATURES, HIDDEN, CLASSES = 4, 5, 3
+SAMPLES = 9
 
 
 def onnx_model(nodes, inputs, outputs, constants=None, opset=17):
@@ -253,3 +254,29 @@ def build():
         timesteps, features, hidden, classes = TIMESTEPS, FEATURES, HIDDEN, CLASSES
 
     return Build
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder of its own, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def artifact(chain, folder):
+    """``chain``, saved in the current folder."""
+    chain.save(folder / "net.hsnn")
+    return "net.hsnn"
+
+
+@pytest.fixture
+def samples(folder):
+    """Samples of ``chain`` and labels, also as files in the current folder."""
+    rng = np.random.default_rng(1)
+    x = rng.random((SAMPLES, FEATURES)).astype(np.float32)
+    labels = rng.integers(0, HIDDEN + CLASSES, SAMPLES)
+    np.savez("data.npz", x=x, labels=labels)
+    np.save("x.npy", x)
+    np.save("labels.npy", labels)
+    return x, labels

@@ -13,25 +13,6 @@ import pytest
 from hsnn.commands import arrays
 from hsnn.errors import UsageError
 
-SAMPLES = 9
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def samples(folder, build):
-    rng = np.random.default_rng(1)
-    x = rng.random((SAMPLES, build.features)).astype(np.float32)
-    labels = rng.integers(0, build.hidden + build.classes, SAMPLES)
-    np.savez("data.npz", x=x, labels=labels)
-    np.save("x.npy", x)
-    np.save("labels.npy", labels)
-    return x, labels
-
 
 def code_of(function, *args, **kwargs):
     with pytest.raises(UsageError) as caught:

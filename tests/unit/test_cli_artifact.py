@@ -6,38 +6,12 @@ import dataclasses
 import json
 import os
 
-import numpy as np
 import pytest
 
 from hsnn.cli import main
 from hsnn.commands import describe
 from hsnn.commands.plain import plain
 from hsnn.commands.report import default_path
-
-SAMPLES = 9
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def artifact(chain, folder):
-    chain.save(folder / "net.hsnn")
-    return "net.hsnn"
-
-
-@pytest.fixture
-def samples(folder, build):
-    rng = np.random.default_rng(1)
-    x = rng.random((SAMPLES, build.features)).astype(np.float32)
-    labels = rng.integers(0, build.hidden + build.classes, SAMPLES)
-    np.savez("data.npz", x=x, labels=labels)
-    np.save("x.npy", x)
-    np.save("labels.npy", labels)
-    return x, labels
 
 
 def as_json(capsys):

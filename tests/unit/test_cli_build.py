@@ -13,31 +13,6 @@ from hsnn.cli import main
 from hsnn.commands import options
 from hsnn.commands.models import default_name
 
-SAMPLES = 9
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def artifact(chain, folder):
-    chain.save(folder / "net.hsnn")
-    return "net.hsnn"
-
-
-@pytest.fixture
-def samples(folder, build):
-    rng = np.random.default_rng(1)
-    x = rng.random((SAMPLES, build.features)).astype(np.float32)
-    labels = rng.integers(0, build.hidden + build.classes, SAMPLES)
-    np.savez("data.npz", x=x, labels=labels)
-    np.save("x.npy", x)
-    np.save("labels.npy", labels)
-    return x, labels
-
 
 def as_json(capsys):
     return json.loads(capsys.readouterr().out)

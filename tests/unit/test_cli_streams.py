@@ -20,18 +20,6 @@ from hsnn.commands.plain import plain
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def artifact(chain, folder):
-    chain.save(folder / "net.hsnn")
-    return "net.hsnn"
-
-
-@pytest.fixture
 def verb(monkeypatch):
     """Let the verb ``targets`` do what a test wants."""
 
