@@ -71,7 +71,7 @@ def measure(name: str, load: Load, *, target: str, limit: int | None, tell: Tell
     test = load("test")
     test = test if limit is None else test.first(limit)
     program = hsnn.compile(model, load("calibration").images, source=f"hsnn_models.{name}:{name}")
-    expected = _classes(model, test.images)
+    expected = classes(model, test.images)
     with hsnn.Session(program, target=target, batch_size=BATCH) as session:
         result = session.run(test.images, progress=tell)
     found = result.output.argmax(1)
@@ -112,7 +112,8 @@ def main() -> int:
     return 0
 
 
-def _classes(model: nn.Module, images: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def classes(model: nn.Module, images: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Return the class that a torch model puts each image in, in batches of :data:`BATCH`."""
     with torch.no_grad():
         batches = torch.from_numpy(images).split(BATCH)
         return torch.cat([model(batch).argmax(1) for batch in batches]).numpy()

@@ -20,6 +20,7 @@ are ``Has8ResNet(inputs=3, stem=64, base=32 or 64)`` and ``Has8Vgg(inputs=3, bas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias, get_args
 
@@ -30,12 +31,16 @@ from hsnn.errors import UsageError
 from hsnn.nn import BitPlaneEncode, Lif, TimeDistributed, WeightedSumDecode, has8, matched
 
 Preset: TypeAlias = Literal["has8", "matched"]
-Branches: TypeAlias = Literal["both", "ann", "snn"]
+Branches: TypeAlias = Literal["both", "ann", "snn", "plain"]
 
 GRADIENTS: Mapping[str, str] = {"has8": "fourier_sine", "matched": "straight_through"}
 """Gradient of the encoders in each preset."""
 LEAK = 0.5
 """Fraction of the voltage lost per timestep: 1 / tau with tau = 2."""
+IMAGE_HIGH = 1.0
+"""Largest value of an image."""
+SURE = 16.0
+"""Logit of an output neuron of a plain spiking network that always fires: 1 would leave any classifier unsure."""
 
 
 class SpikingBranch(nn.Module):
@@ -78,12 +83,29 @@ class Fusion(nn.Module):
         return total
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Two branches of the same shape.
+
+    Attributes:
+        spiking: Takes and returns a spike train.
+        ordinary: Takes and returns features.
+        high: Value that ``matched`` encodes as all ones before the block; None where the block has no branch of
+            its own, and the ordinary layer serves both.
+    """
+
+    spiking: nn.Module
+    ordinary: nn.Module
+    high: float | None
+
+
 class Blocks:
-    """Makes fusion blocks of one coding.
+    """Makes blocks of one coding, and the network of them.
 
     Args:
         preset: ``has8`` or ``matched``.
-        branches: ``both``, or one alone: a twin of the hybrid to compare it with.
+        branches: ``both``, or one of each block alone, or ``plain``: the spiking branches in one spiking network,
+            encoded once and decoded once. All but the first are twins of the hybrid to compare it with.
         high: Value that ``matched`` encodes as all ones; larger ones are clipped.
         gradient: Gradient of the encoders; that of the preset if None.
 
@@ -99,11 +121,11 @@ class Blocks:
         high: float = 4.0,
         gradient: str | None = None,
     ) -> None:
-        _known("preset", preset, get_args(Preset))
-        _known("branches", branches, get_args(Branches))
+        known(preset, get_args(Preset), "preset")
+        known(branches, get_args(Branches), "value of branches")
         self.preset, self.branches, self.high, self.gradient = preset, branches, high, gradient
 
-    def initial(self, inputs: int, outputs: int, *, stride: int) -> Fusion:
+    def initial(self, inputs: int, outputs: int, *, stride: int) -> Block:
         """Convolution 7 by 7 and pooling 3 by 3, which halves the image; ``stride`` 2 halves it once more."""
         spiking = nn.Sequential(
             _synapses(inputs, outputs, kernel=7, stride=stride),
@@ -113,19 +135,20 @@ class Blocks:
         ordinary = nn.Sequential(
             *_convolution(inputs, outputs, kernel=7, stride=stride), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
         )
-        return self._fuse(spiking, ordinary, image=True)
+        return Block(spiking, ordinary, IMAGE_HIGH)
 
-    def residual(self, inputs: int, outputs: int, *, stride: int) -> Fusion:
+    def residual(self, inputs: int, outputs: int, *, stride: int) -> Block:
         """Basic residual block: two convolutions 3 by 3 and a shortcut."""
-        return self._fuse(SpikingResidual(inputs, outputs, stride=stride), Residual(inputs, outputs, stride=stride))
+        spiking, ordinary = (kind(inputs, outputs, stride=stride) for kind in (SpikingResidual, Residual))
+        return Block(spiking, ordinary, self.high)
 
-    def convolution(self, inputs: int, outputs: int, *, image: bool = False) -> Fusion:
-        """VGG block: convolution 3 by 3 and average pooling 2 by 2."""
+    def convolution(self, inputs: int, outputs: int, *, image: bool = False) -> Block:
+        """VGG block: convolution 3 by 3 and average pooling 2 by 2; ``image`` says that its input is one."""
         spiking = nn.Sequential(_synapses(inputs, outputs), spiking_neurons(), TimeDistributed(nn.AvgPool2d(2, 2)))
         ordinary = nn.Sequential(*_convolution(inputs, outputs), nn.LeakyReLU(), nn.AvgPool2d(2, 2))
-        return self._fuse(spiking, ordinary, image=image)
+        return Block(spiking, ordinary, IMAGE_HIGH if image else self.high)
 
-    def linear(self, inputs: int, hidden: Sequence[int], outputs: int) -> Fusion:
+    def linear(self, inputs: int, hidden: Sequence[int], outputs: int) -> Block:
         """Linear layers with neurons, or leaky ReLU, behind each."""
         spiking: list[nn.Module] = []
         ordinary: list[nn.Module] = []
@@ -133,14 +156,27 @@ class Blocks:
         for before, after in pairwise(widths):
             spiking += [nn.Linear(before, after), spiking_neurons()]
             ordinary += [nn.Linear(before, after), nn.LeakyReLU()]
-        return self._fuse(nn.Sequential(*spiking), nn.Sequential(*ordinary))
+        return Block(nn.Sequential(*spiking), nn.Sequential(*ordinary), self.high)
 
-    def _fuse(self, spiking: nn.Module, ordinary: nn.Module, *, image: bool = False) -> Fusion:
-        """Join branches; ``image`` says that the input lies in [0, 1]."""
-        branch = SpikingBranch(spiking, *self._coding(1.0 if image else self.high))
+    def pooling(self) -> Block:
+        """Average pooling over the whole image, which both branches share."""
+        spiking, ordinary = (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) for _ in range(2))
+        return Block(TimeDistributed(spiking), ordinary, None)
+
+    def join(self, blocks: Sequence[Block], *, gain: float = 1.0) -> nn.Module:
+        """Return the network of the blocks; ``gain`` scales what a plain spiking one decodes."""
+        if self.branches == "plain":
+            encode, decode = self._coding(IMAGE_HIGH)
+            decode = WeightedSumDecode(decode.weights, divisor=decode.divisor / gain)
+            return SpikingBranch(nn.Sequential(*(block.spiking for block in blocks)), encode, decode)
+        return nn.Sequential(*map(self._fuse, blocks))
+
+    def _fuse(self, block: Block) -> nn.Module:
+        if block.high is None:
+            return block.ordinary
         return Fusion(
-            None if self.branches == "ann" else branch,
-            None if self.branches == "snn" else ordinary,
+            None if self.branches == "ann" else SpikingBranch(block.spiking, *self._coding(block.high)),
+            None if self.branches == "snn" else block.ordinary,
         )
 
     def _coding(self, high: float) -> tuple[BitPlaneEncode, WeightedSumDecode]:
@@ -212,7 +248,7 @@ class Has8ResNet(nn.Module):
         base: Channels of the first stage; each further stage has twice as many, on half the image.
         depth: Residual blocks of each stage.
         stem_stride: Stride of the first convolution; 2 as published, 1 for images of about 28 pixels.
-        branches: ``both``, or ``ann`` or ``snn`` alone.
+        branches: ``both``, or ``ann``, ``snn`` or ``plain``: see :class:`Blocks`.
         high: Value that ``matched`` encodes as all ones.
         gradient: Gradient of the encoders; that of the preset if None.
 
@@ -242,7 +278,7 @@ class Has8ResNet(nn.Module):
                 outputs = base * 2**stage
                 blocks.append(make.residual(width, outputs, stride=2 if stage and not index else 1))
                 width = outputs
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = make.join(blocks)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -261,7 +297,7 @@ class Has8Vgg(nn.Module):
         base: Channels of the first block; each further block has twice as many.
         depth: Blocks behind the first, at least 0.
         hidden: Widths of the hidden layers of the linear block.
-        branches: ``both``, or ``ann`` or ``snn`` alone.
+        branches: ``both``, or ``ann``, ``snn`` or ``plain``: see :class:`Blocks`.
         high: Value that ``matched`` encodes as all ones.
         gradient: Gradient of the encoders; that of the preset if None.
 
@@ -286,13 +322,12 @@ class Has8Vgg(nn.Module):
         make = Blocks(preset, branches=branches, high=high, gradient=gradient)
         blocks = [make.convolution(inputs, base, image=True)]
         blocks += [make.convolution(base * 2**index, base * 2 ** (index + 1)) for index in range(depth)]
-        self.blocks = nn.Sequential(*blocks)
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.classify = make.linear(base * 2**depth, hidden, classes)
+        blocks += [make.pooling(), make.linear(base * 2**depth, hidden, classes)]
+        self.blocks = make.join(blocks, gain=SURE)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(batch, classes)`` of images ``(batch, inputs, H, W)``."""
-        logits: Tensor = self.classify(self.pool(self.blocks(images)))
+        logits: Tensor = self.blocks(images)
         return logits
 
 
@@ -318,6 +353,7 @@ def _convolution(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1)
     return layer, nn.BatchNorm2d(outputs)
 
 
-def _known(what: str, value: str, allowed: Sequence[str]) -> None:
+def known(value: str, allowed: Sequence[str], what: str) -> None:
+    """Raise UsageError ``HSNN-U210`` if a value is none of those allowed."""
     if value not in allowed:
         raise UsageError("HSNN-U210", f"there is no {what} {value!r} of HAS-8", allowed=", ".join(allowed))

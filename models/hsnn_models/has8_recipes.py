@@ -1,19 +1,20 @@
 """How the HAS-8 models for Fashion-MNIST are trained, and their twins of one branch.
 
-A twin has the same layers, but only the ordinary branch of each block (``ann``) or only the spiking one (``snn``,
-which still decodes and encodes between blocks). Names are ``has8_vgg_matched``, ``has8_vgg_has8``,
-``has8_vgg_ann``, ``has8_vgg_snn``, and the same with ``has8_resnet``. ``has8_resnet_matched`` comes trained.
+A twin has the same layers, but only the ordinary branches (``ann``) or only the spiking ones (``snn``: one spiking
+network, encoded once and decoded once). Names are ``has8_vgg_matched``, ``has8_vgg_has8``, ``has8_vgg_ann``,
+``has8_vgg_snn``, and the same with ``has8_resnet``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from torch import nn
 
-from hsnn_models.has8 import Has8ResNet, Has8Vgg
+from hsnn_models.has8 import Has8ResNet, Has8Vgg, known
 from hsnn_models.training import Settings
 from hsnn_models.weights import load_packed
 
@@ -28,16 +29,23 @@ SETTINGS: Final = Settings(
     busy=0.3,
     balance=1.0,
 )
+TRAINING: Final[Mapping[str, Settings]] = {
+    "matched": SETTINGS,
+    "has8": replace(SETTINGS, epochs=12, clip=1.0),
+    "ann": SETTINGS,
+    "snn": replace(SETTINGS, clip=1.0),
+}
+"""How each variant is trained: the published coding learns more slowly, and gradients through it spike."""
 FAMILIES: Final[Mapping[str, Callable[..., nn.Module]]] = {
-    "has8_vgg": partial(Has8Vgg, base=8, depth=2, hidden=(64, 32)),
+    "has8_vgg": partial(Has8Vgg, base=8, depth=3, hidden=(64, 32)),
     "has8_resnet": partial(Has8ResNet, stem=8, base=8, depth=(1, 1, 1), stem_stride=2),
 }
 """Sizes for images of 28 by 28 pixels."""
 VARIANTS: Final[Mapping[str, Mapping[str, str]]] = {
     "matched": {"preset": "matched"},
-    "has8": {"preset": "has8"},
+    "has8": {"preset": "has8", "gradient": "tanh_sine"},
     "ann": {"preset": "matched", "branches": "ann"},
-    "snn": {"preset": "matched", "branches": "snn"},
+    "snn": {"preset": "matched", "branches": "plain"},
 }
 
 
@@ -50,15 +58,27 @@ def factories() -> dict[str, Callable[[], nn.Module]]:
     }
 
 
-def has8_resnet(*, trained: bool = False) -> nn.Module:
-    """Return ``has8_resnet_matched`` in evaluation mode.
+def settings(name: str) -> Settings:
+    """Return how the model of this name is trained."""
+    known(name, NAMES, "recipe")
+    return TRAINING[name.rpartition("_")[2]]
+
+
+def load(name: str, *, trained: bool = False) -> nn.Module:
+    """Return one of the models in evaluation mode.
 
     Args:
+        name: One of :data:`NAMES`.
         trained: Load the weights that come with hsnn_models; else they are random.
 
     Raises:
-        UsageError: If the packed weights are missing or do not fit.
+        UsageError: ``HSNN-U210``, if there is no such model; ``HSNN-F003`` to ``HSNN-F005``, if the packed weights
+            are missing or do not fit.
     """
-    name = "has8_resnet_matched"
+    known(name, NAMES, "recipe")
     model = factories()[name]()
     return load_packed(model, name) if trained else model.eval()
+
+
+NAMES: Final = tuple(factories())
+"""All recipes."""

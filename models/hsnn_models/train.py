@@ -16,10 +16,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from hsnn_models import data
+from hsnn_models import data, has8_recipes
 from hsnn_models.digits import Digits
 from hsnn_models.fashion import Fashion
-from hsnn_models.has8_recipes import SETTINGS, factories
 from hsnn_models.training import Settings, accuracy, spike_rates, train
 from hsnn_models.weights import packed, save_weights
 
@@ -79,7 +78,10 @@ def recipes(root: Path | None = None) -> dict[str, Recipe]:
                 balance=2.0,
             ),
         ),
-        **{name: Recipe(make, partial(data.fashion, root=root), SETTINGS) for name, make in factories().items()},
+        **{
+            name: Recipe(make, partial(data.fashion, root=root), has8_recipes.settings(name))
+            for name, make in has8_recipes.factories().items()
+        },
     }
 
 

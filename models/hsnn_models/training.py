@@ -35,6 +35,7 @@ class Settings:
         quiet: Spikes per neuron and timestep, averaged over a layer, below which the layer is penalized.
         busy: The same, above which it is.
         balance: Weight of that penalty.
+        clip: Largest norm of the gradient of all weights together; a longer one is scaled down. None for no limit.
     """
 
     epochs: int
@@ -46,6 +47,7 @@ class Settings:
     quiet: float
     busy: float
     balance: float
+    clip: float | None = None
 
 
 def train(
@@ -160,6 +162,8 @@ def _epoch(state: _State, images: Images, settings: Settings, title: str, consol
             loss = functional.cross_entropy(logits, labels[batch])
             state.optimizer.zero_grad()
             (loss + settings.balance * _excess(rates, settings)).backward()
+            if settings.clip is not None:
+                nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip)
             state.optimizer.step()
             state.schedule.step()
             total += float(loss.detach())

@@ -25,7 +25,7 @@ from hsnn.runtime.session import Session
 from hsnn.verify.ladder import verify
 from hsnn_models import data
 from hsnn_models.has8 import Has8ResNet, Has8Vgg, SpikingBranch, SpikingResidual, spiking_neurons
-from hsnn_models.has8_recipes import has8_resnet
+from hsnn_models.has8_recipes import load
 
 if TYPE_CHECKING:
     from hsnn.program import Program
@@ -184,7 +184,7 @@ def test_the_programs_of_the_page_run() -> None:
 def test_the_trained_model_keeps_its_accuracy_as_integers() -> None:
     """On the 500 test images that are packed: float above 85 %, compiled within 1 point of it."""
     test = data.fashion_subset("test")
-    model = has8_resnet(trained=True)
+    model = load("has8_resnet_matched", trained=True)
     program = compile(model, data.fashion_subset("calibration").images, options=Options(golden_samples=2))
     with torch.no_grad():
         expected = model(torch.from_numpy(test.images)).argmax(1).numpy()

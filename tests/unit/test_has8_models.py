@@ -9,7 +9,7 @@ from torch import nn
 from hsnn import nn as snn
 from hsnn.errors import UsageError
 from hsnn_models.has8 import Blocks, Fusion, Has8ResNet, Has8Vgg, SpikingResidual, spiking_neurons
-from hsnn_models.has8_recipes import SETTINGS, factories
+from hsnn_models.has8_recipes import NAMES, factories, load, settings
 from hsnn_models.train import recipes
 from hsnn_models.training import spike_rates
 
@@ -103,9 +103,11 @@ def test_a_fusion_is_the_sum_of_its_branches(family: str) -> None:
     model = SMALL[family]("matched").eval()
     x = torch.rand(2, 1, 16, 16)
     for block in model.blocks:
-        assert isinstance(block, Fusion)
-        assert torch.equal(block(x), block.snn(x) + block.ann(x))
+        assert isinstance(block, Fusion) == any("snn" in name for name, _ in block.named_children())
+        if isinstance(block, Fusion):
+            assert torch.equal(block(x), block.snn(x) + block.ann(x))
         x = block(x)
+    assert sum(isinstance(block, Fusion) for block in model.blocks) == 3
 
 
 @pytest.mark.parametrize("family", sorted(SMALL))
@@ -153,10 +155,69 @@ def test_unknown_names_are_refused(arguments: tuple[str, ...], name: str) -> Non
 
 def test_recipes_cover_both_families_presets_and_twins() -> None:
     names = {f"has8_{family}_{kind}" for family in ("vgg", "resnet") for kind in ("matched", "has8", "ann", "snn")}
-    assert set(factories()) == names
+    assert set(NAMES) == names
     known = recipes()
-    assert names <= set(known)
-    assert all(known[name].settings == SETTINGS for name in names)
+    assert {name: known[name].settings for name in names} == {name: settings(name) for name in names}
+    assert settings("has8_vgg_has8").epochs > settings("has8_vgg_matched").epochs
+    with pytest.raises(UsageError, match="HSNN-U210"):
+        load("has8_mlp_matched")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trained_weights_come_with_the_package(name: str) -> None:
+    """Trained ones tell the images apart that they were packed with; random ones do not."""
+    from hsnn_models import data
+    from hsnn_models.training import accuracy
+
+    images = data.fashion_subset("test").first(250)
+    assert accuracy(load(name, trained=True), images, batch=250) > 0.8
+    assert accuracy(load(name), images, batch=250) < 0.5
+
+
+@pytest.mark.parametrize("family", sorted(SMALL))
+def test_a_plain_spiking_twin_is_encoded_and_decoded_once(family: str) -> None:
+    torch.manual_seed(0)
+    whole, plain = (SMALL[family]("matched", branches=branches) for branches in ("both", "plain"))
+    assert [type(m) for m in plain.modules()].count(snn.BitPlaneEncode) == 1
+    assert [type(m) for m in plain.modules()].count(snn.WeightedSumDecode) == 1
+    shapes = [tuple(v.shape) for name, v in whole.named_parameters() if ".ann." not in f".{name}"]
+    assert [tuple(v.shape) for v in plain.parameters()] == shapes
+    logits = plain(torch.rand(4, 1, 16, 16))
+    assert logits.shape == (4, 10)
+    logits.sum().backward()
+    weights = next(plain.parameters())
+    assert weights.grad is not None
+    assert weights.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("clip", [None, 1e-3])
+def test_gradients_are_clipped_to_the_norm_that_was_asked_for(clip: float | None, tmp_path, monkeypatch) -> None:
+    import io
+
+    from rich.console import Console
+
+    from hsnn_models import data, training
+
+    norms: list[float] = []
+
+    class Watched(training.AdamW):
+        def step(self, closure: object = None) -> None:
+            gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+            norms.append(float(torch.stack([g.norm() for g in gradients]).norm()))
+
+    monkeypatch.setattr(training, "AdamW", Watched)
+    images = data.fashion_subset("calibration").first(40)
+    chosen = training.Settings(1, 20, 1e-2, 0.0, seed=1, mirror=False, quiet=0.0, busy=1.0, balance=1.0, clip=clip)
+    training.train(
+        lambda: SMALL["vgg"]("matched"),
+        images,
+        images,
+        settings=chosen,
+        checkpoint=tmp_path / "c.pt",
+        console=Console(file=io.StringIO()),
+    )
+    assert len(norms) == 2
+    assert all(norm > 1e-2 for norm in norms) if clip is None else max(norms) <= clip * 1.01
 
 
 @pytest.mark.parametrize("name", sorted(factories()))

@@ -2,7 +2,7 @@
 
 ::
 
-    front end -> canonicalize -> partition -> [float run -> calibrate -> quantize -> place] -> Program
+    front end -> canonicalize -> [freeze scales] -> partition -> float run -> calibrate -> quantize -> place -> Program
 
 A spiking segment is quantized with what the float model sends into it, so the error of one segment is
 not hidden in the calibration of the next. The finished program is then run on a few samples, and what it
@@ -28,6 +28,7 @@ from hsnn.passes.chips import load_chip
 from hsnn.passes.codings import warn_of
 from hsnn.passes.delays import match_delays
 from hsnn.passes.float_run import run_float
+from hsnn.passes.freeze_cost import FreezeReport, freeze
 from hsnn.passes.partition import Partition, Side
 from hsnn.passes.place import capacity_report, no_room, place
 from hsnn.passes.quantize import Quantized, QuantizeOptions, quantize
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.ir.chip import Chip
+    from hsnn.ir.hybrid import HybridModel
     from hsnn.program import Json
 
     Array = NDArray[np.generic]
@@ -67,6 +69,8 @@ class Options:
         payload_bits: Width of graded payloads.
         calibration_samples: At most so many samples are used.
         golden_samples: Samples whose traces are kept for replay.
+        freeze_rescale: Samples in the batches whose scale encoders that rescale over the batch keep from then on;
+            None to leave them as they are. See :mod:`hsnn.passes.freeze_rescale`.
         keep_reference: Whether the artifact keeps the hybrid ONNX model.
         seed: Recorded; nothing in a build is random but encoders, which have seeds of their own.
     """
@@ -78,6 +82,7 @@ class Options:
     payload_bits: int = 8
     calibration_samples: int = 256
     golden_samples: int = 4
+    freeze_rescale: int | None = None
     keep_reference: bool = True
     seed: int = 0
 
@@ -86,6 +91,7 @@ def compile(
     model: Model,
     calibration: Samples,
     *,
+    labels: Array | None = None,
     example_inputs: Sequence[Any] | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
@@ -97,6 +103,8 @@ def compile(
         model: A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file.
         calibration: Real samples, batch axis first: one array, one an input, or by input name. Take them
             from training data, never from the test split.
+        labels: Class number of each sample, integers of shape ``(sample,)``; they are used for nothing but the
+            accuracy that frozen scales cost.
         example_inputs: Inputs to trace a torch module with; the first calibration samples if None.
         options: Options; the defaults if None.
         progress: Told how far the build is.
@@ -116,6 +124,7 @@ def compile(
     samples = limited(named_samples(calibration, hybrid.inputs), options.calibration_samples)
     tell("export", 1, 1)
     hybrid = canonicalize(hybrid)
+    hybrid, frozen = _freeze(hybrid, samples, labels, options, tell)
     plan = Partition(options.pins)(hybrid)
     warn_of(plan.placements)
     _require_room(plan, chip)
@@ -132,7 +141,7 @@ def compile(
         stages=tuple(_stage(stage, quantized) for stage in plan.stages),
         inputs=plan.inputs,
         outputs=plan.outputs,
-        metadata=_metadata(options, source),
+        metadata=_metadata(options, source, frozen),
         placements=plan.placements,
         cuts=plan.cuts,
         cut_spikes=measured.cut_spikes,
@@ -160,6 +169,20 @@ class _Measured:
 
     ranges: Mapping[str, Calibration]
     cut_spikes: Mapping[str, float]
+
+
+def _freeze(
+    hybrid: HybridModel, samples: Mapping[str, Array], labels: Array | None, options: Options, tell: Progress
+) -> tuple[HybridModel, FreezeReport | None]:
+    """Freeze the scales of encoders, where that was asked for."""
+    if options.freeze_rescale is None:
+        return hybrid, None
+    tell("freeze scales", 0, 1)
+    count = next(iter(samples.values())).shape[0]
+    known = None if labels is None else labels[:count]
+    frozen, report = freeze(hybrid, samples, batch=options.freeze_rescale, labels=known)
+    tell("freeze scales", 1, 1)
+    return frozen, report
 
 
 def _require_room(plan: Plan, chip: Chip) -> None:
@@ -242,7 +265,7 @@ def _warn_of_silence(reports: tuple[LayerReport, ...]) -> None:
         warnings.warn(text, HsnnWarning, stacklevel=3)
 
 
-def _metadata(options: Options, source: str) -> Metadata:
+def _metadata(options: Options, source: str, frozen: FreezeReport | None) -> Metadata:
     recorded: dict[str, Json] = {
         "chip": options.chip,
         "pins": [f"{glob}={side}" for glob, side in options.pins],
@@ -250,6 +273,7 @@ def _metadata(options: Options, source: str) -> Metadata:
         "payload_bits": options.payload_bits,
         "calibration_samples": options.calibration_samples,
         "golden_samples": options.golden_samples,
+        "freeze_rescale": None if frozen is None else frozen.to_json(),
     }
     libraries = {name: _version(name) for name in _LIBRARIES}
     return Metadata(

@@ -6,12 +6,14 @@ import argparse
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hsnn.commands import options
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hsnn.commands.console import Console, StageProgress
     from hsnn.commands.models import Model, Samples
     from hsnn.program import Json, Program
@@ -60,6 +62,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"bits of a graded spike, 1 to 24 (default {options.PAYLOAD_BITS})",
     )
     options.add_limits(group)
+    group.add_argument(
+        "--freeze-rescale",
+        action="store_true",
+        help="give encoders that rescale over the batch the scale of the calibration samples, so that samples are "
+        "independent, and tell what that costs",
+    )
+    group.add_argument(
+        "--freeze-batch",
+        type=options.positive,
+        default=options.FREEZE_BATCH,
+        metavar="N",
+        help=f"samples in a batch whose scale is frozen, as in training (default {options.FREEZE_BATCH})",
+    )
+    group.add_argument(
+        "--label-key",
+        metavar="NAME",
+        help="array with the labels in the calibration file: what --freeze-rescale costs is then told as accuracy",
+    )
     group.add_argument(
         "--seed", type=options.natural, default=options.SEED, help=f"recorded in the artifact (default {options.SEED})"
     )
@@ -118,18 +138,38 @@ def _compile(args: argparse.Namespace, progress: StageProgress) -> tuple[Program
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)
     model = load_model(args.model, args.weights)
-    samples: Samples = load_samples(args.calibration, model, "calibration")
+    ignore = () if args.label_key is None else (args.label_key,)
+    samples: Samples = load_samples(args.calibration, model, "calibration", ignore=ignore)
     from hsnn.compiler import compile
 
     program = compile(
         model,
         samples,
+        labels=_labels(args),
         example_inputs=example_inputs(args, model),
         options=chosen,
         progress=progress,
         source=args.model,
     )
     return program, model
+
+
+def _labels(args: argparse.Namespace) -> NDArray[Any] | None:
+    """Read the labels of the calibration samples, if they are named.
+
+    Raises:
+        UsageError: HSNN-U126, if there is no such array.
+    """
+    from hsnn.commands.arrays import load_arrays
+
+    if args.label_key is None:
+        return None
+    arrays = load_arrays(args.calibration, "calibration")
+    if args.label_key not in arrays:
+        raise UsageError(
+            "HSNN-U126", f"{args.calibration!r} has no array {args.label_key!r}", allowed=", ".join(sorted(arrays))
+        )
+    return arrays[args.label_key]
 
 
 def _verify(path: Path, model: Model, args: argparse.Namespace, progress: StageProgress) -> VerifyReport:
@@ -156,10 +196,12 @@ def _render(program: Program, result: dict[str, Json], args: argparse.Namespace,
     if not console.quiet:
         for table in (
             text.partition_table(program, explain=args.explain),
+            text.frozen_table(program),
             text.cuts_table(program),
             text.layers_table(program),
             text.mapping_table(program),
         ):
-            yield table
-            yield ""
+            if table is not None:
+                yield table
+                yield ""
     yield f"wrote {result['artifact']} in {result['seconds']:.1f} s"

@@ -48,6 +48,7 @@ def describe_build(program: Program) -> dict[str, Json]:
         "outputs": plain(program.outputs),
         "stages": [describe_stage(stage) for stage in program.stages],
         "placements": plain(program.placements),
+        "freeze_rescale": plain(program.metadata.options.get("freeze_rescale")),
         "cuts": cuts,
         "layers": plain(program.layers),
         "mapping": plain(program.mapping),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,13 +85,14 @@ def example_inputs(args: argparse.Namespace, model: Model) -> tuple[Any, ...] | 
     return None
 
 
-def load_samples(path: str, model: Model, what: str) -> Samples:
+def load_samples(path: str, model: Model, what: str, *, ignore: Sequence[str] = ()) -> Samples:
     """Read the samples of a model that is not compiled yet.
 
     Args:
         path: ``.npz`` or ``.npy`` file.
         model: The model; its inputs choose among the arrays.
         what: What the samples are for, for errors.
+        ignore: Names of arrays that are no inputs, such as labels.
 
     Returns:
         One array for each input, by name; just the array where the names of the inputs cannot be told.
@@ -99,8 +100,9 @@ def load_samples(path: str, model: Model, what: str) -> Samples:
     arrays = load_arrays(path, what)
     names = input_names(model)
     if names:
-        return select_inputs(arrays, names, path=path, what=what)
-    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+        return select_inputs(arrays, names, path=path, what=what, ignore=ignore)
+    left = {name: array for name, array in arrays.items() if name not in ignore}
+    return left if len(left) != 1 else next(iter(left.values()))
 
 
 def input_names(model: Model) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from hsnn.report.graph_layout import draw
 from hsnn.report.graph_view import model_graph
 from hsnn.report.raster import pictures
 from hsnn.report.summary import commands, origin, tiles
+from hsnn.report.view_frozen import frozen_scales
 from hsnn.report.weights import weights
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def render(program: Program, *, verify: VerifyReport | None = None) -> str:
         drawing=draw(graph),
         partition=capped(view.partition(program.placements), MOST_ROWS),
         operators=capped(view.explained_partition(program.placements), MOST_ROWS),
+        frozen=frozen_scales(program),
         cuts=capped(view.cuts(program.cuts, program.cut_spikes), MOST_ROWS),
         layers=capped(view_layers.layers(program), MOST_ROWS),
         rates=rate_bars(program),

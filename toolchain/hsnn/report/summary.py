@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from hsnn.program import Program, ProgramStage
     from hsnn.verify.ladder import VerifyReport
+
+
+FROZEN = "freeze_rescale"
+"""Option that has a table of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ def commands(program: Program) -> tuple[str, ...]:
     pins = options.get("pins")
     if isinstance(pins, (list, tuple)):
         words += [word for pin in pins for word in ("--pin", str(pin))]
+    frozen = options.get(FROZEN)
+    words += ["--freeze-rescale", "--freeze-batch", str(frozen["batch"])] if isinstance(frozen, Mapping) else []
     limits = _changed_limits(program)
     words += ["--limit", limits] if limits else []
     return (
@@ -139,7 +146,7 @@ def _origin_rows(program: Program) -> Iterator[tuple[Cell, ...]]:
         "hsnn": metadata.hsnn,
         "seed": str(metadata.seed),
         **{name: metadata.libraries[name] for name in sorted(metadata.libraries)},
-        **{f"option {name}": _plain(metadata.options[name]) for name in sorted(metadata.options)},
+        **{f"option {name}": _plain(metadata.options[name]) for name in sorted(metadata.options) if name != FROZEN},
     }
     for name, text in facts.items():
         yield Cell(visible(name)), Cell(visible(text, most=400))

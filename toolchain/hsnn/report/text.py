@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hsnn.report import view, view_capacity, view_layers
 from hsnn.report.cells import NOTHING, Cell, Column, Level, Table, visible
+from hsnn.report.view_frozen import frozen_scales
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -36,6 +37,12 @@ def partition_table(program: Program, *, explain: bool = False) -> RenderableTyp
     """
     make = view.explained_partition if explain else view.partition
     return FittingTable(make(program.placements))
+
+
+def frozen_table(program: Program) -> RenderableType | None:
+    """Scales that the build froze, and what that cost; None if it froze none."""
+    table = frozen_scales(program)
+    return None if table is None else FittingTable(table)
 
 
 def cuts_table(program: Program) -> RenderableType:

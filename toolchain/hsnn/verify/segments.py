@@ -12,7 +12,7 @@ from hsnn.ir.hybrid import HybridModel
 from hsnn.ir.plan import HostStage, Plan, Stage
 from hsnn.passes.float_run import chip_inputs, load_host, made_values
 from hsnn.passes.simulate import simulate
-from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads
+from hsnn.passes.whole_run import run_whole
 from hsnn.verify.difference import Difference
 
 if TYPE_CHECKING:
@@ -49,27 +49,13 @@ def compare_segments(hybrid: HybridModel, plan: Plan, samples: Mapping[str, Arra
         samples: Model inputs, batch axis first.
     """
     crossing = tuple(dict.fromkeys(value for stage in plan.stages for value in (*stage.inputs, *stage.outputs)))
-    whole = _run_whole(hybrid, samples, crossing)
+    whole = run_whole(hybrid, samples, crossing)
     spiking = {cut.value for cut in plan.cuts}
     agreements: list[Agreement] = []
     for stage in plan.stages:
         for value, found in _run_stage(stage, whole).items():
             agreements.append(_compare(stage.name, value, whole[value], found, spikes=value in spiking))
     return tuple(agreements)
-
-
-def _run_whole(hybrid: HybridModel, samples: Mapping[str, Array], wanted: tuple[str, ...]) -> dict[str, Array]:
-    import onnx
-
-    model = onnx.ModelProto()
-    model.CopyFrom(hybrid.proto)
-    known = {info.name: info for info in (*model.graph.value_info, *model.graph.output)}
-    del model.graph.output[:]
-    model.graph.output.extend(known[name] for name in wanted if name not in samples)
-    names = tuple(output.name for output in model.graph.output)
-    stage = HostStage("hybrid", model.SerializeToString(), tuple(samples), names)
-    executable = HostExecutable(stage, provider=PROVIDERS["cpu"], threads=default_threads())
-    return {**samples, **executable.run(samples)}
 
 
 def _run_stage(stage: Stage, whole: Mapping[str, Array]) -> dict[str, Array]:
