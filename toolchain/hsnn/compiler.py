@@ -26,6 +26,7 @@ from hsnn.passes.calibrate import Calibration, calibration_of
 from hsnn.passes.canonicalize import canonicalize
 from hsnn.passes.chips import load_chip
 from hsnn.passes.codings import warn_of
+from hsnn.passes.decoders import DecodeSide, explained, place_decoders
 from hsnn.passes.delays import match_delays
 from hsnn.passes.float_run import run_float
 from hsnn.passes.freeze_cost import FreezeReport, freeze
@@ -71,6 +72,8 @@ class Options:
         golden_samples: Samples whose traces are kept for replay.
         freeze_rescale: Samples in the batches whose scale encoders that rescale over the batch keep from then on;
             None to leave them as they are. See :mod:`hsnn.passes.freeze_rescale`.
+        decode: Where weighted sums over time are decoded: ``host``, ``chip`` wherever integrators can, or ``auto``:
+            where less crosses. See :mod:`hsnn.passes.decoders`.
         keep_reference: Whether the artifact keeps the hybrid ONNX model.
         seed: Recorded; nothing in a build is random but encoders, which have seeds of their own.
     """
@@ -83,6 +86,7 @@ class Options:
     calibration_samples: int = 256
     golden_samples: int = 4
     freeze_rescale: int | None = None
+    decode: DecodeSide = "auto"
     keep_reference: bool = True
     seed: int = 0
 
@@ -125,7 +129,8 @@ def compile(
     tell("export", 1, 1)
     hybrid = canonicalize(hybrid)
     hybrid, frozen = _freeze(hybrid, samples, labels, options, tell)
-    plan = Partition(options.pins)(hybrid)
+    hybrid, decoders = place_decoders(hybrid, samples, options.decode)
+    plan = explained(Partition(options.pins)(hybrid), decoders)
     warn_of(plan.placements)
     _require_room(plan, chip)
     measured = _calibrate(plan, samples, tell)
@@ -273,6 +278,7 @@ def _metadata(options: Options, source: str, frozen: FreezeReport | None) -> Met
         "payload_bits": options.payload_bits,
         "calibration_samples": options.calibration_samples,
         "golden_samples": options.golden_samples,
+        "decode": options.decode,
         "freeze_rescale": None if frozen is None else frozen.to_json(),
     }
     libraries = {name: _version(name) for name in _LIBRARIES}

@@ -63,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_limits(group)
     group.add_argument(
+        "--decode",
+        choices=("auto", "host", "chip"),
+        default=options.DECODE,
+        help="where weighted sums over time are decoded: on the host, by integrators on the chip, or, with auto, where "
+        f"less crosses (default {options.DECODE})",
+    )
+    group.add_argument(
         "--freeze-rescale",
         action="store_true",
         help="give encoders that rescale over the batch the scale of the calibration samples, so that samples are "

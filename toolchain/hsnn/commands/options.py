@@ -16,6 +16,7 @@ CHIP = "loihi2"
 PAYLOAD_BITS = 8
 CALIBRATION_SAMPLES = 256
 FREEZE_BATCH = 64
+DECODE = "auto"
 SEED = 0
 """What is used where the command line says nothing; a test holds them to :class:`hsnn.compiler.Options`."""
 
@@ -83,6 +84,7 @@ def compile_options(args: argparse.Namespace) -> Options:
         options,
         payload_bits=args.payload_bits,
         calibration_samples=args.calibration_samples,
+        decode=args.decode,
         freeze_rescale=args.freeze_batch if args.freeze_rescale else None,
         keep_reference=not args.no_reference,
         seed=args.seed,
