@@ -17,10 +17,10 @@ $(shell rm -f $(READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench data accuracy clean
+.PHONY: help setup demo test lint types check bench data accuracy has8 clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv with hsnn, torch and Lava in it
 
@@ -51,6 +51,9 @@ data: $(READY)  ## fetch the full Fashion-MNIST into .data
 
 accuracy: $(READY)  ## accuracy of both models on their full test splits
 	$(RUN) -m hsnn_models.accuracy $(ARGS)
+
+has8: $(READY)  ## accuracy and cost of the HAS-8 models on the full test split, into docs/has8.md
+	$(RUN) -m hsnn_models.has8_table --markdown docs/has8.md $(ARGS)
 
 clean:  ## remove what was built, but not .venv and .data
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -58,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"warning: {warning.message}", markup=False)
 
     console.rule("[bold]freeze the scales: samples are independent")
-    program = hsnn.compile(model, images.images, labels=images.labels, options=Options(freeze_rescale=64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HsnnWarning)  # the order of the planes, once more
+        program = hsnn.compile(model, images.images, labels=images.labels, options=Options(freeze_rescale=64))
     frozen = program.metadata.options["freeze_rescale"]
     console.print(frozen["summary"] if isinstance(frozen, dict) else "")
     for table in (partition_table(program), cuts_table(program), layers_table(program)):
@@ -73,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(f"torch, batches of {BATCH}: accuracy {accuracy(expected, test.labels):.2%}")
     run(published, test, BATCH, "as published", console)
     run(program, test, 1, "frozen", console)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     program.save(options.output, overwrite=True)
     console.print(f"artifact: {options.output}; its report: {options.output / 'report.html'}")
     return 0 if proof.passed else 5

@@ -119,3 +119,14 @@ def test_labels_that_are_not_there_are_refused(
     assert "HSNN-U126" in told
     assert "images, labels" in told
     assert not (folder / "refused.hsnn").exists()
+
+
+def test_the_example_goes_all_the_way(folder: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "03_layer_wise_hybrid.py"
+    done = subprocess.run([sys.executable, str(example)], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "froze the scale of 4 encoders" in told
+    assert "golden replay" in told
+    assert "frozen, batches of 1: accuracy" in told
+    assert (folder / "build" / "layer_wise.hsnn" / "report.html").exists()

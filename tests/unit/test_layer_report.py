@@ -251,3 +251,14 @@ def test_wrong_limits_are_refused(text):
     with pytest.raises(UsageError) as caught:
         parse_limits(text)
     assert caught.value.code == "HSNN-Q021"
+
+
+def test_the_voltage_of_a_decoder_is_not_judged():
+    from hsnn.report.layers import LayerReport
+
+    noisy = LayerReport("chip.0", "decode", 3, None, 0.9, 0.0, 0.0, None)
+    with pytest.raises(QuantizationError, match="voltage error"):
+        check_limits([noisy])
+    check_limits([noisy], decoders=["decode"])
+    with pytest.raises(QuantizationError, match="voltage error"):
+        check_limits([noisy], decoders=["other"])

@@ -26,7 +26,7 @@ from hsnn.passes.calibrate import Calibration, calibration_of
 from hsnn.passes.canonicalize import canonicalize
 from hsnn.passes.chips import load_chip
 from hsnn.passes.codings import warn_of
-from hsnn.passes.decoders import DecodeSide, explained, place_decoders
+from hsnn.passes.decoders import DecodeSide, explained, integrators, place_decoders
 from hsnn.passes.delays import match_delays
 from hsnn.passes.float_run import run_float
 from hsnn.passes.freeze_cost import FreezeReport, freeze
@@ -140,13 +140,14 @@ def compile(
         match_delays(network)
     mapping = place(networks, chip)
     reports = _measure(plan, quantized, samples, tell)
-    check_limits(reports, options.limits)
+    moved = integrators(plan, decoders)
+    check_limits(reports, options.limits, decoders=moved)
     _warn_of_silence(reports)
     program = Program(
         stages=tuple(_stage(stage, quantized) for stage in plan.stages),
         inputs=plan.inputs,
         outputs=plan.outputs,
-        metadata=_metadata(options, source, frozen),
+        metadata=_metadata(options, source, frozen, moved),
         placements=plan.placements,
         cuts=plan.cuts,
         cut_spikes=measured.cut_spikes,
@@ -270,7 +271,7 @@ def _warn_of_silence(reports: tuple[LayerReport, ...]) -> None:
         warnings.warn(text, HsnnWarning, stacklevel=3)
 
 
-def _metadata(options: Options, source: str, frozen: FreezeReport | None) -> Metadata:
+def _metadata(options: Options, source: str, frozen: FreezeReport | None, moved: tuple[str, ...]) -> Metadata:
     recorded: dict[str, Json] = {
         "chip": options.chip,
         "pins": [f"{glob}={side}" for glob, side in options.pins],
@@ -279,6 +280,7 @@ def _metadata(options: Options, source: str, frozen: FreezeReport | None) -> Met
         "calibration_samples": options.calibration_samples,
         "golden_samples": options.golden_samples,
         "decode": options.decode,
+        "integrators": list(moved),
         "freeze_rescale": None if frozen is None else frozen.to_json(),
     }
     libraries = {name: _version(name) for name in _LIBRARIES}

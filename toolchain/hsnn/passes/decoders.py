@@ -105,6 +105,22 @@ def explained(plan: Plan, choices: Sequence[DecoderChoice]) -> Plan:
     return replace(plan, placements=placements)
 
 
+def integrators(plan: Plan, choices: Sequence[DecoderChoice]) -> tuple[str, ...]:
+    """Names of the populations that stand in for decoders."""
+    made = {voltage_name(choice.node) for choice in choices if choice.place == "chip"}
+    return tuple(
+        name
+        for segment in plan.chip_segments
+        for name, value in zip(segment.graph.outputs, segment.outputs, strict=True)
+        if value in made
+    )
+
+
+def voltage_name(node: str) -> str:
+    """Name of what that integrator's node makes."""
+    return f"{integrator_name(node)}.voltage"
+
+
 def integrator_name(node: str) -> str:
     """Name of the integrator's node that stands in for a decoder."""
     return f"{node}.integrator"
@@ -204,23 +220,21 @@ def _integrators(graph: onnx.GraphProto, node: onnx.NodeProto, keep: float) -> l
     """Return the nodes that stand in for a decoder, and add their constants and values to the graph."""
     from onnx import helper, numpy_helper
 
-    name, train, out = integrator_name(node.name), node.input[0], node.output[0]
+    name, voltage, train, out = integrator_name(node.name), voltage_name(node.name), node.input[0], node.output[0]
     last = _last_weight(graph, node)
     constants = {"current_decay": 1.0, "voltage_decay": 1.0 - keep, "bias": 0.0, "gain": last}
     graph.initializer.extend(
         numpy_helper.from_array(np.array(value, np.float32), f"{name}.{key}") for key, value in constants.items()
     )
     known = {info.name: info for info in (*graph.value_info, *graph.output)}
-    for value, like in ((f"{name}.voltage", train), (f"{name}.last", out)):
+    for value, like in ((voltage, train), (f"{name}.last", out)):
         info = graph.value_info.add()
         info.CopyFrom(known[like])
         info.name = value
     decays = [f"{name}.{key}" for key in ("current_decay", "voltage_decay", "bias")]
     made = [
-        helper.make_node("LeakyIntegrator", [train, *decays], [f"{name}.voltage"], name, domain=DOMAIN, decay_input=0),
-        helper.make_node(
-            "MembraneDecode", [f"{name}.voltage"], [f"{name}.last"], f"{name}.read", domain=DOMAIN, mode="last"
-        ),
+        helper.make_node("LeakyIntegrator", [train, *decays], [voltage], name, domain=DOMAIN, decay_input=0),
+        helper.make_node("MembraneDecode", [voltage], [f"{name}.last"], f"{name}.read", domain=DOMAIN, mode="last"),
         helper.make_node("Mul", [f"{name}.last", f"{name}.gain"], [out], f"{name}.scale"),
     ]
     for item in made:

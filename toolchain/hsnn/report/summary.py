@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from hsnn.verify.ladder import VerifyReport
 
 
-FROZEN = "freeze_rescale"
-"""Option that has a table of its own."""
+FROZEN, MOVED = "freeze_rescale", "integrators"
+"""Options that tables show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,11 @@ def _origin_rows(program: Program) -> Iterator[tuple[Cell, ...]]:
         "hsnn": metadata.hsnn,
         "seed": str(metadata.seed),
         **{name: metadata.libraries[name] for name in sorted(metadata.libraries)},
-        **{f"option {name}": _plain(metadata.options[name]) for name in sorted(metadata.options) if name != FROZEN},
+        **{
+            f"option {name}": _plain(metadata.options[name])
+            for name in sorted(metadata.options)
+            if name not in (FROZEN, MOVED)
+        },
     }
     for name, text in facts.items():
         yield Cell(visible(name)), Cell(visible(text, most=400))

@@ -112,7 +112,8 @@ class FloatRungs:
         f1, rate = min(scores, default=1.0), max(errors, default=0.0)
         detail = f"{len(reports)} layers, smallest F1 {f1:.3f}, largest rate error {rate:.1%}"
         try:
-            check_limits(reports, limits)
+            moved = cast("list[str]", self.program.metadata.options.get("integrators") or [])
+            check_limits(reports, limits, decoders=moved)
         except QuantizationError as error:
             return Outcome(False, f"{detail}; {error.found}")
         return Outcome(True, detail)
