@@ -141,7 +141,14 @@ def test_compiled_both_ways_say_the_same_and_climb_all_rungs(samples):
         assert len(integrators) == (side == "chip")
         report = verify(program, model=model, target="emulator")
         assert {rung.status for rung in report.rungs} == {"passed"}, report
-        found[side] = hsnn.Session(program, target="emulator").run(samples["x"]).output
+        result = hsnn.Session(program, target="emulator").run(samples["x"])
+        found[side] = result.output
+        (cut,) = [cut for cut in program.cuts if cut.source == stage.name]
+        (output,) = stage.outputs
+        assert (cut.timesteps, output.last) == ((1, True) if side == "chip" else (PLANES, False))
+        messages = sum(part.messages.get(cut.value, 0) for part in result.stages)
+        spikes = sum(part.spike_counts.get("lif", 0) for part in result.stages)
+        assert messages == (np.count_nonzero(result.output) if side == "chip" else spikes)
         reasons = {item.op: item.reason for item in program.placements}
         if side == "chip":
             assert reasons["hsnn.LeakyIntegrator"] == "decodes with integrators, as was asked for"

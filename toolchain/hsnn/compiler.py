@@ -143,8 +143,9 @@ def compile(
     moved = integrators(plan, decoders)
     check_limits(reports, options.limits, decoders=moved)
     _warn_of_silence(reports)
+    last = plan.last_values()
     program = Program(
-        stages=tuple(_stage(stage, quantized) for stage in plan.stages),
+        stages=tuple(_stage(stage, quantized, last) for stage in plan.stages),
         inputs=plan.inputs,
         outputs=plan.outputs,
         metadata=_metadata(options, source, frozen, moved),
@@ -210,6 +211,7 @@ def _calibrate(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> _Mea
     total = next(iter(samples.values())).shape[0]
     ranges: dict[str, Calibration] = {}
     counts = {cut.value: 0 for cut in plan.cuts}
+    last = plan.last_values()
     done = 0
     for batch in run_float(plan, samples, keep=lambda graph: ()):
         for segment in plan.chip_segments:
@@ -218,7 +220,7 @@ def _calibrate(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> _Mea
             ranges[name] = ranges[name].merge(part) if name in ranges else part
             done += part.samples if segment is plan.chip_segments[0] else 0
         for value in counts:
-            counts[value] += int(np.count_nonzero(batch.values[value]))
+            counts[value] += int(np.count_nonzero(batch.values[value][-1:] if value in last else batch.values[value]))
         tell("calibrate", done, total)
     spikes = {cut.value: counts[cut.value] / (total * cut.timesteps) for cut in plan.cuts}
     return _Measured(ranges, spikes)
@@ -245,7 +247,7 @@ def _measure(
     return reports
 
 
-def _stage(stage: HostStage | ChipSegment, quantized: Mapping[str, Quantized]) -> ProgramStage:
+def _stage(stage: HostStage | ChipSegment, quantized: Mapping[str, Quantized], last: frozenset[str]) -> ProgramStage:
     if isinstance(stage, HostStage):
         return stage
     graph, integers = stage.graph, quantized[stage.name]
@@ -254,7 +256,7 @@ def _stage(stage: HostStage | ChipSegment, quantized: Mapping[str, Quantized]) -
         integers.network,
         tuple(ChipInput(port.value, port.name, integers.input_scales[port.name]) for port in graph.inputs),
         tuple(
-            ChipOutput(value, name, integers.output_scales[name])
+            ChipOutput(value, name, integers.output_scales[name], last=value in last)
             for name, value in zip(graph.outputs, stage.outputs, strict=True)
         ),
     )

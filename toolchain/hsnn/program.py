@@ -45,11 +45,13 @@ class ChipOutput:
         value: Name of the value in the hybrid model.
         population: Name in the network's outputs.
         scale: Value of one unit: 1 for spikes, the voltage's scale for read-out neurons.
+        last: Whether the host reads the last timestep only, so that nothing else has to leave the chip.
     """
 
     value: str
     population: str
     scale: float
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -79,6 +79,7 @@ class BridgeOutput(Strict):
     value: Name
     population: Name
     scale: Scale
+    last: bool
 
 
 class Host(Strict):

@@ -100,7 +100,7 @@ class Cut:
         value: Name of the value.
         source, target: Stages, such as ``host.0`` and ``chip.0``.
         shape: Feature shape, without time and batch.
-        timesteps: Timesteps per sample.
+        timesteps: Timesteps per sample that cross: 1 for a voltage of which the host reads the last timestep only.
     """
 
     value: str
@@ -147,3 +147,8 @@ class Plan:
     def chip_segments(self) -> tuple[ChipSegment, ...]:
         """The stages that run on a chip."""
         return tuple(stage for stage in self.stages if isinstance(stage, ChipSegment))
+
+    def last_values(self) -> frozenset[str]:
+        """Values that leave a chip segment and of which only the last timestep is read."""
+        timesteps = {segment.name: segment.graph.timesteps for segment in self.chip_segments}
+        return frozenset(cut.value for cut in self.cuts if cut.timesteps < timesteps.get(cut.source, 0))

@@ -325,5 +325,21 @@ def _cuts(stages: tuple[Stage, ...], domains: Domains, values: Mapping[str, ir.V
                 continue
             train = domains.trains[value]
             shape = feature_shape(values[value], train)
-            cuts.append(Cut(value, source.name, stage.name, shape, train.timesteps))
+            timesteps = 1 if _last_is_read(values[value]) else train.timesteps
+            cuts.append(Cut(value, source.name, stage.name, shape, timesteps))
     return tuple(cuts)
+
+
+def _last_is_read(value: ir.Value) -> bool:
+    """Whether all that is made of a value is its last timestep."""
+    readers = [use.node for use in value.uses()]
+    return (
+        bool(readers)
+        and not value.is_graph_output()
+        and all(
+            kind_of(node) == "decoder"
+            and node.op_type == "MembraneDecode"
+            and node.attributes["mode"].as_string() == "last"
+            for node in readers
+        )
+    )

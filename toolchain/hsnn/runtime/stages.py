@@ -92,7 +92,7 @@ class ChipRunner:
             sent = result.outputs[output.population]
             self._check(sent, output.population, samples)
             made[output.value] = from_sent(sent, output.scale)
-            messages[output.value] = int(np.count_nonzero(sent))
+            messages[output.value] = int(np.count_nonzero(sent[-1:] if output.last else sent))
         seconds = time.perf_counter() - start
         report = StageRun(self.stage.name, (seconds,), result.spike_counts, messages, clipped)
         return made, report, ChipTrace(payloads, result) if trace else None
