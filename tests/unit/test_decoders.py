@@ -163,3 +163,24 @@ def test_integrators_decode_on_lava(samples):
     program = hsnn.compile(model, samples["x"], options=Options(decode="chip", limits=LENIENT, golden_samples=3))
     report = verify(program, model=model, target="loihi2-sim")
     assert {rung.status for rung in report.rungs} == {"passed"}, report
+
+
+def test_decoders_stay_on_the_host_where_their_integrators_would_not_fit(samples, monkeypatch):
+    """Asked for on the chip they are an error; left to choose, the build does without them."""
+    from hsnn import compiler
+    from hsnn.errors import CapacityError
+
+    rooms = []
+
+    def only_for_few(plan, chip):
+        rooms.append(sum(len(segment.graph.neurons) for segment in plan.chip_segments))
+        if rooms[-1] > 1:
+            raise CapacityError("HSNN-C010", "the chip is full")
+
+    monkeypatch.setattr(compiler, "_require_room", only_for_few)
+    model = Planes(GROWING, threshold=0.05).eval()
+    program = hsnn.compile(model, samples["x"], options=Options(limits=LENIENT))
+    assert rooms == [1, 2]
+    assert not any(isinstance(item, IntegratorPopulation) for item in program.chip_stages[0].network.neurons)
+    with pytest.raises(CapacityError):
+        hsnn.compile(model, samples["x"], options=Options(limits=LENIENT, decode="chip"))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hsnn.errors import HsnnWarning
+from hsnn.errors import CapacityError, HsnnWarning
 from hsnn.frontends.dispatch import Model, front_end
 from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.passes.calibrate import Calibration, calibration_of
@@ -128,11 +128,10 @@ def compile(
     samples = limited(named_samples(calibration, hybrid.inputs), options.calibration_samples)
     tell("export", 1, 1)
     hybrid = canonicalize(hybrid)
+    _require_room(Partition(options.pins)(hybrid), chip)
     hybrid, frozen = _freeze(hybrid, samples, labels, options, tell)
-    hybrid, decoders = place_decoders(hybrid, samples, options.decode)
-    plan = explained(Partition(options.pins)(hybrid), decoders)
+    hybrid, plan, moved = _partition(hybrid, samples, options, chip)
     warn_of(plan.placements)
-    _require_room(plan, chip)
     measured = _calibrate(plan, samples, tell)
     quantized = _quantize(plan, measured.ranges, options, tell)
     networks = tuple(item.network for item in quantized.values())
@@ -140,7 +139,6 @@ def compile(
         match_delays(network)
     mapping = place(networks, chip)
     reports = _measure(plan, quantized, samples, tell)
-    moved = integrators(plan, decoders)
     check_limits(reports, options.limits, decoders=moved)
     _warn_of_silence(reports)
     last = plan.last_values()
@@ -190,6 +188,30 @@ def _freeze(
     frozen, report = freeze(hybrid, samples, batch=options.freeze_rescale, labels=known)
     tell("freeze scales", 1, 1)
     return frozen, report
+
+
+def _partition(
+    hybrid: HybridModel, samples: Mapping[str, Array], options: Options, chip: Chip
+) -> tuple[HybridModel, Plan, tuple[str, ...]]:
+    """Decide where decoders work, and cut the model.
+
+    Decoders stay on the host where their integrators would not fit on the chip, unless they were asked for there.
+
+    Returns:
+        The model, its parts, and the populations that stand in for decoders.
+    """
+    cut = Partition(options.pins)
+    decided, choices = place_decoders(hybrid, samples, options.decode)
+    plan = explained(cut(decided), choices)
+    if decided is hybrid:
+        return hybrid, plan, ()
+    try:
+        _require_room(plan, chip)
+    except CapacityError:
+        if options.decode == "chip":
+            raise
+        return hybrid, cut(hybrid), ()
+    return decided, plan, integrators(plan, choices)
 
 
 def _require_room(plan: Plan, chip: Chip) -> None:
