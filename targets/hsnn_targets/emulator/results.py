@@ -10,6 +10,7 @@ import numpy as np
 from hsnn.errors import RunError
 from hsnn.ir.integer import ConstantSource, IntegerNetwork, LifPopulation, Neuron, size
 from hsnn.target import SegmentResult
+from hsnn_targets.emulator.memory import available_bytes
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Int64
@@ -30,14 +31,13 @@ class Results:
         self._network, self._neurons, self._trace = network, neurons, trace
         self.sent_at, sent = _places(counts * (network.timesteps * batch), np.array(recorded, bool))
         self.final_at, final = _places(counts * (2 * batch), np.full(len(neurons), trace))
+        needed, room = 4 * (sent + final), available_bytes()
+        if room is not None and needed > room:
+            raise _too_large(network, batch, needed, room)
         try:
             self.sent, self.final = np.zeros(sent, np.int32), np.zeros(final, np.int32)
         except MemoryError as error:
-            raise RunError(
-                "HSNN-R040",
-                f"segment {network.name!r} needs {4 * (sent + final) >> 20} MiB for the results of {batch} samples",
-                fix="run smaller batches, or without a trace",
-            ) from error
+            raise _too_large(network, batch, needed, room) from error
 
     def gather(self, inputs: Mapping[str, Int32], counts: Int64) -> SegmentResult:
         """Shape the results; ``counts`` are the spikes of each population."""
@@ -67,6 +67,18 @@ class Results:
         shape = (self.batch, *self._neurons[place].shape)
         start = self.final_at[place] + state * size(shape)
         return self.final[start : start + size(shape)].reshape(shape)
+
+
+def _too_large(network: IntegerNetwork, batch: int, needed: int, room: int | None) -> RunError:
+    """Say what the results of a batch take, and how many samples would fit."""
+    fitting = 0 if room is None else room * batch // needed
+    fix = f"run at most {fitting} samples at a time" if fitting else "run smaller batches"
+    return RunError(
+        "HSNN-R040",
+        f"segment {network.name!r} needs {needed >> 20} MiB for the results of {batch} samples",
+        allowed="" if room is None else f"{room >> 20} MiB, which are available",
+        fix=f"{fix}, or without a trace",
+    )
 
 
 def _places(sizes: Int64, wanted: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[Int64, int]:
