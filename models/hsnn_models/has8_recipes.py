@@ -35,7 +35,7 @@ TRAINING: Final[Mapping[str, Settings]] = {
     "ann": SETTINGS,
     "snn": replace(SETTINGS, clip=1.0),
 }
-"""How each variant is trained: the published coding learns more slowly, and gradients through it spike."""
+"""How each variant is trained: the published coding learns more slowly."""
 FAMILIES: Final[Mapping[str, Callable[..., nn.Module]]] = {
     "has8_vgg": partial(Has8Vgg, base=8, depth=3, hidden=(64, 32)),
     "has8_resnet": partial(Has8ResNet, stem=8, base=8, depth=(1, 1, 1), stem_stride=2),
