@@ -27,9 +27,9 @@ from hsnn_targets.emulator.dynamics import Dynamics, dynamics_of
 from hsnn_targets.emulator.vector_pack import halve
 from hsnn_targets.reference import TARGET as REFERENCE
 
-VECTORS = "avx512" in tiers.usable_tiers()
-needs_vectors = pytest.mark.skipif(not VECTORS, reason="this processor lacks AVX-512 VNNI")
-WAYS = [("portable", "auto")] + [("avx512", synapses) for synapses in ("auto", "products", "events")] * VECTORS
+VECTORS = [tier for tier in tiers.usable_tiers() if tier != "portable"]
+WAYS = [("portable", "auto")] + [(tier, synapses) for tier in VECTORS for synapses in ("auto", "products", "events")]
+each_vector_tier = pytest.mark.parametrize("tier", VECTORS)
 ways = pytest.mark.parametrize(("tier", "synapses"), WAYS, ids=lambda way: way)
 
 
@@ -168,9 +168,9 @@ def test_results_do_not_depend_on_windows_blocks_or_threads(seed, tier, synapses
             assert_equal(emulator(tier, synapses, threads).load(network).run(inputs, trace=True), expected)
 
 
-@needs_vectors
-@pytest.mark.parametrize("peak", [1, 255])
-def test_products_of_the_largest_weights_and_sums(peak):
+@each_vector_tier
+@pytest.mark.parametrize("peak", [1, 2, 127, 128, 255])
+def test_products_of_the_largest_weights_and_sums(tier, peak):
     rng = np.random.default_rng(peak)
     for low, high in ((-256, -254), (254, 256), (-256, 256)):
         weights = (rng.integers(low // 2, high // 2, (70, 300)) * 2).astype(np.int16)
@@ -178,7 +178,7 @@ def test_products_of_the_largest_weights_and_sums(peak):
             network = one_layer(weights, peak, weight_exp=exponent)
             inputs = {"in": rng.integers(0, peak, (9, 2, 300), endpoint=True).astype(np.int32)}
             expected = REFERENCE.load(network).run(inputs, trace=True)
-            assert_equal(emulator("avx512", "products").load(network).run(inputs, trace=True), expected)
+            assert_equal(emulator(tier, "products").load(network).run(inputs, trace=True), expected)
 
 
 def one_layer(weights, peak=1, *, timesteps=9, weight_exp=0, **options):
@@ -195,9 +195,9 @@ def one_layer(weights, peak=1, *, timesteps=9, weight_exp=0, **options):
     )
 
 
-@needs_vectors
+@each_vector_tier
 @pytest.mark.parametrize("keep", [0, 1, 2, 1229, 2048, 3071, 3686, 4095, 4096])
-def test_decay_of_currents_and_voltages_in_floats(keep):
+def test_decay_of_currents_and_voltages(tier, keep):
     """States over the whole range decay for many timesteps, each neuron from a value of its own."""
     rng = np.random.default_rng(keep)
     weights = np.concatenate([rng.integers(-128, 128, (640, 1)), np.arange(-64, 64)[:, None]]).astype(np.int16) * 2
@@ -207,7 +207,7 @@ def test_decay_of_currents_and_voltages_in_floats(keep):
     for exponent in (0, 5, 9):
         network = one_layer(weights.astype(np.int16), timesteps=60, weight_exp=exponent, **options)
         expected = REFERENCE.load(network).run({"in": spikes}, trace=True)
-        assert_equal(emulator("avx512", "products").load(network).run({"in": spikes}, trace=True), expected)
+        assert_equal(emulator(tier, "products").load(network).run({"in": spikes}, trace=True), expected)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,11 @@ def test_weights_that_fit_bytes():
     assert halve(np.zeros((0, 3), np.int16))[1] == 0
 
 
-@needs_vectors
-def test_activity_chooses_between_products_and_events():
+@each_vector_tier
+def test_activity_chooses_between_products_and_events(tier):
     rng = np.random.default_rng(0)
     network = one_layer((rng.integers(-60, 60, (64, 400)) * 2).astype(np.int16), timesteps=16)
-    loaded = emulator("avx512").load(network)
+    loaded = emulator(tier).load(network)
     for rate, product in ((0.001, False), (0.9, True)):
         inputs = {"in": (rng.random((16, 3, 400)) < rate).astype(np.int32)}
         before = loaded.usage()["p"]
@@ -250,11 +250,12 @@ def test_activity_chooses_between_products_and_events():
         assert (after.products > before.products, after.events > before.events) == (product, not product)
 
 
-@pytest.mark.parametrize("missing", tiers.NEEDED)
-def test_a_processor_that_lacks_any_feature_runs_portable_kernels(missing):
-    features = dict.fromkeys(tiers.NEEDED, True)
-    assert tiers.tiers_of(features) == tiers.TIERS
-    assert tiers.tiers_of({**features, missing: False}) == ("portable",)
+@pytest.mark.parametrize("tier", tiers.TIERS)
+def test_a_tier_needs_all_its_features(tier):
+    features = dict.fromkeys(tiers.NEEDED[tier], True)
+    assert tiers.tiers_of(features)[-1] == tier
+    for missing in tiers.NEEDED[tier]:
+        assert tier not in tiers.tiers_of({**features, missing: False})
 
 
 def test_the_environment_chooses_the_tier(monkeypatch):

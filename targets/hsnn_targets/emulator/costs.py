@@ -7,39 +7,56 @@ They only decide which of two equal ways is taken, so being wrong costs time and
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hsnn.ir.integer import ConvProjection, Projection
+from hsnn_targets.emulator.tiers import Tier
 from hsnn_targets.emulator.vector_pack import Product
 
-DOT = 0.17
-"""One ``vpdpbusd``: 16 neurons, 4 bytes."""
-CALL = 0.8
-"""Starting the product of one pixel and two blocks, per timestep."""
-SCAN = 0.1
-"""Looking for a spike at one neuron."""
-EVENT = 4.0
-"""Fetching what a spike leads to."""
-DENSE_SYNAPSE = 0.014
-"""Adding one weight of a row, rows of eight spikes at once."""
-RUN = 3.0
-"""Starting a run of a convolution's weights."""
-CONV_SYNAPSE = 0.035
-"""Adding one weight of a run."""
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the parts take, in nanoseconds.
+
+    Attributes:
+        dot: Products of one word of spikes with 16 neurons' weights.
+        call: Starting the product of one pixel and two blocks, per timestep.
+        scan: Looking for a spike at one neuron.
+        event: Fetching what a spike leads to.
+        dense_synapse: Adding one weight of a row, rows of eight spikes at once.
+        run: Starting a run of a convolution's weights.
+        conv_synapse: Adding one weight of a run.
+    """
+
+    dot: float
+    call: float = 0.8
+    scan: float = 0.1
+    event: float = 4.0
+    dense_synapse: float = 0.014
+    run: float = 3.0
+    conv_synapse: float = 0.035
 
 
-def events_limit(projection: Projection, product: Product, neurons: int) -> int:
+COSTS: Mapping[Tier, Costs] = {"avx2": Costs(dot=0.35, call=1.6), "avx512": Costs(dot=0.17)}
+
+
+def events_limit(projection: Projection, product: Product, neurons: int, costs: Costs) -> int:
     """Events in a timestep up to which they cost less than the product; below 0 where they never do.
 
     Args:
         projection: The synapses.
         product: The same as a product.
         neurons: Neurons that may send events.
+        costs: What the parts take.
     """
     calls = product.pixels * (product.blocks + 1) // 2
-    saved: float = product.pixels * product.blocks * product.taps.size * DOT + calls * CALL - neurons * SCAN
+    saved: float = (
+        product.pixels * product.blocks * product.taps.size * costs.dot + calls * costs.call - neurons * costs.scan
+    )
     if not isinstance(projection, ConvProjection):
-        return math.floor(saved / (EVENT + product.lanes * DENSE_SYNAPSE))
+        return math.floor(saved / (costs.event + product.lanes * costs.dense_synapse))
     height, width = projection.weights.shape[2:]
     lines: float = height / projection.stride[0]
     reached: float = lines * width / projection.stride[1] * product.lanes
-    return math.floor(saved / (EVENT + max(lines, 1.0) * RUN + reached * CONV_SYNAPSE))
+    return math.floor(saved / (costs.event + max(lines, 1.0) * costs.run + reached * costs.conv_synapse))

@@ -33,7 +33,7 @@ from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
 from hsnn_targets.emulator.records import make_records
 from hsnn_targets.emulator.tables import padded
 from hsnn_targets.emulator.vector_pack import LANES
-from hsnn_targets.emulator.vector_plan import NO_PRODUCTS, Synapses, find_products, plan_vector
+from hsnn_targets.emulator.vector_plan import Synapses, find_products, plan_vector
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Records
@@ -105,7 +105,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     senders = tuple(s for s in (*network.inputs, *network.populations) if not isinstance(s, IntegratorPopulation))
     vectors = tier != "portable"
     looped = {neuron.name for cycle in cycles if _loops(cycle, live) for neuron in cycle}
-    products = find_products(network, live, looped=looped, synapses=synapses) if vectors else NO_PRODUCTS
+    products = find_products(network, live, looped=looped, synapses=synapses, tier=tier)
 
     def planes(window: int) -> Planes:
         read = [p.pre for p in live if p.name in products.of]
@@ -130,7 +130,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     )
     return Plan(
         program=program,
-        vector=plan_vector(network, products, bytes_, neurons=neurons, groups=groups) if vectors else None,
+        vector=plan_vector(network, products, bytes_, neurons=neurons, groups=groups, tier=tier) if vectors else None,
         tiles=np.concatenate([np.zeros(0, np.int32), *map(_tiles, neurons)]),
         window=window,
         sums=window * sums + LANES,

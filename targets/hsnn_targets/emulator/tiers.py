@@ -1,8 +1,9 @@
 """Kernel tiers: which instructions the kernels may use on this processor.
 
-``portable`` is plain code that runs anywhere. ``avx512`` adds 512-bit vectors and the dot products of
-bytes of AVX-512 VNNI. Compiling an instruction that the processor lacks would abort the process, so the
-processor is asked first, and a tier that it lacks is refused before anything is compiled.
+``portable`` is plain code that runs anywhere. ``avx2`` adds 256-bit vectors and products of bytes that are
+summed in 16 bits; ``avx512`` has 512-bit vectors and the dot products of bytes of AVX-512 VNNI. Compiling an
+instruction that the processor lacks would abort the process, so the processor is asked first, and a tier
+that it lacks is refused before anything is compiled.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from hsnn.errors import UsageError
 
-Tier: TypeAlias = Literal["portable", "avx512"]
+Tier: TypeAlias = Literal["portable", "avx2", "avx512"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 """Slowest first."""
 TIER_VARIABLE = "HSNN_EMULATOR_TIER"
-NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
-"""Processor features of ``avx512``, as LLVM names them."""
+NEEDED: Mapping[Tier, tuple[str, ...]] = {
+    "portable": (),
+    "avx2": ("avx2",),
+    "avx512": ("avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"),
+}
+"""Processor features of each tier, as LLVM names them."""
 
 
 def usable_tiers() -> tuple[Tier, ...]:
@@ -38,10 +43,10 @@ def usable_tiers() -> tuple[Tier, ...]:
 def tiers_of(features: Mapping[str, bool]) -> tuple[Tier, ...]:
     """Tiers that a processor with these features can run.
 
-    >>> tiers_of({"avx2": True})
-    ('portable',)
+    >>> tiers_of({"avx2": True, "avx512f": True})
+    ('portable', 'avx2')
     """
-    return TIERS if all(features.get(name, False) for name in NEEDED) else ("portable",)
+    return tuple(tier for tier in TIERS if all(features.get(name, False) for name in NEEDED[tier]))
 
 
 def choose_tier(wanted: str | None) -> Tier:

@@ -1,4 +1,4 @@
-"""Kernels of the tier ``avx512``: synapses as products of bytes, fused with vectors of neurons.
+"""Kernels of the vector tiers: synapses as products of bytes, fused with vectors of neurons.
 
 A projection runs as a product or as events, whichever its spikes in this window make cheaper; both add
 the same integers modulo 2**32, so the choice never shows in the results.
@@ -14,8 +14,9 @@ from hsnn_targets.emulator.memory_ir import copy_bytes
 from hsnn_targets.emulator.neurons import update_tile
 from hsnn_targets.emulator.synapses import deliver, merge_groups
 from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
-from hsnn_targets.emulator.vector_ir import LANES, make_product
 from hsnn_targets.emulator.vector_lif import make_update
+from hsnn_targets.emulator.vector_pack import LANES
+from hsnn_targets.emulator.vector_product import make_product
 from hsnn_targets.emulator.vector_tables import Vector
 
 if TYPE_CHECKING:
@@ -56,29 +57,30 @@ def multiply(
     add: bool,
 ) -> None:
     """Multiply ``rows`` timesteps with one block of a pixel's neurons, or two (``wide``), into sums at ``at``."""
-    fired, taps, weights, sums = scratch.fired, vector.taps, vector.weights, scratch.sums
+    fired, sums = scratch.fired, scratch.sums
     line = pixel // product["columns"]
     source = product["plane_at"] + line * product["step_y"] + (pixel - line * product["columns"]) * product["step_x"]
     k, n, step, scale = product["taps_at"], product["taps"], product["plane_stride"], product["scale"]
+    chunk = product["chunk"]
     w = product["weights_at"] + block * n * 4 * LANES
     t = 0
     while t + 8 <= rows:
         if wide:
-            product_8_2(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+            product_8_2(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
         else:
-            product_8_1(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+            product_8_1(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
         t, source, at = t + 8, source + 8 * step, at + 8 * stride
     if t + 4 <= rows:
         if wide:
-            product_4_2(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+            product_4_2(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
         else:
-            product_4_1(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+            product_4_1(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
         t, source, at = t + 4, source + 4 * step, at + 4 * stride
     while t < rows:
         if wide:
-            product_1_2(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+            product_1_2(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
         else:
-            product_1_1(fired, source, step, taps, k, n, weights, w, sums, at, stride, scale, add)
+            product_1_1(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
         t, source, at = t + 1, source + step, at + stride
 
 
@@ -144,13 +146,13 @@ def advance_tile(
     step = node["plane_stride"]
     to = node["plane_at"] + span.first * step + k * TILE
     if dynamics == FREE:
-        update_free(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+        update_free(vector, scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
     elif dynamics == CLIP:
-        update_clip(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+        update_clip(vector, scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
     elif dynamics == WRAP:
-        update_wrap(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+        update_wrap(vector, scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
     elif dynamics == SUBTRACT:
-        update_subtract(scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
+        update_subtract(vector, scratch.tiles, tile, scratch.sums, at, stride, scratch.fired, to, step, rows, shift)
     else:
         update_tile(population, k, program, scratch, span, at, stride, shift)
 

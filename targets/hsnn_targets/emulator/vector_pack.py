@@ -7,6 +7,7 @@ byte that a pixel sees, serves all pixels. Padding is a frame of zeros around th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from hsnn.ir.integer import (
     size,
 )
 from hsnn_targets.emulator.pack import order_of
+from hsnn_targets.emulator.tiers import Tier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.vector_tables import Int8
 
 LANES, WORD = 16, 4
-BYTE_MAX = 255
+LARGEST_BYTE: Mapping[Tier, int] = {"avx2": 128, "avx512": 255}
+"""Largest payload that the products of a tier take."""
+SHORT_PAIRS = 128
+"""Pairs of products of a byte of weight with a spike that 16 bits can hold the sum of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +46,14 @@ class Product:
     Attributes:
         weights: Flat, ``(block, tap, lane, byte)``.
         taps: Places of words.
+        peak: Largest payload.
         frame: Bytes of a timestep's frame of zeros with the spikes in it; 0 where none is needed.
     """
 
     weights: Int8
     taps: Int32
     scale: int
+    peak: int
     lanes: int
     pixels: int = 1
     columns: int = 1
@@ -59,31 +66,37 @@ class Product:
     first: int = 0
 
     @property
+    def chunk(self) -> int:
+        """Words of spikes whose products 16 bits can hold the sums of."""
+        return max(SHORT_PAIRS // self.peak, 1)
+
+    @property
     def blocks(self) -> int:
         """Blocks of 16 neurons that see the same bytes."""
         return -(-self.lanes // LANES)
 
 
-def sends_bytes(network: IntegerNetwork, name: str) -> bool:
-    """Whether all that a source sends fits unsigned bytes."""
+def largest_byte(network: IntegerNetwork, name: str) -> int | None:
+    """Largest payload that a source sends, or None where it may send negative ones or no spikes at all."""
     source = network.source(name)
     if isinstance(source, InputPort):
-        return not source.signed and source.max_payload <= BYTE_MAX
-    return isinstance(source, LifPopulation)
+        return None if source.signed else source.max_payload
+    return 1 if isinstance(source, LifPopulation) else None
 
 
-def pack_product(network: IntegerNetwork, projection: Projection) -> Product | None:
+def pack_product(network: IntegerNetwork, projection: Projection, tier: Tier) -> Product | None:
     """Lay a projection out as a product of bytes, or return None where it cannot be one."""
-    if projection.delay or not sends_bytes(network, projection.pre):
+    peak = largest_byte(network, projection.pre)
+    if projection.delay or peak is None or peak > LARGEST_BYTE[tier]:
         return None
     pre, post = network.source(projection.pre).shape, network.source(projection.post).shape
     match projection:
         case DenseProjection():
             halved = halve(projection.weights)
-            return None if halved is None else _pack_dense(*halved, pre, post)
+            return None if halved is None else _pack_dense(*halved, pre, post, peak)
         case ConvProjection(groups=1):
             halved = halve(projection.weights)
-            return None if halved is None else _pack_conv(projection, *halved, pre, post)
+            return None if halved is None else _pack_conv(projection, *halved, pre, post, peak)
         case _:
             return None
 
@@ -108,14 +121,14 @@ def halve(weights: Int16) -> tuple[Int8, int] | None:
     return (weights >> 1).astype(np.int8), 1
 
 
-def _pack_dense(weights: Int8, scale: int, pre: Shape, post: Shape) -> Product:
+def _pack_dense(weights: Int8, scale: int, pre: Shape, post: Shape, peak: int) -> Product:
     rows = weights[order_of(post).outer][:, order_of(pre).outer]
     count = -(-rows.shape[1] // WORD)
     taps = np.arange(count, dtype=np.int32) * WORD
-    return Product(_blocks(rows), taps, scale, lanes=rows.shape[0])
+    return Product(_blocks(rows), taps, scale, peak, lanes=rows.shape[0])
 
 
-def _pack_conv(projection: ConvProjection, weights: Int8, scale: int, pre: Shape, post: Shape) -> Product:
+def _pack_conv(projection: ConvProjection, weights: Int8, scale: int, pre: Shape, post: Shape, peak: int) -> Product:
     """One row of bytes per kernel line, or per kernel position where these lie apart (dilation)."""
     out, channels, height, width = weights.shape
     (pad_y, pad_x), (dil_y, dil_x) = projection.padding, projection.dilation
@@ -135,6 +148,7 @@ def _pack_conv(projection: ConvProjection, weights: Int8, scale: int, pre: Shape
         _blocks(padded.reshape(out, -1)),
         taps.reshape(-1).astype(np.int32),
         scale,
+        peak,
         lanes=out,
         pixels=size(post[1:]),
         columns=post[2],

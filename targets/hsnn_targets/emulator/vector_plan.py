@@ -1,4 +1,4 @@
-"""Plan what the tier ``avx512`` adds to a program: products, and the kernel of each population's neurons."""
+"""Plan what the vector tiers add to a program: products, and the kernel of each population's neurons."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron, Projection, size
-from hsnn_targets.emulator.costs import events_limit
+from hsnn_targets.emulator.costs import COSTS, events_limit
 from hsnn_targets.emulator.dynamics import dynamics_of
 from hsnn_targets.emulator.groups import Group
 from hsnn_targets.emulator.heap import Heap
 from hsnn_targets.emulator.planes import Planes
 from hsnn_targets.emulator.records import make_records
 from hsnn_targets.emulator.tables import ALWAYS, padded
+from hsnn_targets.emulator.tiers import Tier
 from hsnn_targets.emulator.vector_pack import LANES, Product, pack_product
-from hsnn_targets.emulator.vector_tables import LAYER, PRODUCT, Vector
+from hsnn_targets.emulator.vector_tables import LAYER, PRODUCT, VECTORS, Vector
 
 Synapses: TypeAlias = Literal["auto", "products", "events"]
 """How synapses run: by measured activity, or always the same way where there are two."""
@@ -56,7 +57,7 @@ NO_PRODUCTS = Products({}, {})
 
 
 def find_products(
-    network: IntegerNetwork, live: Sequence[Projection], *, looped: Collection[str], synapses: Synapses
+    network: IntegerNetwork, live: Sequence[Projection], *, looped: Collection[str], synapses: Synapses, tier: Tier
 ) -> Products:
     """Find the projections that can run as products.
 
@@ -65,15 +66,18 @@ def find_products(
         live: Its projections that deliver anything.
         looped: Populations that run timestep by timestep, where a product has nothing to gain.
         synapses: Whether products are to be preferred, avoided, or chosen by activity.
+        tier: Kernels that will run them.
     """
-    if synapses == "events":
+    if synapses == "events" or tier == "portable":
         return NO_PRODUCTS
-    found = {p.name: (p, pack_product(network, p)) for p in live if p.post not in looped}
+    found = {p.name: (p, pack_product(network, p, tier)) for p in live if p.post not in looped}
     products = {name: product for name, (_, product) in found.items() if product is not None}
     limits = {name: -1 for name in products}
     if synapses == "auto":
         limits = {
-            name: max(events_limit(found[name][0], product, size(network.source(found[name][0].pre).shape)), -1)
+            name: max(
+                events_limit(found[name][0], product, size(network.source(found[name][0].pre).shape), COSTS[tier]), -1
+            )
             for name, product in products.items()
         }
     return Products(products, limits)
@@ -86,8 +90,9 @@ def plan_vector(
     *,
     neurons: Sequence[Neuron],
     groups: Sequence[tuple[Group, ...]],
+    tier: Tier,
 ) -> Vector:
-    """Lay out what the kernels read; ``groups`` are those of each of the ``neurons``."""
+    """Lay out what the kernels of a tier read; ``groups`` are those of each of the ``neurons``."""
     weights, taps = Heap(np.int8), Heap(np.int32)
     rows = [
         _product_row(network, projection, products, planes, weights, taps)
@@ -102,7 +107,7 @@ def plan_vector(
         }
         for neuron, own in zip(neurons, groups, strict=True)
     ]
-    return Vector(make_records(LAYER, layers), make_records(PRODUCT, rows), weights.flat(), taps.flat())
+    return VECTORS[tier](make_records(LAYER, layers), make_records(PRODUCT, rows), weights.flat(), taps.flat())
 
 
 def _fuses(groups: tuple[Group, ...], products: Products) -> bool:
@@ -129,6 +134,7 @@ def _product_row(
         "taps": product.taps.size,
         "taps_at": taps.add(product.taps),
         "weights_at": weights.add(product.weights),
+        "chunk": product.chunk,
         "scale": product.scale,
         "limit": products.limits[projection.name],
         "lanes": product.lanes,

@@ -1,13 +1,16 @@
-"""What the kernels of the tier ``avx512`` read besides the program: bytes of weights, and geometry.
+"""What the kernels of the vector tiers read besides the program: bytes of weights, and geometry.
 
 Portable kernels get None in its place, and numba leaves out what only vectors need.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
+
+from hsnn_targets.emulator.tiers import Tier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +34,7 @@ PRODUCT = _record(
     "taps",  # four-byte words of spikes that each neuron sees; 0 where events are the only way
     "taps_at",  # taps[taps_at + k] is the place of a word, from the first that a pixel's neurons see
     "weights_at",  # (block of 16 neurons, tap, neuron, byte of the word)
+    "chunk",  # words of spikes whose products 16 bits can hold the sums of
     "scale",  # left shift of the products, for weights that were halved
     "limit",  # events in a timestep up to which they cost less than the product
     "lanes",  # neurons that see the same bytes: output channels, or all neurons of a dense layer
@@ -50,9 +54,29 @@ PRODUCT = _record(
 
 
 class Vector(NamedTuple):
-    """What vectors need; never written to after planning."""
+    """What vectors need; never written to after planning.
+
+    Its class is the tier: numba compiles a kernel for each, and intrinsics look at the class to choose
+    their instructions.
+    """
 
     layers: Records
     products: Records
     weights: Int8
     taps: Int32
+
+
+class Avx2(Vector):
+    """For the tier ``avx2``."""
+
+    __slots__ = ()
+
+
+class Avx512(Vector):
+    """For the tier ``avx512``."""
+
+    __slots__ = ()
+
+
+VECTORS: Mapping[Tier, type[Vector]] = {"avx2": Avx2, "avx512": Avx512}
+"""Class of each vector tier."""

@@ -1,0 +1,45 @@
+"""What a vector tier is made of: the few operations that each tier does with instructions of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from hsnn_targets.emulator.instructions_avx2 import Avx2Instructions
+from hsnn_targets.emulator.instructions_avx512 import Avx512Instructions
+from hsnn_targets.emulator.lowering import Builder, Value
+from hsnn_targets.emulator.operands import Operands, Store
+from hsnn_targets.emulator.vector_ir import Array
+from hsnn_targets.emulator.vector_tables import Avx2, Avx512
+
+
+class Instructions(Protocol):
+    """Operations of a tier; they add code at the builder's place."""
+
+    @property
+    def lanes(self) -> int:
+        """32-bit lanes of a vector."""
+
+    @property
+    def together(self) -> int:
+        """Vectors of neurons whose state fits the registers: enough in flight to hide the latency of the decay."""
+
+    def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
+        """Multiply ``rows`` rows of bytes with ``blocks`` blocks of weights."""
+
+    def keep(self, builder: Builder, value: Value) -> Value:
+        """Prepare what stays of a state, 0 to 4096 parts of 4096, for :meth:`shrink`."""
+
+    def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
+        """Let states within ``2**24`` decay: ``state * keep / 4096`` rounded toward zero."""
+
+    def store_spikes(self, builder: Builder, fired: Array, at: Value, spikes: Sequence[Value]) -> None:
+        """Store the flags of ``together`` vectors as bytes, 0 or 1, end to end."""
+
+
+_OF: dict[type, Instructions] = {Avx2: Avx2Instructions(), Avx512: Avx512Instructions()}
+
+
+def instructions_of(kind: Any) -> Instructions:
+    """Instructions of a tier, from numba's type of its :class:`~hsnn_targets.emulator.vector_tables.Vector`."""
+    return _OF[kind.instance_class]

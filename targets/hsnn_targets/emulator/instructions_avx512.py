@@ -1,0 +1,63 @@
+"""The tier ``avx512``: 512-bit vectors, dot products of bytes, and products rounded toward zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llvmlite import ir  # type: ignore[import-untyped]
+
+from hsnn.ir.arithmetic import DECAY_ONE
+from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value, declare
+from hsnn_targets.emulator.operands import Operands, Store
+from hsnn_targets.emulator.vector_ir import Array, Loop, constant, splat, vector
+
+LANES = 16
+INTS, FLOATS = vector(INT, LANES), vector(ir.FloatType(), LANES)
+QUADS = vector(BYTE, 4 * LANES)
+TOWARD_ZERO = 11
+"""Rounding toward zero, exceptions off: the operand of AVX-512 for one instruction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Avx512Instructions:
+    """See :class:`hsnn_targets.emulator.instructions.Instructions`.
+
+    The decay is exact in floats. For ``|x| <= 2**24`` and a keep ``c`` of 0 to 4096, ``x`` and ``c / 4096``
+    are floats without rounding, and their product is rounded toward zero. The integer part of the true
+    product is itself a float (24 bits suffice), and rounding toward zero never passes it; so cutting the
+    rounded product to an integer gives the integer part of the true one, which is the rule of ``shrink``.
+    """
+
+    lanes: int = LANES
+    together: int = 4
+
+    def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
+        """Keep all sums in registers; ``vpdpbusd`` adds four products to a 32-bit lane without saturation."""
+        dot = declare(builder, "llvm.x86.avx512.vpdpbusd.512", INTS, [INTS, QUADS, QUADS])
+        loop = Loop(builder, operands.count, [constant(LANES, 0)] * (rows * blocks))
+        columns = [operands.weights.load(operands.weight(builder, b, loop.count), QUADS) for b in range(blocks)]
+        first = operands.first_spike(builder, loop.count)
+        sums = []
+        for r in range(rows):
+            four = operands.spikes.load(builder.add(first, builder.mul(operands.stride, LONG(r))), INT)
+            spread = builder.bitcast(splat(builder, four, LANES), QUADS)
+            sums += [builder.call(dot, [loop.values[r * blocks + b], spread, columns[b]]) for b in range(blocks)]
+        loop.close(sums)
+        for place, value in enumerate(loop.values):
+            store(*divmod(place, blocks), value)
+
+    def keep(self, builder: Builder, value: Value) -> Value:
+        """As a float; exact, since it has 13 bits."""
+        return builder.fmul(builder.sitofp(value, FLOATS), ir.Constant(FLOATS, [1.0 / DECAY_ONE] * LANES))
+
+    def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
+        """Multiply as floats, rounding toward zero."""
+        multiply = declare(builder, "llvm.x86.avx512.mul.ps.512", FLOATS, [FLOATS, FLOATS, INT])
+        exact = builder.sitofp(state, FLOATS)
+        return builder.fptosi(builder.call(multiply, [exact, keep, INT(TOWARD_ZERO)]), INTS)
+
+    def store_spikes(self, builder: Builder, fired: Array, at: Value, spikes: Sequence[Value]) -> None:
+        """One vector after the other."""
+        for g, spike in enumerate(spikes):
+            fired.store(builder.zext(spike, vector(BYTE, LANES)), builder.add(at, LONG(g * LANES)))
