@@ -200,13 +200,13 @@ def test_scratch_is_bounded_for_any_number_of_timesteps():
 
 def test_blocks_are_cut_by_time_by_memory_and_by_threads(monkeypatch):
     network = layer()
-    assert blocks.block_size(network, 7, 2) == 4
-    assert blocks.block_size(network, 0, 2) == 1
+    assert blocks.block_size(blocks.most_samples(network), 7, 2) == 4
+    assert blocks.block_size(blocks.most_samples(network), 0, 2) == 1
     monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e9)
     samples = blocks.BLOCK_INPUT_BYTES // (4 * network.timesteps * 6)
-    assert blocks.block_size(network, 10**9, 1) == samples
+    assert blocks.block_size(blocks.most_samples(network), 10**9, 1) == samples
     monkeypatch.setattr(blocks, "BLOCK_SECONDS", 0)
-    assert blocks.block_size(network, 10**9, 1) == 1
+    assert blocks.block_size(blocks.most_samples(network), 10**9, 1) == 1
 
 
 def test_results_that_memory_cannot_hold(monkeypatch):

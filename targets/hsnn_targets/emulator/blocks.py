@@ -35,15 +35,19 @@ class Block(NamedTuple):
 Task: TypeAlias = "Callable[[Block], NDArray[np.int64]]"
 
 
-def block_size(network: IntegerNetwork, batch: int, threads: int) -> int:
-    """Choose how many samples to run at a time: at least 1, and no fewer blocks than threads if possible."""
+def most_samples(network: IntegerNetwork) -> int:
+    """Choose how many samples a block has at most."""
     neurons = sum(size(item.shape) for item in (*network.inputs, *network.populations))
     synapses = sum(_synapses(network, projection) for projection in network.projections)
     timestep = neurons * NEURON_SECONDS + synapses * ASSUMED_RATE * SYNAPSE_SECONDS
     by_time = BLOCK_SECONDS / (network.timesteps * timestep)
     input_bytes = 4 * network.timesteps * sum(size(port.shape) for port in network.inputs)
-    by_memory = BLOCK_INPUT_BYTES // max(input_bytes, 1)
-    return max(1, min(int(by_time), by_memory, -(-batch // threads)))
+    return max(1, min(int(by_time), BLOCK_INPUT_BYTES // max(input_bytes, 1)))
+
+
+def block_size(most: int, batch: int, threads: int) -> int:
+    """Choose how many samples to run at a time: at least 1, and no fewer blocks than threads if possible."""
+    return max(1, min(most, -(-batch // threads)))
 
 
 def cut_batch(batch: int, length: int) -> tuple[Block, ...]:

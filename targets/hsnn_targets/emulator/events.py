@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
-from hsnn_targets.emulator.memory_ir import count_ones
+from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Record
 
 WORD = 8
-"""Neurons looked at together in the search for spikes: as many as fit a word."""
+"""Spikes counted together: as many as fit a word."""
 
 
 @inner
 def pack(node: Record, scratch: Scratch, span: Span) -> None:
     """Turn the spikes of some timesteps of the window into events."""
-    words = scratch.fired.view(np.uint64)
     index, start = scratch.events[node["events_at"] :], scratch.start[node["start_at"] + node["history"] :]
     for t in range(span.first, span.last):
         k = start[t]
         row = node["plane_at"] + t * node["plane_stride"]
-        for word in range(node["plane_stride"] // WORD):
-            if words[row // WORD + word] != 0:
-                for j in range(word * WORD, word * WORD + WORD):
-                    index[k] = j
-                    k += scratch.fired[row + j]
+        for first in range(0, node["plane_stride"], TILE):
+            ones = nonzero_bytes(scratch.fired, row + first)
+            while ones != 0:
+                index[k] = first + lowest_one(ones)
+                ones &= ones - np.uint64(1)
+                k += 1
         start[t + 1] = k
 
 
@@ -95,7 +95,7 @@ def count_payloads(inputs: Int32, n: int, stride: int, steps: int) -> int:
 
 @inner
 def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
-    """Write the payloads of a window as bytes."""
+    """Write the payloads of a window as bytes, and zeros up to the next timestep's."""
     order, n = program.tables[node["order_at"] :], node["count"]
     for t in range(steps):
         plane = scratch.fired[node["plane_at"] + t * node["plane_stride"] :]
@@ -106,11 +106,16 @@ def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, 
         else:
             for i in range(n):
                 plane[i] = np.uint8(row[i])
+        plane[n : node["plane_stride"]] = 0
 
 
 @inner
 def open_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
     """Turn the payloads of a window into events and bytes, as far as anybody asks for them."""
+    if node["payload_at"] < 0:
+        read_plane(node, program, scratch, inputs, stride, steps)
+        scratch.level[node["number"]] = send_spikes(node, scratch, Span(0, steps), False)
+        return
     if node["plane_at"] >= 0:
         sent = count_payloads(inputs, node["count"], stride, steps)
         scratch.level[node["number"]] = sent
@@ -119,22 +124,21 @@ def open_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, s
         if sent > node["limit"] * steps:
             empty(node, scratch, Span(0, steps))
             return
-    read_port(node, program, scratch, inputs, stride, steps)
+    read_payloads(node, program, scratch, inputs, stride, steps)
 
 
 @inner
-def read_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+def read_payloads(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
     """Turn the payloads of a window into events; ``inputs`` starts at the first, timesteps lie ``stride`` apart."""
-    order, n, graded = program.tables[node["order_at"] :], node["count"], node["payload_at"] >= 0
+    order, n = program.tables[node["order_at"] :], node["count"]
     index, start = scratch.events[node["events_at"] :], scratch.start[node["start_at"] + node["history"] :]
-    payload = scratch.payload[max(node["payload_at"], 0) :]
+    payload = scratch.payload[node["payload_at"] :]
     for t in range(steps):
         k = start[t]
         row = inputs[t * stride : t * stride + n]
         for i in range(n):
             index[k] = order[i]
-            if graded:
-                payload[k] = row[i]
+            payload[k] = row[i]
             k += row[i] != 0
         start[t + 1] = k
 

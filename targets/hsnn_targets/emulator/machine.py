@@ -14,10 +14,10 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.validate import validate_inputs
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables
-from hsnn_targets.emulator.blocks import Block, block_size, cut_batch, run_blocks
+from hsnn_targets.emulator.blocks import Block, block_size, cut_batch, most_samples, run_blocks
 from hsnn_targets.emulator.kernels import run_samples
 from hsnn_targets.emulator.plan import Plan, plan_network
-from hsnn_targets.emulator.results import Results
+from hsnn_targets.emulator.results import Layout, Results, lay_out
 from hsnn_targets.emulator.usage import Usage
 
 if TYPE_CHECKING:
@@ -44,10 +44,17 @@ class EmulatorExecutable:
     synapses: Synapses = "auto"
     plan: Plan = field(init=False)
     _ways: Int64 = field(init=False)
+    _most: int = field(init=False)
+    _layouts: tuple[Layout, Layout] = field(init=False)
     _idle: list[tables.Scratch] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.plan = plan_network(self.network, tier=self.tier, synapses=self.synapses)
+        self._most = most_samples(self.network)
+        self._layouts = (
+            lay_out(self.network, self.plan.neurons, trace=False),
+            lay_out(self.network, self.plan.neurons, trace=True),
+        )
         self._ways = np.zeros(2 * len(self.plan.projections), np.int64)
         self._compile()
 
@@ -63,15 +70,14 @@ class EmulatorExecutable:
             RunError: ``HSNN-R040``, if there is no memory for the results.
         """
         batch = validate_inputs(self.network, inputs)
-        results = Results(self.network, self.plan.neurons, batch=batch, trace=trace)
-        blocks = cut_batch(batch, block_size(self.network, batch, self.threads))
+        results = Results(self._layouts[trace], batch)
+        blocks = cut_batch(batch, block_size(self._most, batch, self.threads))
         task = partial(self._run_block, inputs, results)
         counts = np.zeros(len(self.plan.neurons) + self._ways.size, np.int64)
         with closing(run_blocks(task, blocks, threads=self.threads, progress=progress)) as parts:
             for part in parts:
                 counts += part
-        counts, ways = np.split(counts, [len(self.plan.neurons)])
-        self._ways += ways
+        self._ways += counts[len(self.plan.neurons) :]
         return results.gather(inputs, counts)
 
     def usage(self) -> dict[str, Usage]:
@@ -96,7 +102,7 @@ class EmulatorExecutable:
         empty = {
             port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs
         }
-        self._run_block(empty, Results(self.network, self.plan.neurons, batch=0, trace=False), Block(0, 0))
+        self._run_block(empty, Results(self._layouts[False], 0), Block(0, 0))
 
     def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:
         """Run one block of samples; returns spikes of each population, then the ways of each projection."""

@@ -1,4 +1,4 @@
-"""Two things that numba's language lacks: copying bytes as a block, and counting ones."""
+"""What numba's language lacks: copying bytes as a block, counting ones, and finding bytes that are not 0."""
 
 from __future__ import annotations
 
@@ -32,5 +32,28 @@ def count_ones(typing: Any, word: Any) -> Any:
 
     def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
         return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def nonzero_bytes(typing: Any, array: Any, at: Any) -> Any:
+    """Look at ``array[at : at + 64]``: bit ``i`` of the result tells whether byte ``i`` is not 0."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        bytes_ = ir.VectorType(BYTE, 64)
+        place = builder.gep(data_of(context, builder, signature.args[0], arguments[0]), [arguments[1]])
+        found = builder.load(builder.bitcast(place, bytes_.as_pointer()), align=1)
+        return builder.bitcast(builder.icmp_unsigned("!=", found, ir.Constant(bytes_, [0] * 64)), LONG)
+
+    return types.uint64(array, types.int64), generate
+
+
+@intrinsic
+def lowest_one(typing: Any, word: Any) -> Any:
+    """Number of the lowest bit that is set in a word of 64; some bit is."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        return builder.cttz(arguments[0], FLAG(1))
 
     return types.int64(types.uint64), generate

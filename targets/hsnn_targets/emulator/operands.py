@@ -24,6 +24,7 @@ class Operands:
         taps, taps_at, count: Places of words of four spikes, relative to ``at``.
         weights, weights_at: Signed bytes, ``(block, tap, neuron, byte)``.
         chunk: Words of spikes whose products 16 bits can hold the sums of.
+        chunks: Chunks in all.
     """
 
     spikes: Array
@@ -35,6 +36,7 @@ class Operands:
     weights: Array
     weights_at: Value
     chunk: Value
+    chunks: Value
 
     def first_spike(self, builder: Builder, tap: Value) -> Value:
         """Where the first row's spikes of a tap are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hsnn.ir.integer import ConstantSource, InputPort, LifPopulation, size
+from hsnn.ir.integer import InputPort, LifPopulation, size
 from hsnn_targets.emulator.nodes import Sender
 from hsnn_targets.emulator.tables import TILE, padded
 from hsnn_targets.emulator.vector_pack import Product
@@ -27,23 +27,26 @@ class Planes:
 
 
 def shared_plane(senders: Iterable[Sender], window: int) -> Planes:
-    """One plane for all populations, where spikes stay only until they are events."""
-    lifs = [sender for sender in senders if isinstance(sender, LifPopulation)]
-    width = max((padded(size(sender.shape)) for sender in lifs), default=0)
-    return Planes(dict.fromkeys((sender.name for sender in lifs), 0), {}, width * window)
+    """One plane for all that send binary spikes, where these stay only until they are events."""
+    binary = [sender for sender in senders if _sends_spikes(sender)]
+    width = max((padded(size(sender.shape)) for sender in binary), default=0)
+    return Planes(dict.fromkeys((sender.name for sender in binary), 0), {}, width * window)
 
 
 def own_planes(senders: Iterable[Sender], products: Mapping[str, Product], read: Iterable[str], window: int) -> Planes:
-    """A plane for each population and for each port in ``read``, then the frames."""
+    """A plane for each that sends binary spikes and for each graded port in ``read``, then the frames."""
     used, wanted = 0, set(read)
     of_sender, of_frame = {}, {}
     for sender in senders:
-        if isinstance(sender, ConstantSource) or (isinstance(sender, InputPort) and sender.name not in wanted):
-            continue
-        of_sender[sender.name] = used
-        used += padded(size(sender.shape)) * window
+        if _sends_spikes(sender) or sender.name in wanted:
+            of_sender[sender.name] = used
+            used += padded(size(sender.shape)) * window
     for name, product in products.items():
         if product.frame:
             of_frame[name] = used
             used += padded(product.frame) * window
     return Planes(of_sender, of_frame, used + TILE)  # a kernel may look past the last byte, at weight 0
+
+
+def _sends_spikes(sender: Sender) -> bool:
+    return isinstance(sender, LifPopulation) or (isinstance(sender, InputPort) and not sender.graded)

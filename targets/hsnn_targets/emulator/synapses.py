@@ -17,7 +17,7 @@ from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, TILE, Program
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int16, Int32, Record
 
-int32 = np.int32
+int16, int32 = np.int16, np.int32
 
 
 @inner
@@ -36,15 +36,18 @@ def add_scaled_row(total: Int32, row: Int16, payload: int) -> None:
 
 @inner
 def add_eight_rows(total: Int32, rows: Int16, index: Int32, n: int) -> None:
-    """Add the rows of eight events at once: one load and store of the sums instead of eight."""
+    """Add the rows of eight events at once: one load and store of the sums instead of eight.
+
+    Weights are -256 to 255, so 16 bits hold the sum of eight.
+    """
     a, b = rows[index[0] * n : index[0] * n + n], rows[index[1] * n : index[1] * n + n]
     c, d = rows[index[2] * n : index[2] * n + n], rows[index[3] * n : index[3] * n + n]
     e, f = rows[index[4] * n : index[4] * n + n], rows[index[5] * n : index[5] * n + n]
     g, h = rows[index[6] * n : index[6] * n + n], rows[index[7] * n : index[7] * n + n]
     for j in range(n):
-        first = int32(int32(a[j]) + int32(b[j]) + int32(c[j]) + int32(d[j]))
-        last = int32(int32(e[j]) + int32(f[j]) + int32(g[j]) + int32(h[j]))
-        total[j] = int32(total[j] + int32(first + last))
+        first = int16(int16(a[j] + b[j]) + int16(c[j] + d[j]))
+        last = int16(int16(e[j] + f[j]) + int16(g[j] + h[j]))
+        total[j] = int32(total[j] + int16(first + last))
 
 
 @inner

@@ -61,26 +61,26 @@ def multiply(
     line = pixel // product["columns"]
     source = product["plane_at"] + line * product["step_y"] + (pixel - line * product["columns"]) * product["step_x"]
     k, n, step, scale = product["taps_at"], product["taps"], product["plane_stride"], product["scale"]
-    chunk = product["chunk"]
+    chunk, chunks = product["chunk"], product["chunks"]
     w = product["weights_at"] + block * n * 4 * LANES
     t = 0
     while t + 8 <= rows:
         if wide:
-            product_8_2(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
+            product_8_2(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
         else:
-            product_8_1(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
+            product_8_1(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
         t, source, at = t + 8, source + 8 * step, at + 8 * stride
     if t + 4 <= rows:
         if wide:
-            product_4_2(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
+            product_4_2(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
         else:
-            product_4_1(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
+            product_4_1(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
         t, source, at = t + 4, source + 4 * step, at + 4 * stride
     while t < rows:
         if wide:
-            product_1_2(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
+            product_1_2(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
         else:
-            product_1_1(vector, fired, source, step, k, n, w, chunk, sums, at, stride, scale, add)
+            product_1_1(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
         t, source, at = t + 1, source + step, at + stride
 
 

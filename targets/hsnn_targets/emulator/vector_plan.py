@@ -135,6 +135,7 @@ def _product_row(
         "taps_at": taps.add(product.taps),
         "weights_at": weights.add(product.weights),
         "chunk": product.chunk,
+        "chunks": -(-product.taps.size // product.chunk),
         "scale": product.scale,
         "limit": products.limits[projection.name],
         "lanes": product.lanes,

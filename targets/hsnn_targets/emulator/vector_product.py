@@ -31,6 +31,7 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
         count: Any,
         weights_at: Any,
         chunk: Any,
+        chunks: Any,
         out: Any,
         out_at: Any,
         out_stride: Any,
@@ -39,11 +40,15 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
     ) -> Any:
         """``out[r, 16 b + j] (+)= (sum over k of dot4(bytes[r, taps[k] ..], weights[b, k, j])) << scale``."""
         long = types.int64
-        signature = types.void(tables, bytes_, long, long, long, long, long, long, out, long, long, long, types.boolean)
+        signature = types.void(
+            tables, bytes_, long, long, long, long, long, long, long, out, long, long, long, types.boolean
+        )
 
         def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
             kinds = signature.args
-            _, source, at, stride, taps_at, count, weights_at, chunk, target, out_at, out_stride, scale, add = arguments
+            _, source, at, stride, taps_at, count, weights_at, chunk, chunks, target, out_at, out_stride, scale, add = (
+                arguments
+            )
             fields = kinds[0].fields
 
             def field(name: str) -> Array:
@@ -51,7 +56,7 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
                 value = builder.extract_value(arguments[0], place)
                 return Array(context, builder, kinds[0].types[place], value)
 
-            sums = Array(context, builder, kinds[8], target)
+            sums = Array(context, builder, kinds[9], target)
             shift = splat(builder, builder.trunc(scale, INT), LANES)
 
             def store(row: int, block: int, value: Value) -> None:
@@ -69,6 +74,7 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
                 weights=field("weights"),
                 weights_at=weights_at,
                 chunk=chunk,
+                chunks=chunks,
             )
             instructions_of(kinds[0]).multiply(builder, operands, rows, blocks, store)
             return context.get_dummy_value()

@@ -35,6 +35,7 @@ PRODUCT = _record(
     "taps_at",  # taps[taps_at + k] is the place of a word, from the first that a pixel's neurons see
     "weights_at",  # (block of 16 neurons, tap, neuron, byte of the word)
     "chunk",  # words of spikes whose products 16 bits can hold the sums of
+    "chunks",  # chunks in all
     "scale",  # left shift of the products, for weights that were halved
     "limit",  # events in a timestep up to which they cost less than the product
     "lanes",  # neurons that see the same bytes: output channels, or all neurons of a dense layer
