@@ -5,22 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hsnn.errors import UsageError
-from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    LifPopulation,
-    size,
-)
-from hsnn.ir.validate import conv_output_shape, validate_network
+from hsnn.ir.arithmetic import VOLTAGE_MAX
+from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn.verify.random_layers import random_layers
 from hsnn.verify.random_networks import random_inputs, random_network, summarize
 from hsnn_targets.emulator import EmulatorTarget, blocks, plan, tiers
 from hsnn_targets.emulator.dynamics import Dynamics, dynamics_of
@@ -46,93 +39,11 @@ def assert_equal(found, expected):
     assert found.spike_counts == expected.spike_counts
 
 
-def layered(seed):
-    """Convolutions and dense layers of sizes that do not fill a vector, all that a product can be."""
-    rng = np.random.default_rng([seed, 77])
-    timesteps = int(rng.choice([1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 31, 65]))
-    peak = int(rng.choice([1, 1, 1, 2, 255, 256]))
-    shape = tuple(int(n) for n in (rng.integers(1, 6), rng.integers(2, 9), rng.integers(2, 9)))
-    ports = (InputPort("in0", shape, peak), InputPort("in1", shape))
-    populations, projections = [ConstantSource("one")], []
-    sources = {"in0": shape, "in1": shape}
-    for index in range(int(rng.integers(1, 4))):
-        name, pre = f"l{index}", str(rng.choice(list(sources)))
-        post = None
-        if len(sources[pre]) == 3 and rng.random() < 0.75:
-            out = int(rng.choice([1, 3, 8, 15, 16, 17, 24, 32, 48]))
-            kernel = tuple(int(n) for n in rng.integers(1, 4, 2))
-            conv = ConvProjection(
-                f"p{index}",
-                pre,
-                name,
-                (rng.integers(-128, 128, (out, sources[pre][0], *kernel)) * 2).astype(np.int16),
-                tuple(int(n) for n in rng.integers(1, 3, 2)),
-                tuple(int(n) for n in rng.integers(0, 3, 2)),
-                tuple(int(n) for n in rng.integers(1, 3, 2)),
-                weight_exp=int(rng.choice([0, 0, 1])),
-            )
-            found = conv_output_shape(conv, sources[pre])
-            if min(found) > 0:
-                post = found
-                projections.append(conv)
-        if post is None:
-            post = (int(rng.choice([1, 10, 15, 16, 17, 33, 64, 65, 130])),)
-            projections.append(draw_dense(rng, f"p{index}", pre, name, sources[pre], post))
-        for other in [s for s in sources if s != pre and rng.random() < 0.3]:
-            exponent = int(rng.choice([0, 0, 2]))
-            projections.append(
-                draw_dense(rng, f"p{index}{other}", other, name, sources[other], post, weight_exp=exponent)
-            )
-        if rng.random() < 0.3:
-            projections.append(draw_dense(rng, f"b{index}", "one", name, (1,), post))
-        populations.append(draw_lif(rng, name, post))
-        sources[name] = post
-    network = IntegerNetwork(
-        f"layered{seed}", timesteps, ports, tuple(populations), tuple(projections), (populations[-1].name,)
-    )
-    validate_network(network)
-    return network
-
-
-def draw_dense(rng, name, pre, post, pre_shape, post_shape, **options):
-    shape = (size(post_shape), size(pre_shape))
-    kind = rng.integers(4)
-    if kind == 0:
-        return DenseProjection(
-            name, pre, post, rng.integers(0, 256, shape).astype(np.int16), sign_mode="excitatory", **options
-        )
-    if kind == 1:
-        weights = -rng.integers(0, 129, shape).astype(np.int16)
-        return DenseProjection(name, pre, post, weights, sign_mode="inhibitory", **options)
-    bound = int(rng.choice([20, 128]))
-    return DenseProjection(name, pre, post, (rng.integers(-bound, bound, shape) * 2).astype(np.int16), **options)
-
-
-def draw_lif(rng, name, shape):
-    def parameter(low, high):
-        chosen = shape if rng.random() < 0.5 else ()
-        return rng.integers(low, high, chosen, endpoint=True).astype(np.int32)
-
-    reset = str(rng.choice(["zero", "zero", "zero", "subtract", "none"]))
-    return LifPopulation(
-        name,
-        shape,
-        parameter(-1, 4095),
-        parameter(0, 4096),
-        parameter(0, int(rng.choice([64, 50_000, 1_000_000, VOLTAGE_MAX]))),
-        parameter(-60, 60),
-        int(rng.integers(0, 8)),
-        reset,
-        parameter(0, STATE_LIMIT) if reset == "subtract" else np.zeros((), np.int32),
-        int(rng.choice([0, 0, 0, 2])),
-    )
-
-
 @ways
 @pytest.mark.parametrize("seeds", [range(start, start + 30) for start in range(0, 120, 30)], ids=str)
 def test_layers_that_may_be_products(seeds, tier, synapses):
     for seed in seeds:
-        network = layered(seed)
+        network = random_layers(seed)
         inputs = random_inputs(network, 3, seed)
         expected = REFERENCE.load(network).run(inputs, trace=True)
         try:
@@ -158,7 +69,7 @@ def test_networks_of_every_feature(seeds, tier, synapses):
 @ways
 @pytest.mark.parametrize("seed", range(6))
 def test_results_do_not_depend_on_windows_blocks_or_threads(seed, tier, synapses, monkeypatch):
-    network = layered(seed)
+    network = random_layers(seed)
     inputs = random_inputs(network, 9, seed)
     expected = REFERENCE.load(network).run(inputs, trace=True)
     monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
@@ -256,6 +167,18 @@ def test_a_tier_needs_all_its_features(tier):
     assert tiers.tiers_of(features)[-1] == tier
     for missing in tiers.NEEDED[tier]:
         assert tier not in tiers.tiers_of({**features, missing: False})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", ["avx512", "amx"])
+def test_tiers_with_twins_of_their_instructions(tier, tmp_path):
+    script = Path(__file__).parent / "twins.py"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, str(script), tier, "0", "12"]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=550)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout.startswith("24 networks")
+    assert int(run.stdout.split()[2]) > 20
 
 
 def test_the_environment_chooses_the_tier(monkeypatch):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from hsnn_targets.emulator.instructions_amx import AmxInstructions
 from hsnn_targets.emulator.instructions_avx2 import Avx2Instructions
 from hsnn_targets.emulator.instructions_avx512 import Avx512Instructions
 from hsnn_targets.emulator.lowering import Builder, Value
 from hsnn_targets.emulator.operands import Operands, Store
 from hsnn_targets.emulator.vector_ir import Array
-from hsnn_targets.emulator.vector_tables import Avx2, Avx512
+from hsnn_targets.emulator.vector_tables import Amx, Avx2, Avx512
 
 
 class Instructions(Protocol):
@@ -37,7 +38,25 @@ class Instructions(Protocol):
         """Store the flags of ``together`` vectors as bytes, 0 or 1, end to end."""
 
 
-_OF: dict[type, Instructions] = {Avx2: Avx2Instructions(), Avx512: Avx512Instructions()}
+@runtime_checkable
+class TileInstructions(Instructions, Protocol):
+    """A tier that multiplies tiles of bytes, too."""
+
+    def shape(self, builder: Builder, shapes: Value) -> None:
+        """Load the shapes of tiles; see :func:`hsnn_targets.emulator.instructions_amx.tile_shapes`."""
+
+    def release(self, builder: Builder) -> None:
+        """Give the tiles back."""
+
+    def multiply_tiles(self, builder: Builder, operands: Operands, blocks: int, store: Store) -> None:
+        """Multiply ``TILE_ROWS`` rows of bytes with ``blocks`` blocks of weights."""
+
+
+_OF: dict[type, Instructions] = {
+    Avx2: Avx2Instructions(),
+    Avx512: Avx512Instructions(),
+    Amx: AmxInstructions(),
+}
 
 
 def instructions_of(kind: Any) -> Instructions:

@@ -34,7 +34,6 @@ class Avx512Instructions:
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Keep all sums in registers; ``vpdpbusd`` adds four products to a 32-bit lane without saturation."""
-        dot = declare(builder, "llvm.x86.avx512.vpdpbusd.512", INTS, [INTS, QUADS, QUADS])
         loop = Loop(builder, operands.count, [constant(LANES, 0)] * (rows * blocks))
         columns = [operands.weights.load(operands.weight(builder, b, loop.count), QUADS) for b in range(blocks)]
         first = operands.first_spike(builder, loop.count)
@@ -42,10 +41,20 @@ class Avx512Instructions:
         for r in range(rows):
             four = operands.spikes.load(builder.add(first, builder.mul(operands.stride, LONG(r))), INT)
             spread = builder.bitcast(splat(builder, four, LANES), QUADS)
-            sums += [builder.call(dot, [loop.values[r * blocks + b], spread, columns[b]]) for b in range(blocks)]
+            sums += [self.add_dots(builder, loop.values[r * blocks + b], spread, columns[b]) for b in range(blocks)]
         loop.close(sums)
         for place, value in enumerate(loop.values):
             store(*divmod(place, blocks), value)
+
+    def add_dots(self, builder: Builder, sums: Value, spikes: Value, weights: Value) -> Value:
+        """Add four products of an unsigned and a signed byte to each lane."""
+        call = declare(builder, "llvm.x86.avx512.vpdpbusd.512", INTS, [INTS, QUADS, QUADS])
+        return builder.call(call, [sums, spikes, weights])
+
+    def multiply_toward_zero(self, builder: Builder, left: Value, right: Value) -> Value:
+        """Multiply floats, rounding toward zero."""
+        call = declare(builder, "llvm.x86.avx512.mul.ps.512", FLOATS, [FLOATS, FLOATS, INT])
+        return builder.call(call, [left, right, INT(TOWARD_ZERO)])
 
     def keep(self, builder: Builder, value: Value) -> Value:
         """As a float; exact, since it has 13 bits."""
@@ -53,9 +62,7 @@ class Avx512Instructions:
 
     def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
         """Multiply as floats, rounding toward zero."""
-        multiply = declare(builder, "llvm.x86.avx512.mul.ps.512", FLOATS, [FLOATS, FLOATS, INT])
-        exact = builder.sitofp(state, FLOATS)
-        return builder.fptosi(builder.call(multiply, [exact, keep, INT(TOWARD_ZERO)]), INTS)
+        return builder.fptosi(self.multiply_toward_zero(builder, builder.sitofp(state, FLOATS), keep), INTS)
 
     def store_spikes(self, builder: Builder, fired: Array, at: Value, spikes: Sequence[Value]) -> None:
         """One vector after the other."""

@@ -12,6 +12,7 @@ from hsnn_targets.emulator.neurons import update
 from hsnn_targets.emulator.synapses import collect
 from hsnn_targets.emulator.tables import FIELDS, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
 from hsnn_targets.emulator.vector_kernels import advance_vectors
+from hsnn_targets.emulator.vector_product import release_tiles
 from hsnn_targets.emulator.vector_tables import Vector
 
 
@@ -91,3 +92,5 @@ def run_samples(
                 slide_window(program, scratch, steps)
         if run.final.size:
             keep_final(program, scratch, run, sample)
+    if vector is not None:
+        release_tiles(vector)

@@ -11,6 +11,8 @@ from hsnn_targets.emulator.vector_ir import Array
 
 Store: TypeAlias = Callable[[int, int, Value], None]
 """Takes the sums of 16 neurons: the row, the block, and a vector of 16 32-bit integers."""
+TILE_ROWS, TILE_WORDS = 16, 16
+"""Rows and words of a row that a tile has at most."""
 WORD_WEIGHTS = 64
 """Bytes of the weights of 16 neurons for a word of four spikes."""
 
@@ -25,6 +27,7 @@ class Operands:
         weights, weights_at: Signed bytes, ``(block, tap, neuron, byte)``.
         chunk: Words of spikes whose products 16 bits can hold the sums of.
         chunks: Chunks in all.
+        piece: Words of spikes that follow each other.
     """
 
     spikes: Array
@@ -37,6 +40,7 @@ class Operands:
     weights_at: Value
     chunk: Value
     chunks: Value
+    piece: Value
 
     def first_spike(self, builder: Builder, tap: Value) -> Value:
         """Where the first row's spikes of a tap are."""

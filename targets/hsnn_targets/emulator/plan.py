@@ -44,7 +44,7 @@ WINDOW_BYTES = 1 << 20
 """What the sums and events of a window may take: about half of a second-level cache."""
 VECTOR_WINDOWS = 2
 """How many times that it may be with vectors: products leave most of the room for sums and events alone."""
-ROWS = 8
+ROWS = 16
 """Timesteps that products like to work on together."""
 
 

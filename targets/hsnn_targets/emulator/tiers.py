@@ -1,9 +1,10 @@
 """Kernel tiers: which instructions the kernels may use on this processor.
 
 ``portable`` is plain code that runs anywhere. ``avx2`` adds 256-bit vectors and products of bytes that are
-summed in 16 bits; ``avx512`` has 512-bit vectors and the dot products of bytes of AVX-512 VNNI. Compiling an
-instruction that the processor lacks would abort the process, so the processor is asked first, and a tier
-that it lacks is refused before anything is compiled.
+summed in 16 bits; ``avx512`` has 512-bit vectors and the dot products of bytes of AVX-512 VNNI; ``amx`` adds
+products of tiles of bytes. Compiling an instruction that the processor lacks would abort the process, so the
+processor is asked first, and a tier that it lacks is refused before anything is compiled. The system is asked,
+too, whether the process may use tiles.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from hsnn.errors import UsageError
+from hsnn_targets.emulator.permission import may_use_tiles
 
-Tier: TypeAlias = Literal["portable", "avx2", "avx512"]
+Tier: TypeAlias = Literal["portable", "avx2", "avx512", "amx"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 """Slowest first."""
 TIER_VARIABLE = "HSNN_EMULATOR_TIER"
+AVX512 = ("avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
 NEEDED: Mapping[Tier, tuple[str, ...]] = {
     "portable": (),
     "avx2": ("avx2",),
-    "avx512": ("avx2", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"),
+    "avx512": AVX512,
+    "amx": (*AVX512, "amx-tile", "amx-int8"),
 }
 """Processor features of each tier, as LLVM names them."""
 
@@ -37,7 +41,8 @@ def usable_tiers() -> tuple[Tier, ...]:
     config = cast("Any", numba.config)  # its stubs lack what the environment sets
     if config.CPU_NAME or config.CPU_FEATURES or not config.ENABLE_AVX:
         return ("portable",)
-    return tiers_of(binding.get_host_cpu_features())
+    found = tiers_of(binding.get_host_cpu_features())
+    return found if "amx" not in found or may_use_tiles() else tuple(tier for tier in found if tier != "amx")
 
 
 def tiers_of(features: Mapping[str, bool]) -> tuple[Tier, ...]:

@@ -16,12 +16,13 @@ from hsnn_targets.emulator.synapses import deliver, merge_groups
 from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
 from hsnn_targets.emulator.vector_lif import make_update
 from hsnn_targets.emulator.vector_pack import LANES
-from hsnn_targets.emulator.vector_product import make_product
+from hsnn_targets.emulator.vector_product import has_tiles, make_product, shape_tiles
 from hsnn_targets.emulator.vector_tables import Vector
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Record
 
+product_16_2, product_16_1 = make_product(16, 2), make_product(16, 1)
 product_8_2, product_8_1 = make_product(8, 2), make_product(8, 1)
 product_4_2, product_4_1 = make_product(4, 2), make_product(4, 1)
 product_1_2, product_1_1 = make_product(1, 2), make_product(1, 1)
@@ -61,27 +62,41 @@ def multiply(
     line = pixel // product["columns"]
     source = product["plane_at"] + line * product["step_y"] + (pixel - line * product["columns"]) * product["step_x"]
     k, n, step, scale = product["taps_at"], product["taps"], product["plane_stride"], product["scale"]
-    chunk, chunks = product["chunk"], product["chunks"]
+    chunk, chunks, piece = product["chunk"], product["chunks"], product["piece"]
     w = product["weights_at"] + block * n * 4 * LANES
     t = 0
+    if has_tiles(vector) and product["shapes_at"] >= 0:
+        while t + 16 <= rows:
+            if wide:
+                product_16_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            else:
+                product_16_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            t, source, at = t + 16, source + 16 * step, at + 16 * stride
     while t + 8 <= rows:
         if wide:
-            product_8_2(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
+            product_8_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         else:
-            product_8_1(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
+            product_8_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         t, source, at = t + 8, source + 8 * step, at + 8 * stride
     if t + 4 <= rows:
         if wide:
-            product_4_2(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
+            product_4_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         else:
-            product_4_1(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
+            product_4_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         t, source, at = t + 4, source + 4 * step, at + 4 * stride
     while t < rows:
         if wide:
-            product_1_2(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
+            product_1_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         else:
-            product_1_1(vector, fired, source, step, k, n, w, chunk, chunks, sums, at, stride, scale, add)
+            product_1_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         t, source, at = t + 1, source + step, at + stride
+
+
+@inner
+def shape(product: Record, vector: Vector) -> None:
+    """Get tiles ready for a product, where there are tiles and they pay."""
+    if has_tiles(vector) and product["shapes_at"] >= 0:
+        shape_tiles(vector, product["shapes_at"])
 
 
 @inner
@@ -104,6 +119,7 @@ def multiply_all(p: int, program: Program, vector: Vector, scratch: Scratch, row
     """
     product = vector.products[p]
     frame(p, program, vector, scratch, rows)
+    shape(product, vector)
     for pixel in range(product["pixels"]):
         block = 0
         while block < product["blocks"]:
@@ -161,6 +177,7 @@ def advance_tile(
 def multiply_tile(p: int, k: int, vector: Vector, scratch: Scratch, rows: int, add: bool) -> None:
     """Multiply for the 64 neurons of tile ``k``, into sums at 0."""
     product = vector.products[p]
+    shape(product, vector)
     g = 0
     while g < TILE // LANES:
         lane = k * TILE + g * LANES

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.vector_tables import Int8
 
 LANES, WORD = 16, 4
-LARGEST_BYTE: Mapping[Tier, int] = {"avx2": 128, "avx512": 255}
+LARGEST_BYTE: Mapping[Tier, int] = {"avx2": 128, "avx512": 255, "amx": 255}
 """Largest payload that the products of a tier take."""
 SHORT_PAIRS = 128
 """Pairs of products of a byte of weight with a spike that 16 bits can hold the sum of."""
@@ -47,6 +47,7 @@ class Product:
         weights: Flat, ``(block, tap, lane, byte)``.
         taps: Places of words.
         peak: Largest payload.
+        piece: Words that follow each other.
         frame: Bytes of a timestep's frame of zeros with the spikes in it; 0 where none is needed.
     """
 
@@ -54,6 +55,7 @@ class Product:
     taps: Int32
     scale: int
     peak: int
+    piece: int
     lanes: int
     pixels: int = 1
     columns: int = 1
@@ -125,7 +127,7 @@ def _pack_dense(weights: Int8, scale: int, pre: Shape, post: Shape, peak: int) -
     rows = weights[order_of(post).outer][:, order_of(pre).outer]
     count = -(-rows.shape[1] // WORD)
     taps = np.arange(count, dtype=np.int32) * WORD
-    return Product(_blocks(rows), taps, scale, peak, lanes=rows.shape[0])
+    return Product(_blocks(rows), taps, scale, peak, piece=max(count, 1), lanes=rows.shape[0])
 
 
 def _pack_conv(projection: ConvProjection, weights: Int8, scale: int, pre: Shape, post: Shape, peak: int) -> Product:
@@ -149,6 +151,7 @@ def _pack_conv(projection: ConvProjection, weights: Int8, scale: int, pre: Shape
         taps.reshape(-1).astype(np.int32),
         scale,
         peak,
+        piece=words,
         lanes=out,
         pixels=size(post[1:]),
         columns=post[2],

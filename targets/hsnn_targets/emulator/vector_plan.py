@@ -13,6 +13,7 @@ from hsnn_targets.emulator.costs import COSTS, events_limit
 from hsnn_targets.emulator.dynamics import dynamics_of
 from hsnn_targets.emulator.groups import Group
 from hsnn_targets.emulator.heap import Heap
+from hsnn_targets.emulator.instructions_amx import SHORTEST_PIECE, tile_shapes
 from hsnn_targets.emulator.planes import Planes
 from hsnn_targets.emulator.records import make_records
 from hsnn_targets.emulator.tables import ALWAYS, padded
@@ -95,7 +96,7 @@ def plan_vector(
     """Lay out what the kernels of a tier read; ``groups`` are those of each of the ``neurons``."""
     weights, taps = Heap(np.int8), Heap(np.int32)
     rows = [
-        _product_row(network, projection, products, planes, weights, taps)
+        _product_row(network, projection, products, planes, weights, taps, tier)
         for own in groups
         for group in own
         for projection in group.projections
@@ -125,6 +126,7 @@ def _product_row(
     planes: Planes,
     weights: Heap[np.int8],
     taps: Heap[np.int32],
+    tier: Tier,
 ) -> dict[str, int]:
     product = products.of.get(projection.name)
     if product is None:
@@ -133,6 +135,8 @@ def _product_row(
     return {
         "taps": product.taps.size,
         "taps_at": taps.add(product.taps),
+        "piece": product.piece,
+        "shapes_at": taps.add(tile_shapes(product.piece)) if tier == "amx" and product.piece >= SHORTEST_PIECE else -1,
         "weights_at": weights.add(product.weights),
         "chunk": product.chunk,
         "chunks": -(-product.taps.size // product.chunk),

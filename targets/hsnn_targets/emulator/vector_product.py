@@ -11,14 +11,18 @@ from typing import Any
 
 from numba import types
 
-from hsnn_targets.emulator.instructions import Operands, instructions_of
-from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, intrinsic
+from hsnn_targets.emulator.instructions import TileInstructions, instructions_of
+from hsnn_targets.emulator.lowering import BYTE, FLAG, INT, LONG, Builder, Value, intrinsic
+from hsnn_targets.emulator.operands import TILE_ROWS, Operands
 from hsnn_targets.emulator.vector_ir import Array, constant, splat, vector
 from hsnn_targets.emulator.vector_pack import LANES
 
 
 def make_product(rows: int, blocks: int) -> Callable[..., None]:
-    """Make the product of ``rows`` timesteps of bytes with ``blocks`` times 16 neurons' weights."""
+    """Make the product of ``rows`` timesteps of bytes with ``blocks`` times 16 neurons' weights.
+
+    That of ``TILE_ROWS`` timesteps is for tiers with tiles; on others it does nothing and must not be called.
+    """
 
     @intrinsic
     def product(
@@ -32,6 +36,7 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
         weights_at: Any,
         chunk: Any,
         chunks: Any,
+        piece: Any,
         out: Any,
         out_at: Any,
         out_stride: Any,
@@ -41,14 +46,13 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
         """``out[r, 16 b + j] (+)= (sum over k of dot4(bytes[r, taps[k] ..], weights[b, k, j])) << scale``."""
         long = types.int64
         signature = types.void(
-            tables, bytes_, long, long, long, long, long, long, long, out, long, long, long, types.boolean
+            tables, bytes_, long, long, long, long, long, long, long, long, out, long, long, long, types.boolean
         )
 
         def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
             kinds = signature.args
-            _, source, at, stride, taps_at, count, weights_at, chunk, chunks, target, out_at, out_stride, scale, add = (
-                arguments
-            )
+            _, source, at, stride, taps_at, count, weights_at, chunk, chunks, piece, *rest = arguments
+            target, out_at, out_stride, scale, add = rest
             fields = kinds[0].fields
 
             def field(name: str) -> Array:
@@ -56,7 +60,7 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
                 value = builder.extract_value(arguments[0], place)
                 return Array(context, builder, kinds[0].types[place], value)
 
-            sums = Array(context, builder, kinds[9], target)
+            sums = Array(context, builder, kinds[10], target)
             shift = splat(builder, builder.trunc(scale, INT), LANES)
 
             def store(row: int, block: int, value: Value) -> None:
@@ -75,10 +79,54 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
                 weights_at=weights_at,
                 chunk=chunk,
                 chunks=chunks,
+                piece=piece,
             )
-            instructions_of(kinds[0]).multiply(builder, operands, rows, blocks, store)
+            instructions = instructions_of(kinds[0])
+            if rows < TILE_ROWS:
+                instructions.multiply(builder, operands, rows, blocks, store)
+            elif isinstance(instructions, TileInstructions):
+                instructions.multiply_tiles(builder, operands, blocks, store)
             return context.get_dummy_value()
 
         return signature, generate
 
     return product
+
+
+@intrinsic
+def has_tiles(typing: Any, tables: Any) -> Any:
+    """Whether the tier multiplies tiles; a constant, so that other tiers have no code for them."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        return FLAG(isinstance(instructions_of(signature.args[0]), TileInstructions))
+
+    return types.boolean(tables), generate
+
+
+@intrinsic
+def shape_tiles(typing: Any, tables: Any, shapes_at: Any) -> Any:
+    """Give the tiles of this thread the shapes at ``taps[shapes_at :]``."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        instructions = instructions_of(signature.args[0])
+        if isinstance(instructions, TileInstructions):
+            place = signature.args[0].fields.index("taps")
+            value = builder.extract_value(arguments[0], place)
+            taps = Array(context, builder, signature.args[0].types[place], value)
+            instructions.shape(builder, taps.at(arguments[1], BYTE))
+        return context.get_dummy_value()
+
+    return types.void(tables, types.int64), generate
+
+
+@intrinsic
+def release_tiles(typing: Any, tables: Any) -> Any:
+    """Give the tiles of this thread back, so that the system need not save them."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        instructions = instructions_of(signature.args[0])
+        if isinstance(instructions, TileInstructions):
+            instructions.release(builder)
+        return context.get_dummy_value()
+
+    return types.void(tables), generate

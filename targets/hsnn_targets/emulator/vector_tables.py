@@ -33,6 +33,8 @@ LAYER = _record(
 PRODUCT = _record(
     "taps",  # four-byte words of spikes that each neuron sees; 0 where events are the only way
     "taps_at",  # taps[taps_at + k] is the place of a word, from the first that a pixel's neurons see
+    "piece",  # words that follow each other
+    "shapes_at",  # taps[shapes_at :] are the shapes of tiles for pieces of this length; -1 where tiles do not pay
     "weights_at",  # (block of 16 neurons, tap, neuron, byte of the word)
     "chunk",  # words of spikes whose products 16 bits can hold the sums of
     "chunks",  # chunks in all
@@ -79,5 +81,11 @@ class Avx512(Vector):
     __slots__ = ()
 
 
-VECTORS: Mapping[Tier, type[Vector]] = {"avx2": Avx2, "avx512": Avx512}
+class Amx(Vector):
+    """For the tier ``amx``."""
+
+    __slots__ = ()
+
+
+VECTORS: Mapping[Tier, type[Vector]] = {"avx2": Avx2, "avx512": Avx512, "amx": Amx}
 """Class of each vector tier."""
