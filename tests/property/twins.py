@@ -159,7 +159,7 @@ def main():
     for seed in range(first, last):
         products += check(random_layers(seed), tier, "products", seed)
         products += check(random_network(seed), tier, "auto", seed)
-    print(f"{2 * (last - first)} networks, {products} products")
+    sys.stdout.write(f"{2 * (last - first)} networks, {products} products\n")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def test_the_error_names_what_is_needed_and_what_would_fit(trace, monkeypatch):
     inputs = random_inputs(network, 64, 3)
     expected = executable.run(inputs, trace=trace)
     room = 40_000
+    monkeypatch.setattr(results, "SMALL_BYTES", 0)
     monkeypatch.setattr(results, "available_bytes", lambda: room)
     with pytest.raises(RunError, match="HSNN-R040") as caught:
         executable.run({name: np.repeat(array, 64, 1) for name, array in inputs.items()}, trace=trace)
