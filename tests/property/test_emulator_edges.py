@@ -1,9 +1,10 @@
-"""The emulator against the reference where integers are at their limits and networks at their smallest."""
+"""Emulator and gpu against the reference where integers are at their limits and networks at their smallest."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from hsnn.errors import HsnnError, UsageError
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_LIMIT, VOLTAGE_MAX
@@ -19,8 +20,10 @@ from hsnn.ir.integer import (
     size,
 )
 from hsnn_targets.emulator import EmulatorTarget
+from hsnn_targets.gpu import GpuTarget
 from hsnn_targets.reference import TARGET as REFERENCE
 
+DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 PEAK = STATE_LIMIT - 1
 
 
@@ -37,17 +40,19 @@ def dense(name, pre, post, weights, **options):
 
 
 def agree(network, inputs=None, threads=1):
-    """Run both, compare every bit, and return what the emulator gives."""
+    """Run all, compare every bit, and return what the emulator gives."""
     inputs = {} if inputs is None else inputs
     expected = REFERENCE.load(network).run(inputs, trace=True)
-    found = EmulatorTarget(threads=threads).load(network).run(inputs, trace=True)
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        theirs, ours = getattr(expected, kind), getattr(found, kind)
-        assert ours.keys() == theirs.keys()
-        for name, array in theirs.items():
-            np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name}")
-    assert found.spike_counts == expected.spike_counts
-    return found
+    targets = (EmulatorTarget(threads=threads), *(GpuTarget(device) for device in DEVICES))
+    results = [target.load(network).run(inputs, trace=True) for target in targets]
+    for target, found in zip(targets, results, strict=True):
+        for kind in ("outputs", "spikes", "current", "voltage"):
+            theirs, ours = getattr(expected, kind), getattr(found, kind)
+            assert ours.keys() == theirs.keys()
+            for name, array in theirs.items():
+                np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name} on {target}")
+        assert found.spike_counts == expected.spike_counts
+    return results[0]
 
 
 def driven(neuron, payloads, *, weight=2, exponent=0, timesteps=None):

@@ -1,8 +1,8 @@
 """Run the vector tiers that this processor lacks, with twins of their instructions: ``twins.py TIER FIRST LAST``.
 
-A twin does in plain LLVM what one instruction does, so everything around it (layouts, shapes of tiles, loops, remainders) is
-the code of the tier. Each seed's network is held against the integer reference. It runs in a process of its own,
-because machine code with twins must not mix with the real one.
+A twin does in plain LLVM what one instruction does, so everything around it (layouts, shapes of tiles, loops,
+remainders) is the code of the tier. Each seed's network is held against the integer reference. It runs in a process
+of its own, because machine code with twins must not mix with the real one.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from hsnn.cli import main
+from hsnn.doctor import examine
 
 
 def as_json(capsys):
@@ -122,3 +123,12 @@ def test_doctor_works_where_nothing_else_does(missing):
     assert done.stderr.startswith("error: HSNN-U145")
     assert f"pip install {missing}" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_doctor_holds_a_cuda_device_to_the_reference(monkeypatch):
+    monkeypatch.setenv("HSNN_GPU_DEVICE", "cpu")
+    found = {item.name: item for item in examine()}
+    assert found["self-test gpu"].state == "ok"
+    monkeypatch.setenv("HSNN_GPU_DEVICE", "")
+    monkeypatch.setattr("hsnn_targets.gpu.target.count_devices", lambda: 0)
+    assert "self-test gpu" not in {item.name for item in examine()}

@@ -13,8 +13,11 @@ import pytest
 from hsnn.cli import main
 from hsnn.commands import arrays, run
 from hsnn.commands.console import Console
-from hsnn.errors import HsnnError
+from hsnn.errors import HsnnError, UsageError
 from hsnn.ir.plan import ModelValue
+from hsnn.runtime.operations import synaptic_operations
+from hsnn.runtime.session import Session
+from hsnn.runtime.trace_file import read_spikes
 
 SAMPLES = 9
 """What the fixture ``samples`` holds."""
@@ -57,6 +60,64 @@ def test_run_tells_accuracy_and_writes_outputs(artifact, samples, chain, capsys)
     assert f"accuracy {right / SAMPLES:.2%} ({right} of {SAMPLES})" in text
     assert "y.npz" in text
     assert f"{SAMPLES} samples on emulator" in text
+
+
+def test_run_writes_what_is_inside_as_packed_bits(artifact, samples, chain, capsys):
+    x, _ = samples
+    with Session(chain, target="reference") as session:
+        traced = session.run(x, trace=True).traces["chip.0"]
+    arguments = ["run", artifact, "-i", "x.npy", "--batch-size", "4", "--trace", "t.npz"]
+    assert main([*arguments, "--trace-states", "--json"]) == 0
+    result = as_json(capsys)
+    assert result["trace_file"] == "t.npz"
+    assert result["synaptic_operations"] == {"chip.0": synaptic_operations(chain.chip_stages[0].network, traced)}
+    spikes = read_spikes("t.npz")["chip.0"]
+    assert spikes.keys() >= traced.result.spikes.keys()
+    for name, expected in traced.result.spikes.items():
+        assert expected.any()
+        assert np.array_equal(spikes[name].unpack(), expected)
+    with np.load("t.npz") as arrays:
+        for name, voltage in traced.result.voltage.items():
+            assert np.array_equal(arrays[f"chip.0/{name}/voltage"][-1], voltage)
+            assert np.array_equal(arrays[f"chip.0/{name}/current"][-1], traced.result.current[name])
+    assert main(arguments) == 0
+    assert "synaptic operations" in capsys.readouterr().out
+    with np.load("t.npz") as arrays:
+        assert not [name for name in arrays.files if name.endswith("voltage")]
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        (["--trace", "t.txt"], "HSNN-U144"),
+        (["--trace", "x.npz", "--output", "x.npz"], "HSNN-U134"),
+        (["--trace-states"], "HSNN-U052"),
+        (["--trace", "t.npz", "--trace-states", "--target", "reference"], "HSNN-R052"),
+    ],
+)
+def test_traces_that_cannot_be_written(artifact, samples, more, code, capsys):
+    assert main(["run", artifact, "-i", "x.npy", *more, "--json"]) == 2
+    assert as_json(capsys)["error"]["code"] == code
+
+
+@pytest.mark.parametrize("name", ["x.npy", "data.npz", "absent.npz"])
+def test_files_without_recorded_spikes(samples, name):
+    with pytest.raises(UsageError, match="HSNN-U121"):
+        read_spikes(name)
+
+
+def test_run_on_a_device_gives_the_same(artifact, samples, capsys):
+    assert main(["run", artifact, "-i", "x.npy", "--json"]) == 0
+    expected = as_json(capsys)
+    assert main(["run", artifact, "-i", "x.npy", "--target", "gpu", "--device", "cpu", "--json"]) == 0
+    found = as_json(capsys)
+    assert found["predictions"] == expected["predictions"]
+    for ours, theirs in zip(found["stages"], expected["stages"], strict=True):
+        assert (ours["spikes"], ours["messages"]) == (theirs["spikes"], theirs["messages"])
+    assert main(["run", artifact, "-i", "x.npy", "--target", "gpu", "--device", "tpu", "--json"]) == 2
+    assert as_json(capsys)["error"]["code"] == "HSNN-U050"
+    assert main(["run", artifact, "-i", "x.npy", "--device", "cpu", "--json"]) == 2
+    assert as_json(capsys)["error"]["code"] == "HSNN-U051"
 
 
 def test_run_tells_how_far_every_stage_is(artifact, samples, capsys, monkeypatch):

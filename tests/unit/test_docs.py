@@ -260,9 +260,9 @@ def test_what_is_said_of_loihi2_is_what_its_file_says():
 def test_every_target_has_its_place():
     text = page("targets.md")
     assert [row[0] for row in cells(text.split("## What is equal")[0])[1:]] == [
-        f"`{name}`" for name in ("emulator", "loihi2-sim", "reference", "loihi2")
+        f"`{name}`" for name in ("emulator", "loihi2-sim", "gpu", "reference", "loihi2")
     ]
-    assert {"emulator", "loihi2-sim", "reference", "loihi2"} == set(targets.target_names())
+    assert {"emulator", "gpu", "loihi2-sim", "reference", "loihi2"} == set(targets.target_names())
     for name in targets.target_names():
         assert section(text, name)
 

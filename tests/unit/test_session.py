@@ -13,7 +13,9 @@ from hsnn.artifact import load
 from hsnn.errors import HsnnError, UsageError
 from hsnn.ir.plan import HostStage, ModelValue
 from hsnn.program import Metadata, Program
+from hsnn.recording import Recording
 from hsnn.runtime.golden import record_golden
+from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.session import Session
 from hsnn_targets.reference import TARGET as REFERENCE
 
@@ -41,6 +43,22 @@ def chain_oracle(program, x, levels, scale=1.0):
     hidden = done.outputs["hidden"].astype(np.float32)
     out = (done.outputs["out"] * 0.25).astype(np.float32)
     return np.concatenate([hidden.sum(0), out.sum(0)], axis=1), payload, done
+
+
+@pytest.mark.parametrize("target", ["reference", "emulator"])
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_recorded_spikes_are_those_of_a_trace(chain, batch_size, target):
+    x = samples(7)
+    network = chain.chip_stages[0].network
+    with Session(chain, target=target, threads=1, batch_size=batch_size) as session:
+        traced = session.run(x, trace=True).traces["chip.0"]
+        recorded = session.run(x, trace=Recording()).traces["chip.0"]
+    everything = {**traced.payloads, **traced.result.spikes}
+    assert recorded.payloads.keys() | recorded.result.packed.keys() == everything.keys()
+    for name, packed in recorded.result.packed.items():
+        assert np.array_equal(packed.unpack(), everything[name])
+    assert synaptic_operations(network, recorded) == synaptic_operations(network, traced)
+    assert recorded.result.spikes == {}
 
 
 @pytest.mark.parametrize("pipeline", [True, False])

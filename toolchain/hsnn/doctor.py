@@ -80,7 +80,7 @@ LIBRARIES = (
 
 def examine() -> tuple[Finding, ...]:
     """Look at everything; nothing is changed, and Lava is not imported."""
-    return (_python(), _hsnn(), *_libraries(), *_targets(), _hosts(), _self_test(), *_machine())
+    return (_python(), _hsnn(), *_libraries(), *_targets(), _hosts(), *_self_tests(), *_machine())
 
 
 def verdict(findings: tuple[Finding, ...]) -> HsnnError | None:
@@ -148,26 +148,34 @@ def _hosts() -> Finding:
         return Finding("host", "hosts", "failed", f"host parts cannot run: {error}", "install what is missing above")
 
 
-def _self_test() -> Finding:
-    """Run small random networks on the emulator and on the reference."""
-    name = "self-test"
+def _self_tests() -> Iterator[Finding]:
+    """Run small random networks on the emulator, on a CUDA device where there is one, and on the reference."""
+    from hsnn.commands.targets import target_states
+
+    yield _self_test("self-test", "emulator", "failed", "install hsnn and numba again")
+    if any(item["name"] == "gpu" and item["available"] for item in target_states()):
+        yield _self_test("self-test gpu", "gpu", "optional", "install a torch that fits the driver, or leave it alone")
+
+
+def _self_test(name: str, target: str, failed: State, fix: str) -> Finding:
+    """Hold a target to the reference; ``failed`` is the state if they differ."""
     try:
-        differing = [found for seed in range(SELF_TESTS) for found in _compare_emulator(seed)]
+        differing = [found for seed in range(SELF_TESTS) for found in _compare(target, seed)]
     except Exception as error:  # noqa: BLE001  # whatever goes wrong here is what doctor was asked for
-        return Finding("test", name, "failed", f"the emulator does not run: {error}", "install hsnn and numba again")
+        return Finding("test", name, failed, f"the target {target} does not run: {error}", fix)
     if differing:
-        found = f"the emulator differs from the reference in {', '.join(differing)}"
-        return Finding("test", name, "failed", found, "please report it with the versions above")
+        found = f"the target {target} differs from the reference in {', '.join(differing)}"
+        return Finding("test", name, failed, found, "please report it with the versions above")
     return Finding(
         "test",
         name,
         "ok",
-        f"the emulator equals the reference in every spike and state of {SELF_TESTS} random networks",
+        f"the {target} equals the reference in every spike and state of {SELF_TESTS} random networks",
     )
 
 
-def _compare_emulator(seed: int) -> list[str]:
-    """Names of everything in which the emulator differs from the reference; there should be nothing."""
+def _compare(target: str, seed: int) -> list[str]:
+    """Names of everything in which a target differs from the reference; there should be nothing."""
     import numpy as np
 
     from hsnn.target import find_target
@@ -176,15 +184,15 @@ def _compare_emulator(seed: int) -> list[str]:
     network = random_network(seed)
     inputs = random_inputs(network, batch=2, seed=seed)
     results = []
-    for name in ("reference", "emulator"):
+    for name in ("reference", target):
         executable = find_target(name).load(network)
         try:
             results.append(executable.run(inputs, trace=True))
         finally:
             executable.close()
-    reference, emulator = results
+    reference, other = results
     pairs = [
-        (f"{part} of {key}", left, getattr(emulator, part).get(key))
+        (f"{part} of {key}", left, getattr(other, part).get(key))
         for part in ("outputs", "spikes", "current", "voltage")
         for key, left in getattr(reference, part).items()
     ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.ir.integer import IntegerNetwork
+    from hsnn.recording import PackedSpikes
 
     Int32 = NDArray[np.int32]
 
@@ -53,6 +54,10 @@ class SegmentResult:
             only; the batch axis is then shorter and aligned to the end.
         voltage: With ``trace``: final voltage, likewise.
         spike_counts: Number of spikes sent by each LIF population, summed over batch and time.
+        packed: With a :class:`hsnn.recording.Recording`: the spikes of every LIF population, eight to a byte.
+        currents: With one that asks for states: the current of every neuron population after every
+            timestep, int32, shape ``(timestep, batch, *feature)``.
+        voltages: The voltage, likewise, after any reset.
     """
 
     outputs: Mapping[str, Int32]
@@ -60,6 +65,9 @@ class SegmentResult:
     current: Mapping[str, Int32] = field(default_factory=dict)
     voltage: Mapping[str, Int32] = field(default_factory=dict)
     spike_counts: Mapping[str, int] = field(default_factory=dict)
+    packed: Mapping[str, PackedSpikes] = field(default_factory=dict)
+    currents: Mapping[str, Int32] = field(default_factory=dict)
+    voltages: Mapping[str, Int32] = field(default_factory=dict)
 
 
 @runtime_checkable

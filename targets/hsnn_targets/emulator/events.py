@@ -11,10 +11,12 @@ from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_byte
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int32, Record
+    from hsnn_targets.emulator.tables import Int32, Record, UInt8
 
 WORD = 8
 """Spikes counted together: as many as fit a word."""
+GATHER = np.uint64(0x0102040810204080)
+"""Times a word of bytes 0 and 1, this has the lowest bits of all bytes in its highest byte, in their order."""
 
 
 @inner
@@ -80,6 +82,15 @@ def send_timestep(population: Record, program: Program, scratch: Scratch, t: int
     at = node["start_at"] + node["history"] + t
     for k in range(node["events_at"] + scratch.start[at], node["events_at"] + scratch.start[at + 1]):
         sent[order[scratch.events[k]]] = 1
+
+
+@inner
+def send_bits(node: Record, scratch: Scratch, t: int, bits: UInt8) -> None:
+    """Write the spikes of timestep ``t`` of the window as bits, the first neuron in the lowest."""
+    words = scratch.fired.view(np.uint64)
+    first = (node["plane_at"] + t * node["plane_stride"]) // WORD
+    for k in range(bits.size):
+        bits[k] = np.uint8((words[first + k] * GATHER) >> np.uint64(56))
 
 
 @inner

@@ -6,7 +6,9 @@ that weights and state stay in the cache; a cycle runs timestep by timestep.
 
 from __future__ import annotations
 
-from hsnn_targets.emulator.events import open_window, send_spikes, send_timestep, slide_window
+from typing import TYPE_CHECKING
+
+from hsnn_targets.emulator.events import open_window, send_bits, send_spikes, send_timestep, slide_window
 from hsnn_targets.emulator.jit import inner, kernel
 from hsnn_targets.emulator.neurons import update
 from hsnn_targets.emulator.synapses import collect
@@ -14,6 +16,9 @@ from hsnn_targets.emulator.tables import FIELDS, STATES, TILE, Place, Program, R
 from hsnn_targets.emulator.vector_kernels import advance_vectors
 from hsnn_targets.emulator.vector_product import release_tiles
 from hsnn_targets.emulator.vector_tables import Vector
+
+if TYPE_CHECKING:
+    from hsnn_targets.emulator.tables import Int32
 
 
 @inner
@@ -31,9 +36,14 @@ def advance(
         sent = send_spikes(program.nodes[population["node"]], scratch, span, run.sent_at[q] >= 0)
         scratch.level[population["node"]] += sent
         scratch.counts[q] += sent
+    n = population["count"]
+    if run.bits_at[q] >= 0:
+        size = (n + 7) // 8
+        for t in range(span.first, span.last):
+            at = run.bits_at[q] + ((place.origin + t) * run.samples + place.sample) * size
+            send_bits(program.nodes[population["node"]], scratch, t, run.bits[at : at + size])
     if run.sent_at[q] < 0:
         return
-    n = population["count"]
     for t in range(span.first, span.last):
         at = run.sent_at[q] + ((place.origin + t) * run.samples + place.sample) * n
         send_timestep(population, program, scratch, t, t - span.first, run.sent[at : at + n])
@@ -53,13 +63,28 @@ def clear(program: Program, scratch: Scratch) -> None:
 def keep_final(program: Program, scratch: Scratch, run: Run, sample: int) -> None:
     """Write the final current and voltage of every population to the results."""
     for q in range(program.populations.size):
-        population = program.populations[q]
-        n, order = population["count"], program.tables[population["order_at"] :]
-        for i in range(n):
-            tile = (population["first_tile"] + i // TILE) * FIELDS * TILE + i % TILE
-            at = run.final_at[q] + sample * n + order[i]
-            run.final[at] = scratch.tiles[tile + U * TILE]
-            run.final[at + run.samples * n] = scratch.tiles[tile + V * TILE]
+        n = program.populations[q]["count"]
+        at = run.final_at[q] + sample * n
+        keep_state(q, program, scratch, run.final[at:], run.samples * n)
+
+
+@inner
+def keep_state(q: int, program: Program, scratch: Scratch, kept: Int32, distance: int) -> None:
+    """Write the currents of population ``q``, and the voltages ``distance`` further on."""
+    population = program.populations[q]
+    order = program.tables[population["order_at"] :]
+    for i in range(population["count"]):
+        tile = (population["first_tile"] + i // TILE) * FIELDS * TILE + i % TILE
+        kept[order[i]] = scratch.tiles[tile + U * TILE]
+        kept[order[i] + distance] = scratch.tiles[tile + V * TILE]
+
+
+@inner
+def keep_timestep(q: int, program: Program, scratch: Scratch, run: Run, place: Place, t: int) -> None:
+    """Write the state of population ``q`` after timestep ``t`` of the window to the results."""
+    n = program.populations[q]["count"]
+    at = run.states_at[q] + ((place.origin + t) * run.samples + place.sample) * n
+    keep_state(q, program, scratch, run.states[at:], run.timesteps * run.samples * n)
 
 
 @inner
@@ -69,10 +94,12 @@ def run_window(program: Program, vector: Vector | None, scratch: Scratch, run: R
     open_window(program, scratch, run, place, steps)
     for c in range(program.components.size):
         component = program.components[c]
-        if component["recurrent"]:
+        if component["recurrent"] or run.states.size:  # only portable kernels record states
             for t in range(steps):
                 for q in range(component["first"], component["last"]):
                     advance(q, program, vector, scratch, run, place, Span(t, t + 1))
+                    if run.states.size:
+                        keep_timestep(q, program, scratch, run, place, t)
         else:
             for q in range(component["first"], component["last"]):
                 advance(q, program, vector, scratch, run, place, Span(0, steps))

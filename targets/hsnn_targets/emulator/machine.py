@@ -12,6 +12,7 @@ import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.validate import validate_inputs
+from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.blocks import Block, block_size, cut_batch, most_samples, run_blocks
@@ -45,16 +46,12 @@ class EmulatorExecutable:
     plan: Plan = field(init=False)
     _ways: Int64 = field(init=False)
     _most: int = field(init=False)
-    _layouts: tuple[Layout, Layout] = field(init=False)
+    _layouts: dict[tuple[bool, Recording | None], Layout] = field(init=False, default_factory=dict)
     _idle: list[tables.Scratch] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.plan = plan_network(self.network, tier=self.tier, synapses=self.synapses)
         self._most = most_samples(self.network)
-        self._layouts = (
-            lay_out(self.network, self.plan.neurons, trace=False),
-            lay_out(self.network, self.plan.neurons, trace=True),
-        )
         self._ways = np.zeros(2 * len(self.plan.projections), np.int64)
         self._compile()
 
@@ -69,9 +66,33 @@ class EmulatorExecutable:
             UsageError: ``HSNN-R001``, if the inputs do not fit the network.
             RunError: ``HSNN-R040``, if there is no memory for the results.
         """
-        batch = validate_inputs(self.network, inputs)
-        results = Results(self._layouts[trace], batch)
-        blocks = cut_batch(batch, block_size(self._most, batch, self.threads))
+        return self._run(inputs, Results(self._layout(trace=trace), validate_inputs(self.network, inputs)), progress)
+
+    def record(
+        self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
+    ) -> SegmentResult:
+        """Run one batch and record; see :class:`hsnn.recording.Recorder`.
+
+        Kernels pack spikes as they go. States of every timestep need the tier ``portable``, which is
+        used for them whatever the tier of this executable.
+
+        Raises:
+            UsageError: ``HSNN-R001``, if the inputs do not fit the network.
+            RunError: ``HSNN-R040``, if there is no memory for the results.
+        """
+        if what.states and self.tier != "portable":
+            return EmulatorExecutable(self.network, self.threads).record(inputs, what, progress=progress)
+        layout = self._layout(recording=what)
+        return self._run(inputs, Results(layout, validate_inputs(self.network, inputs)), progress)
+
+    def _layout(self, *, trace: bool = False, recording: Recording | None = None) -> Layout:
+        key = (trace, recording)
+        if key not in self._layouts:
+            self._layouts[key] = lay_out(self.network, self.plan.neurons, trace=trace, recording=recording)
+        return self._layouts[key]
+
+    def _run(self, inputs: Mapping[str, Int32], results: Results, progress: Progress | None) -> SegmentResult:
+        blocks = cut_batch(results.batch, block_size(self._most, results.batch, self.threads))
         task = partial(self._run_block, inputs, results)
         counts = np.zeros(len(self.plan.neurons) + self._ways.size, np.int64)
         with closing(run_blocks(task, blocks, threads=self.threads, progress=progress)) as parts:
@@ -102,7 +123,7 @@ class EmulatorExecutable:
         empty = {
             port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs
         }
-        self._run_block(empty, Results(self._layouts[False], 0), Block(0, 0))
+        self._run_block(empty, Results(self._layout(), 0), Block(0, 0))
 
     def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:
         """Run one block of samples; returns spikes of each population, then the ways of each projection."""
@@ -113,6 +134,10 @@ class EmulatorExecutable:
             sent_at=results.sent_at,
             final=results.final,
             final_at=results.final_at,
+            bits=results.bits,
+            bits_at=results.bits_at,
+            states=results.states,
+            states_at=results.states_at,
             input_samples=samples,
             samples=results.batch,
             timesteps=self.network.timesteps,

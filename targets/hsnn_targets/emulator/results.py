@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,120 +10,158 @@ import numpy as np
 
 from hsnn.errors import RunError
 from hsnn.ir.integer import ConstantSource, IntegerNetwork, LifPopulation, Neuron, Shape, size
+from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import SegmentResult
 from hsnn_targets.emulator.memory import available_bytes
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Int64
 
-
 SMALL_BYTES = 16 << 20
 """Results that are not worth asking the system for its free memory: that takes longer than many a run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Results of one kind in one flat array, population after population.
+
+    Attributes:
+        at: Where each population's starts for a batch of one sample, or -1 where it has none.
+        size: Elements for a batch of one sample.
+    """
+
+    at: Int64
+    size: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where the results of a network lie, found once; offsets are those of a batch of one sample.
+    """Where the results of a network lie, found once.
 
     Attributes:
         network: The network.
-        trace: Whether spikes and final states of all populations are kept.
-        sent_at, final_at: Where each population's part starts, or -1.
-        sent, final: Sizes of all parts.
         place: Place of each population among the neurons of the program.
         shapes: Feature shapes of these.
-        spiking, traced: Names whose spikes are counted, and whose states are kept.
+        spiking: Names whose spikes are counted.
+        trace: Whether spikes and final states of all populations are kept.
+        sent, final, bits, states: See :class:`hsnn_targets.emulator.tables.Run`.
     """
 
     network: IntegerNetwork
-    trace: bool
-    sent_at: Int64
-    final_at: Int64
-    sent: int
-    final: int
     place: Mapping[str, int]
     shapes: tuple[Shape, ...]
     spiking: tuple[str, ...]
-    traced: tuple[str, ...]
+    trace: bool
+    sent: Part
+    final: Part
+    bits: Part
+    states: Part
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes that the results of a sample take."""
+        return 4 * (self.sent.size + self.final.size + self.states.size) + self.bits.size
 
 
-def lay_out(network: IntegerNetwork, neurons: tuple[Neuron, ...], *, trace: bool) -> Layout:
+def lay_out(
+    network: IntegerNetwork, neurons: tuple[Neuron, ...], *, trace: bool = False, recording: Recording | None = None
+) -> Layout:
     """Lay out the results of a network whose program has these neurons in this order."""
-    recorded = [n.name in network.outputs or (trace and isinstance(n, LifPopulation)) for n in neurons]
-    counts = np.array([size(neuron.shape) for neuron in neurons], np.int64)
-    sent_at, sent = _places(counts * network.timesteps, np.array(recorded, bool))
-    final_at, final = _places(counts * 2, np.full(len(neurons), trace))
+    spiking = [isinstance(neuron, LifPopulation) for neuron in neurons]
+    named = [neuron.name in network.outputs for neuron in neurons]
+    counts, steps = np.array([size(neuron.shape) for neuron in neurons], np.int64), network.timesteps
+    states = recording is not None and recording.states
     return Layout(
         network,
-        trace,
-        sent_at,
-        final_at,
-        sent,
-        final,
         {neuron.name: place for place, neuron in enumerate(neurons)},
         tuple(neuron.shape for neuron in neurons),
         tuple(p.name for p in network.neurons if isinstance(p, LifPopulation)),
-        tuple(p.name for p in network.neurons) if trace else (),
+        trace,
+        sent=_part(counts * steps, [n or (trace and s) for n, s in zip(named, spiking, strict=True)]),
+        final=_part(counts * 2, [trace] * len(neurons)),
+        bits=_part(-(-counts // 8) * steps, [s and recording is not None for s in spiking]),
+        states=_part(counts * (2 * steps), [states] * len(neurons)),
     )
 
 
 class Results:
-    """Two flat arrays that the kernels write: what populations sent, and final states.
+    """Flat arrays that the kernels write: what populations sent, final states, and what is recorded.
 
     Attributes:
-        sent, sent_at, final, final_at: See :class:`hsnn_targets.emulator.tables.Run`.
+        sent, sent_at, final, final_at, bits, bits_at, states, states_at: See
+            :class:`hsnn_targets.emulator.tables.Run`.
         batch: Samples.
     """
 
     def __init__(self, layout: Layout, batch: int) -> None:
         self.batch = batch
         self._layout = layout
-        self.sent_at, self.final_at = layout.sent_at * max(batch, 1), layout.final_at * max(batch, 1)
-        needed = 4 * batch * (layout.sent + layout.final)
+        scale = max(batch, 1)  # no part is there at -1, nor at -1 times a number of samples
+        self.sent_at, self.final_at = layout.sent.at * scale, layout.final.at * scale
+        self.bits_at, self.states_at = layout.bits.at * scale, layout.states.at * scale
+        needed = batch * layout.sample_bytes
         room = available_bytes() if needed > SMALL_BYTES else None
         if room is not None and needed > room:
             raise _too_large(layout.network, batch, needed, room)
         try:
-            self.sent = np.zeros(layout.sent * batch, np.int32)
-            self.final = np.zeros(layout.final * batch, np.int32)
+            self.sent, self.final = (np.zeros(part.size * batch, np.int32) for part in (layout.sent, layout.final))
+            self.bits = np.zeros(layout.bits.size * batch, np.uint8)
+            self.states = np.zeros(layout.states.size * batch, np.int32)
         except MemoryError as error:
             raise _too_large(layout.network, batch, needed, room) from error
 
     def gather(self, inputs: Mapping[str, Int32], counts: Int64) -> SegmentResult:
         """Shape the results; ``counts`` are the spikes of each population."""
-        layout = self._layout
-        place, counted = layout.place, counts.tolist()
+        layout, place, counted = self._layout, self._layout.place, counts.tolist()
+        traced = tuple(p.name for p in layout.network.neurons) if layout.trace else ()
+        packed = layout.spiking if layout.bits.size else ()
+        recorded = tuple(place) if layout.states.size else ()
         return SegmentResult(
             outputs={name: self._output(name, inputs) for name in layout.network.outputs},
-            spikes={name: self._sent(place[name]) for name in layout.spiking} if layout.trace else {},
-            current={name: self._final(place[name], 0) for name in layout.traced},
-            voltage={name: self._final(place[name], 1) for name in layout.traced},
+            spikes={name: self.sent_of(place[name]) for name in layout.spiking} if layout.trace else {},
+            current={name: self.final_of(place[name], 0) for name in traced},
+            voltage={name: self.final_of(place[name], 1) for name in traced},
             spike_counts={name: counted[place[name]] for name in layout.spiking},
+            packed={name: self.bits_of(place[name]) for name in packed},
+            currents={name: self.states_of(place[name], 0) for name in recorded},
+            voltages={name: self.states_of(place[name], 1) for name in recorded},
         )
 
+    def bits_of(self, place: int) -> PackedSpikes:
+        """Spikes of a population as the kernels pack them, channels last; a view."""
+        feature = self._layout.shapes[place]
+        shape = (self._layout.network.timesteps, self.batch, -(-size(feature) // 8))
+        start = self.bits_at[place]
+        axes = (1, 2, 0) if len(feature) == 3 else tuple(range(len(feature)))
+        return PackedSpikes((*shape[:2], *feature), self.bits[start : start + size(shape)].reshape(shape), axes)
+
+    def states_of(self, place: int, state: int) -> Int32:
+        """Currents (``state`` 0) or voltages (1) over time, ``(timestep, sample, *feature)``; a view."""
+        shape = (self._layout.network.timesteps, self.batch, *self._layout.shapes[place])
+        return _view(self.states, self.states_at[place] + state * size(shape), shape)
+
+    def sent_of(self, place: int) -> Int32:
+        """What a population sent, ``(timestep, sample, *feature)``; a view."""
+        shape = (self._layout.network.timesteps, self.batch, *self._layout.shapes[place])
+        return _view(self.sent, self.sent_at[place], shape)
+
+    def final_of(self, place: int, state: int) -> Int32:
+        """Final currents (``state`` 0) or voltages (1) of a population, ``(sample, *feature)``; a view."""
+        shape = (self.batch, *self._layout.shapes[place])
+        return _view(self.final, self.final_at[place] + state * size(shape), shape)
+
     def _output(self, name: str, inputs: Mapping[str, Int32]) -> Int32:
-        network, place = self._layout.network, self._layout.place.get(name)
+        place = self._layout.place.get(name)
         if place is not None:
-            return self._sent(place)
-        source = network.source(name)
+            return self.sent_of(place)
+        source = self._layout.network.source(name)
         if isinstance(source, ConstantSource):
-            return np.ones((network.timesteps, self.batch, *source.shape), np.int32)
+            return np.ones((self._layout.network.timesteps, self.batch, *source.shape), np.int32)
         return inputs[name]
 
-    def _sent(self, place: int) -> Int32:
-        network = self._layout.network
-        return self._part(self.sent, self.sent_at[place], (network.timesteps, self.batch, *self._shape(place)))
 
-    def _final(self, place: int, state: int) -> Int32:
-        shape = (self.batch, *self._shape(place))
-        return self._part(self.final, self.final_at[place] + state * size(shape), shape)
-
-    def _shape(self, place: int) -> Shape:
-        return self._layout.shapes[place]
-
-    @staticmethod
-    def _part(flat: Int32, start: int, shape: Shape) -> Int32:
-        return flat[start : start + size(shape)].reshape(shape)
+def _view(flat: Int32, start: int, shape: Shape) -> Int32:
+    return flat[start : start + size(shape)].reshape(shape)
 
 
 def _too_large(network: IntegerNetwork, batch: int, needed: int, room: int | None) -> RunError:
@@ -138,8 +176,9 @@ def _too_large(network: IntegerNetwork, batch: int, needed: int, room: int | Non
     )
 
 
-def _places(sizes: Int64, wanted: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[Int64, int]:
-    """Lay parts end to end; returns where each starts (-1 where it is not wanted) and the whole size."""
-    taken = np.where(wanted, sizes, 0)
+def _part(sizes: Int64, wanted: Sequence[bool]) -> Part:
+    """Lay populations end to end, those that are wanted."""
+    chosen = np.array(wanted, bool)
+    taken = np.where(chosen, sizes, 0)
     ends = np.cumsum(taken)
-    return np.where(wanted, ends - taken, -1), int(ends[-1]) if ends.size else 0
+    return Part(np.where(chosen, ends - taken, -1), int(ends[-1]) if ends.size else 0)

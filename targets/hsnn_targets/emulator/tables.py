@@ -153,6 +153,10 @@ class Run(NamedTuple):
         sent_at: Where each population's part of ``sent`` starts, or -1.
         final: Population after population, each ``(2, sample, neuron)``: current, then voltage.
         final_at: Where each population's part of ``final`` starts, or -1.
+        bits: Population after population, each ``(timestep, sample, byte of eight neurons)``.
+        bits_at: Where each population's part of ``bits`` starts, or -1.
+        states: Population after population, each ``(2, timestep, sample, neuron)``: currents, then voltages.
+        states_at: Where each population's part of ``states`` starts, or -1.
         input_samples: Samples in ``inputs``; it may hold a part of the batch.
         samples: Samples in the results.
         timesteps: Timesteps of a sample.
@@ -164,6 +168,10 @@ class Run(NamedTuple):
     sent_at: Int64
     final: Int32
     final_at: Int64
+    bits: UInt8
+    bits_at: Int64
+    states: Int32
+    states_at: Int64
     input_samples: int
     samples: int
     timesteps: int

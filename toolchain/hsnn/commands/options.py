@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
     from hsnn.compiler import Options
     from hsnn.report.layers import Limits
+    from hsnn.target import Target
 
 TARGET = "loihi2-sim"
 CHIP = "loihi2"
@@ -108,6 +112,28 @@ def add_timeout(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--timeout", type=seconds, metavar="SECONDS", help="give up after so long without any progress of the target"
     )
+
+
+def find_device_target(name: str, device: str | None) -> Target:
+    """Find a target, on a device where one is named.
+
+    Raises:
+        TargetMissingError: HSNN-T001 for a target that is not installed.
+        UsageError: HSNN-U051 for a device of a target that has no choice of them.
+    """
+    from hsnn.target import find_target
+
+    target = find_target(name)
+    if device is None:
+        return target
+    on: Callable[[str], Target] | None = getattr(target, "on", None)
+    if on is None:
+        raise UsageError(
+            "HSNN-U051",
+            f"--device is {device!r}, but target {name!r} has no choice of devices",
+            fix="leave it out, or choose --target gpu",
+        )
+    return on(device)
 
 
 def limits(args: argparse.Namespace) -> Limits:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hsnn.recording import Recording, record
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -53,13 +55,21 @@ class _Reporting:
         self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
     ) -> SegmentResult:
         """Run one batch; see :class:`hsnn.target.Executable`."""
+        return self.executable.run(inputs, trace=trace, progress=self._finished(progress))
 
+    def record(
+        self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
+    ) -> SegmentResult:
+        """Run one batch and record; see :func:`hsnn.recording.record`."""
+        return record(self.executable, inputs, what, progress=self._finished(progress))
+
+    def _finished(self, progress: Progress | None) -> Progress:
         def finished(samples: int) -> None:
             self.tell(self.network, samples)
             if progress is not None:
                 progress(samples)
 
-        return self.executable.run(inputs, trace=trace, progress=finished)
+        return finished
 
     def close(self) -> None:
         """Close the executable."""

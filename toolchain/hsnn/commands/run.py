@@ -53,8 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--label-key", metavar="NAME", help="array with the labels, in --labels or else in --input")
     group.add_argument("--samples", type=options.positive, metavar="N", help="run the first N samples only")
     group.add_argument("-o", "--output", metavar="FILE", help="write the outputs to this .npz")
+    group.add_argument("--trace", metavar="FILE", help="write the spikes inside, as packed bits, to this .npz")
+    group.add_argument(
+        "--trace-states", action="store_true", help="with --trace: currents and voltages of every timestep, too"
+    )
     how = parser.add_argument_group("how to run it")
     how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
+    how.add_argument("--device", metavar="NAME", help="device of --target gpu: cuda (default), cuda:1, ... or cpu")
     how.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
     how.add_argument(
         "--batch-size", type=options.positive, metavar="N", help="samples that go through a stage at once (default 32)"
@@ -70,7 +75,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hsnn.artifact import load
     from hsnn.commands.files import require_file
 
-    output = _check_output(args)
+    output, traced = _check_output(args, "output"), _check_output(args, "trace")
+    if output is not None and traced is not None and output.resolve() == traced.resolve():
+        raise UsageError("HSNN-U134", f"--trace {args.trace!r} is what --output names", fix="choose another name")
+    if args.trace_states and traced is None:
+        raise UsageError("HSNN-U052", "--trace-states is given without --trace", fix="say --trace FILE.npz")
     for name in ("input", "labels"):
         require_file(getattr(args, name), name)
     program = load(args.artifact)
@@ -86,6 +95,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if output is not None:
         _write_outputs(output, done)
         result["output_file"] = str(output)
+    if traced is not None:
+        _write_trace(traced, done)
+        result["trace_file"] = str(traced)
+        result["synaptic_operations"] = _operations(program, done)
     if done.clipped:
         console.warn(
             f"{done.clipped} values were beyond what calibration saw and were clipped on their way to the chip"
@@ -126,9 +139,9 @@ def load_inputs(args: argparse.Namespace, program: Program) -> tuple[Arrays, NDA
 def execute(args: argparse.Namespace, program: Program, inputs: Arrays, console: Console) -> RunResult:
     """Run the samples, showing how far it is."""
     from hsnn.commands.reporting import ReportingTarget
+    from hsnn.recording import Recording
     from hsnn.runtime.inputs import sample_count
     from hsnn.runtime.session import Session
-    from hsnn.target import find_target
 
     total = sample_count(inputs, program.inputs) or 1
     chosen = {"batch_size": args.batch_size} if args.batch_size is not None else {}
@@ -142,12 +155,14 @@ def execute(args: argparse.Namespace, program: Program, inputs: Arrays, console:
         for stage in program.chip_stages:
             advance(f"{stage.network.name} on {args.target}", 0)
         target = ReportingTarget(
-            find_target(args.target), lambda network, samples: advance(f"{network} on {args.target}", samples)
+            options.find_device_target(args.target, args.device),
+            lambda network, samples: advance(f"{network} on {args.target}", samples),
         )
         with Session(
             program, target=target, host=args.host, timeout=args.timeout, threads=args.threads, **chosen
         ) as session:
-            return session.run(inputs, progress=lambda samples: advance("all stages", samples))
+            recording = Recording(states=args.trace_states) if args.trace is not None else False
+            return session.run(inputs, trace=recording, progress=lambda samples: advance("all stages", samples))
 
 
 def describe(program: Program, done: RunResult, labels: NDArray[Any] | None) -> dict[str, Json]:
@@ -226,6 +241,9 @@ def render(result: Mapping[str, Any]) -> Iterator[object]:
         yield f"accuracy {result['accuracy']:.2%} ({result['correct']} of {result['samples']})"
     if "output_file" in result:
         yield f"outputs written to {result['output_file']}"
+    if "trace_file" in result:
+        operations = sum(sum(stage.values()) for stage in result["synaptic_operations"].values())
+        yield f"spikes written to {result['trace_file']}; {compact(operations)} synaptic operations"
 
 
 def _stage_rows(stage: Mapping[str, Any]) -> Iterator[tuple[Cell, ...]]:
@@ -250,18 +268,19 @@ def _describe_stage(stage: StageRun, samples: int) -> dict[str, Json]:
     }
 
 
-def _check_output(args: argparse.Namespace) -> Path | None:
-    """Check that the outputs can be written before anything is run."""
+def _check_output(args: argparse.Namespace, option: str) -> Path | None:
+    """Check that the file of an option can be written before anything is run."""
     from hsnn.commands.files import check_free, same_file
 
-    if args.output is None:
+    name = getattr(args, option)
+    if name is None:
         return None
-    path = Path(args.output)
+    path = Path(name)
     if path.suffix != ".npz":
-        raise UsageError("HSNN-U144", f"--output is {args.output!r}", allowed="a name that ends in .npz")
+        raise UsageError("HSNN-U144", f"--{option} is {name!r}", allowed="a name that ends in .npz")
     for read in (args.input, args.labels):
         if read is not None and same_file(path, Path(read)):
-            raise UsageError("HSNN-U134", f"--output {args.output!r} is a file that is read", fix="choose another name")
+            raise UsageError("HSNN-U134", f"--{option} {name!r} is a file that is read", fix="choose another name")
     check_free(path, force=True)
     return path
 
@@ -271,3 +290,18 @@ def _write_outputs(path: Path, done: RunResult) -> None:
     from hsnn.commands.files import write_whole
 
     write_whole(path, lambda file: write_arrays(file, done.outputs))
+
+
+def _operations(program: Program, done: RunResult) -> dict[str, Json]:
+    """Synaptic operations of every projection of every spiking stage."""
+    from hsnn.runtime.operations import synaptic_operations
+
+    return {stage.name: synaptic_operations(stage.network, done.traces[stage.name]) for stage in program.chip_stages}
+
+
+def _write_trace(path: Path, done: RunResult) -> None:
+    from hsnn.commands.arrays import write_arrays
+    from hsnn.commands.files import write_whole
+    from hsnn.runtime.trace_file import trace_arrays
+
+    write_whole(path, lambda file: write_arrays(file, trace_arrays(done)))

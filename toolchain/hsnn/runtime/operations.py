@@ -63,6 +63,9 @@ def _operations(network: IntegerNetwork, trace: ChipTrace, projection: Projectio
     if isinstance(source, ConstantSource):
         batch = next(iter(trace.result.outputs.values())).shape[1]
         return int(fans.sum()) * steps * int(batch)
+    packed = trace.result.packed.get(source.name)
+    if packed is not None:
+        return int(packed.neuron_counts(steps).reshape(-1) @ fans)
     sent = trace.payloads[source.name] if source.name in trace.payloads else trace.result.spikes[source.name]
     fired = np.count_nonzero(sent[:steps].reshape(-1, size(source.shape)), axis=0)
     return int(fired @ fans)

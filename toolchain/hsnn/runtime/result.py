@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import UsageError
+from hsnn.recording import PackedSpikes
 from hsnn.target import SegmentResult
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class ChipTrace:
     """What a chip stage got and did.
 
     Attributes:
-        payloads: For each port: int32, shape ``(timestep, batch, *feature)``.
-        result: What the target gave back, with spikes and final states.
+        payloads: For each port: int32, shape ``(timestep, batch, *feature)``. With a recording, ports
+            without payloads are among ``result.packed`` instead.
+        result: What the target gave back, with spikes and states as they were asked for.
     """
 
     payloads: Mapping[str, Int32]
@@ -116,6 +118,9 @@ def merge_traces(batches: Sequence[ChipTrace]) -> ChipTrace:
             current=_joined([result.current for result in states], axis=0),
             voltage=_joined([result.voltage for result in states], axis=0),
             spike_counts=_sums([result.spike_counts for result in results]),
+            packed={name: PackedSpikes.joined([r.packed[name] for r in results]) for name in results[0].packed},
+            currents=_joined([result.currents for result in results], axis=1),
+            voltages=_joined([result.voltages for result in results], axis=1),
         ),
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hsnn.errors import RunError, UsageError
 from hsnn.program import Program
+from hsnn.recording import Recording
 from hsnn.runtime.host import HostExecutable, default_threads, find_provider
 from hsnn.runtime.inputs import batch_axis, check_inputs, sample_count, take_samples
 from hsnn.runtime.pipeline import run_pipeline
@@ -114,7 +115,7 @@ class Session:
         self,
         inputs: ArrayLike | Mapping[str, ArrayLike],
         *,
-        trace: bool = False,
+        trace: bool | Recording = False,
         progress: Progress | None = None,
     ) -> RunResult:
         """Run samples through the program.
@@ -122,7 +123,8 @@ class Session:
         Args:
             inputs: One array for each input by its name, or the array of the only input, with the
                 shape and dtype that ``program.inputs`` states; float64 is taken for float32.
-            trace: Whether to record payloads, spikes and final states of every chip stage.
+            trace: Whether to record payloads, spikes and final states of every chip stage; or a
+                :class:`hsnn.recording.Recording`, for spikes as packed bits, and states over time.
             progress: Called in this thread with the number of samples of each finished batch.
 
         Returns:
@@ -172,7 +174,7 @@ class Session:
             stop = min(start + self._batch_size, count)
             yield _Batch(stop - start, take_samples(arrays, self.program.inputs, start=start, stop=stop))
 
-    def _step(self, index: int, runner: Runner, trace: bool) -> _Step:
+    def _step(self, index: int, runner: Runner, trace: bool | Recording) -> _Step:
         def step(batch: _Batch) -> _Batch:
             with stage_errors(runner.stage.name, closed=lambda: self._closed):
                 made, report, traced = runner.run(batch.values, samples=batch.samples, trace=trace)

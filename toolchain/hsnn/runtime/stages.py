@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,10 +13,11 @@ import numpy as np
 from hsnn.errors import HsnnError, RunError
 from hsnn.ir.plan import HostStage
 from hsnn.program import ChipStage
+from hsnn.recording import PackedSpikes, Recording, record
 from hsnn.runtime.bridge import from_sent, to_payloads
 from hsnn.runtime.host import HostExecutable
 from hsnn.runtime.result import ChipTrace, StageRun
-from hsnn.target import Executable
+from hsnn.target import Executable, SegmentResult
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,13 +33,15 @@ class Runner(Protocol):
         """The stage."""
         ...
 
-    def run(self, values: Values, *, samples: int | None, trace: bool) -> tuple[Values, StageRun, ChipTrace | None]:
+    def run(
+        self, values: Values, *, samples: int | None, trace: bool | Recording
+    ) -> tuple[Values, StageRun, ChipTrace | None]:
         """Run one batch.
 
         Args:
             values: What the stage reads, and maybe more.
             samples: Number of samples, if it is known.
-            trace: Whether to record everything.
+            trace: Whether to record everything, or what to record.
 
         Returns:
             The values that the stage makes, its counts, and a trace if asked for and a chip stage.
@@ -56,7 +60,9 @@ class HostRunner:
         self.stage = stage
         self._executable = executable
 
-    def run(self, values: Values, *, samples: int | None, trace: bool) -> tuple[Values, StageRun, ChipTrace | None]:
+    def run(
+        self, values: Values, *, samples: int | None, trace: bool | Recording
+    ) -> tuple[Values, StageRun, ChipTrace | None]:
         """Run one batch; see :class:`Runner`."""
         start = time.perf_counter()
         made = self._executable.run({name: values[name] for name in self.stage.inputs})
@@ -75,7 +81,9 @@ class ChipRunner:
         self._executable = executable
         self._ports = {port.name: port for port in stage.network.inputs}
 
-    def run(self, values: Values, *, samples: int | None, trace: bool) -> tuple[Values, StageRun, ChipTrace | None]:
+    def run(
+        self, values: Values, *, samples: int | None, trace: bool | Recording
+    ) -> tuple[Values, StageRun, ChipTrace | None]:
         """Run one batch; see :class:`Runner`."""
         start = time.perf_counter()
         timesteps = self.stage.network.timesteps
@@ -86,7 +94,10 @@ class ChipRunner:
             )
             messages[item.value] = int(np.count_nonzero(payloads[item.port]))
             self._check(payloads[item.port], item.port, samples)
-        result = self._executable.run(payloads, trace=trace)
+        if isinstance(trace, Recording):
+            result = record(self._executable, payloads, trace)
+        else:
+            result = self._executable.run(payloads, trace=trace)
         made = {}
         for output in self.stage.outputs:
             sent = result.outputs[output.population]
@@ -95,11 +106,19 @@ class ChipRunner:
             messages[output.value] = int(np.count_nonzero(sent[-1:] if output.last else sent))
         seconds = time.perf_counter() - start
         report = StageRun(self.stage.name, (seconds,), result.spike_counts, messages, clipped)
+        if isinstance(trace, Recording):
+            return made, report, self._packed(payloads, result)
         return made, report, ChipTrace(payloads, result) if trace else None
 
     def close(self) -> None:
         """Close the executable."""
         self._executable.close()
+
+    def _packed(self, payloads: Mapping[str, NDArray[np.int32]], result: SegmentResult) -> ChipTrace:
+        """Pack the spikes of binary ports, too."""
+        graded = {name: array for name, array in payloads.items() if self._ports[name].graded}
+        binary = {name: PackedSpikes.pack(array) for name, array in payloads.items() if name not in graded}
+        return ChipTrace(graded, replace(result, packed={**binary, **result.packed}))
 
     def _check(self, array: NDArray[np.int32], name: str, samples: int | None) -> None:
         """Check what crosses: a value with another batch than the samples' would mix them up."""

@@ -44,15 +44,15 @@ def random_layers(seed: int) -> IntegerNetwork:
         post = None
         if len(sources[pre]) == 3 and rng.random() < 0.75:
             out = int(rng.choice([1, 3, 8, 15, 16, 17, 24, 32, 48]))
-            kernel = tuple(int(n) for n in rng.integers(1, 4, 2))
+            kernel = _pair(rng, 1, 4)
             conv = ConvProjection(
                 f"p{index}",
                 pre,
                 name,
                 (rng.integers(-128, 128, (out, sources[pre][0], *kernel)) * 2).astype(np.int16),
-                tuple(int(n) for n in rng.integers(1, 3, 2)),
-                tuple(int(n) for n in rng.integers(0, 3, 2)),
-                tuple(int(n) for n in rng.integers(1, 3, 2)),
+                _pair(rng, 1, 3),
+                _pair(rng, 0, 3),
+                _pair(rng, 1, 3),
                 weight_exp=int(rng.choice([0, 0, 1])),
             )
             found = conv_output_shape(conv, sources[pre])
@@ -112,3 +112,8 @@ def _draw_lif(rng: np.random.Generator, name: str, shape: Shape) -> LifPopulatio
         parameter(0, STATE_LIMIT) if reset == "subtract" else np.zeros((), np.int32),
         int(rng.choice([0, 0, 0, 2])),
     )
+
+
+def _pair(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:
+    first, second = rng.integers(low, high, 2)
+    return int(first), int(second)

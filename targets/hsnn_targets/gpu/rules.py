@@ -1,0 +1,46 @@
+"""The rules of ``hsnn.ir.arithmetic`` on torch tensors, in 64-bit integers.
+
+Elementwise arithmetic of int64 tensors is exact on every device, and its shifts keep the sign.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HALF_INT32 = 1 << 31
+
+
+def wrap_int32(x: Tensor) -> Tensor:
+    """Keep the low 32 bits as a signed number."""
+    return ((x + HALF_INT32) & (2 * HALF_INT32 - 1)) - HALF_INT32
+
+
+def wrap_int24(x: Tensor) -> Tensor:
+    """Keep the low 24 bits as a signed number."""
+    return ((x + STATE_LIMIT) & (2 * STATE_LIMIT - 1)) - STATE_LIMIT
+
+
+def shrink(x: Tensor, keep: Tensor) -> Tensor:
+    """Return ``x * keep / 4096`` rounded toward zero; ``keep`` is 4096 less a decay.
+
+    A shift rounds down, so 4095 is added to negative products first.
+    """
+    product = x * keep
+    return (product + ((product >> 63) & 4095)) >> 12
+
+
+def advance_current(u: Tensor, shifted: Tensor, keep: Tensor) -> Tensor:
+    """Advance a current by one timestep and wrap it once at 24 bits; ``shifted`` is ``wrap_int32(a << 6)``."""
+    total = wrap_int32(shrink(u, keep) + shifted)
+    down = total - 2 * STATE_LIMIT * (total > STATE_LIMIT)
+    return down + 2 * STATE_LIMIT * (down <= -STATE_LIMIT)
+
+
+def advance_voltage(v: Tensor, u: Tensor, bias: Tensor, keep: Tensor) -> Tensor:
+    """Advance a voltage by one timestep; it saturates at 24 bits."""
+    return wrap_int32(shrink(v, keep) + u + bias).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)

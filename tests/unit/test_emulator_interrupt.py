@@ -1,0 +1,61 @@
+"""A signal in the middle of a run stops it soon, and the next run of the same executable is right."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn_targets.emulator import EmulatorTarget
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of Unix")
+ZERO = np.zeros((), np.int32)
+SAMPLES, DELAY, GIVEN = 40, 0.15, 5.0
+"""Samples of a short batch; seconds until the signal, and until the run has to be over."""
+
+
+def layers():
+    rng = np.random.default_rng(0)
+    weights = (rng.integers(-60, 64, (600, 600)) * 2).astype(np.int16)
+    neuron = LifPopulation("a", (600,), np.array(2000, np.int32), ZERO, np.array(9000, np.int32), ZERO)
+    forward, back = DenseProjection("p", "in", "a", weights), DenseProjection("loop", "a", "a", weights, delay=1)
+    return IntegerNetwork("long", 64, (InputPort("in", (600,)),), (neuron,), (forward, back), ("a",))
+
+
+def assert_equal(found, expected):
+    for kind in ("outputs", "spikes", "current", "voltage"):
+        for name, array in getattr(expected, kind).items():
+            np.testing.assert_array_equal(getattr(found, kind)[name], array, err_msg=f"{kind} of {name}")
+    assert found.spike_counts == expected.spike_counts
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupted_executable_runs_on(threads):
+    executable = EmulatorTarget(threads=threads).load(layers())
+    inputs = {"in": np.random.default_rng(1).integers(0, 2, (64, SAMPLES, 600)).astype(np.int32)}
+    expected = executable.run(inputs, trace=True)
+    start = time.perf_counter()
+    executable.run(inputs)
+    copies = min(int(10 * DELAY / (time.perf_counter() - start)) + 2, 60)  # long enough to be interrupted
+    long = {"in": np.tile(inputs["in"], (1, copies, 1))}
+    finished: list[int] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for _ in range(2):
+            finished.clear()
+            timer = threading.Timer(DELAY, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+            start = time.perf_counter()
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                executable.run(long, progress=finished.append)
+            assert time.perf_counter() - start < GIVEN
+            timer.join()
+            assert sum(finished) < SAMPLES * copies
+            assert_equal(executable.run(inputs, trace=True), expected)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("hsnn-emulator")]
