@@ -4,6 +4,8 @@ PYTHON ?= python3
 ENVIRONMENT := .venv
 RUN := $(ENVIRONMENT)/bin/python
 READY := $(ENVIRONMENT)/.ready
+INTEROP := .venv-interop
+INTEROP_READY := $(INTEROP)/.ready
 DATA := .data/fashion-mnist
 SOURCES := toolchain models targets tests examples
 
@@ -15,12 +17,15 @@ export OPENBLAS_NUM_THREADS ?= 2
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 $(shell rm -f $(READY))
 endif
+ifneq ($(shell cat $(INTEROP_READY) 2>/dev/null),$(CURDIR))
+$(shell rm -f $(INTEROP_READY))
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench data accuracy has8 clean
+.PHONY: help setup demo test test-interop lint types check bench data accuracy has8 clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv with hsnn, torch and Lava in it
 
@@ -32,6 +37,12 @@ demo: $(READY)  ## compile digits, verify it and run it on the emulator and on L
 
 test: $(READY)  ## run all tests (ARGS="-k name" for some)
 	$(RUN) -m pytest $(ARGS)
+
+test-interop: $(INTEROP_READY)  ## run the tests against other spiking libraries, in .venv-interop
+	$(INTEROP)/bin/python -m pytest tests/interop $(ARGS)
+
+$(INTEROP_READY): $(READY) constraints-interop.txt .ci/setup-interop
+	@bash .ci/setup-interop $(ENVIRONMENT) $(INTEROP)
 
 lint: $(READY)  ## check style and formatting
 	$(RUN) -m ruff check $(SOURCES)

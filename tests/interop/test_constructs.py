@@ -1,0 +1,16 @@
+"""Every construct of the support matrix has the outcome that the matrix states."""
+
+import pytest
+import registry
+
+from hsnn.errors import HsnnError
+
+
+@pytest.mark.parametrize("item", registry.constructs(), ids=lambda item: f"{item.library}: {item.name}")
+def test_outcome(item):
+    if item.outcome != registry.REFUSED:
+        item.check()
+        return
+    with pytest.raises(HsnnError) as caught:
+        item.check()
+    assert caught.value.code == item.code
