@@ -60,10 +60,12 @@ def test_values_round_once():
     ],
 )
 def test_values_that_are_no_spikes(value):
-    assert code_of(to_payloads, value, InputPort("p", (4,)), scale=1.0, timesteps=2) == "HSNN-R108"
+    assert code_of(to_payloads, value, InputPort("p", (4,), 7), scale=1.0, timesteps=2) == "HSNN-R108"
 
 
 def test_one_nan_among_many_is_found():
     value = np.zeros((2, 300, 4), np.float32)
     value[1, 200, 3] = np.nan
-    assert code_of(to_payloads, value, InputPort("p", (4,)), scale=1.0, timesteps=2) == "HSNN-R108"
+    assert code_of(to_payloads, value, InputPort("p", (4,), 7), scale=1.0, timesteps=2) == "HSNN-R108"
+    # NaN on a binary port is what TrainEncode makes of anything but 0 and 1.
+    assert code_of(to_payloads, value, InputPort("p", (4,)), scale=1.0, timesteps=2) == "HSNN-R111"

@@ -150,6 +150,8 @@ def test_the_table_of_exit_statuses_names_every_class():
 SHAPES = {
     "add_time": "`(batch, *feature)` to `(timestep, batch, *feature)`",
     "same": "`(timestep, batch, *feature)` to the same",
+    "time_first": "`(batch, timestep, *feature)` to `(timestep, batch, *feature)`",
+    "batch_first": "`(timestep, batch, *feature)` to `(batch, timestep, *feature)`",
     "drop_time": "`(timestep, batch, *feature)` to `(batch, *feature)`",
     "merge_time": "`(timestep, batch, *feature)` to `(timestep * batch, *feature)`",
     "split_time": "`(timestep * batch, *feature)` to `(timestep, batch, *feature)`",
@@ -159,6 +161,7 @@ VALUES = {
     "graded": "graded",
     "real": "real",
     "as_input": "as the input",
+    "by_values": "binary or graded, by `values`",
     "binary_if_floor_lsb": "binary with `floor_lsb`, else graded",
 }
 

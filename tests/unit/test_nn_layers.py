@@ -25,6 +25,7 @@ CASES = {
     "planes_static": snn.BitPlaneEncode(5, order="msb", floor_lsb=True, rescale="static", low=-0.3, high=0.8),
     "planes_sample": snn.BitPlaneEncode(6, order="msb", floor_lsb=True, rescale="per_sample"),
     "planes_batch": snn.BitPlaneEncode(7, order="lsb", floor_lsb=False, rescale="batch"),
+    "train": snn.TrainEncode(4, values="graded"),
     "lif": snn.Lif(),
     "lif_hbw": snn.Lif(torch.tensor([[[0.4]], [[0.9]]]), current_decay=0.3, voltage_decay=0.1, bias=0.05),
     "lif_all": snn.Lif(
@@ -59,6 +60,7 @@ CASES = {
     "last": snn.MembraneDecode(),
     "max": snn.MembraneDecode("max"),
     "mean": snn.MembraneDecode(mode="mean"),
+    "train_decode": snn.TrainDecode(),
     "merge": snn.MergeTime(),
     "split": snn.SplitTime(4),
     "delay": snn.Delay(3),
@@ -68,6 +70,8 @@ CASES = {
 def input_of(layer, seed=0):
     generator = torch.Generator().manual_seed(seed)
     shape = (3, 2, 2, 3) if layer.op.kind == "encoder" else (8, 3, 2, 2, 3)
+    if isinstance(layer, snn.TrainEncode):
+        shape = (3, 4, 2, 3)
     if isinstance(layer, snn.RecurrentLif):
         shape = (8, 4, 3)
     return torch.rand(shape, generator=generator) * 1.5 - 0.25
@@ -189,6 +193,8 @@ def test_print_shows_the_attributes():
         ("U021", lambda: snn.WeightedSumDecode([[1.0]])),
         ("U021", lambda: snn.WeightedSumDecode([1.0], divisor=0.0)),
         ("U020", lambda: snn.MembraneDecode("first")),
+        ("U020", lambda: snn.TrainEncode(0)),
+        ("U020", lambda: snn.TrainEncode(4, values="real")),
         ("U020", lambda: snn.Delay(-1)),
     ],
 )
@@ -207,6 +213,8 @@ def test_wrong_arguments(code, make):
         (snn.RecurrentLif(3), (4, 1, 3, 3)),
         (snn.WindowSumDecode(stop=5), (4, 1, 3)),
         (snn.WeightedSumDecode([1.0]), (4, 1, 3)),
+        (snn.TrainEncode(3), (3, 3)),
+        (snn.TrainEncode(3), (3, 4, 2)),
         (snn.SplitTime(3), (4, 1)),
         (snn.TimeDistributed(torch.nn.Identity()), (4,)),
     ],

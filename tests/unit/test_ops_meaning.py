@@ -299,6 +299,22 @@ def test_decoders():
     np.testing.assert_allclose(run("MembraneDecode", x, {"mode": "mean"}), x.mean(0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("values", ["binary", "graded"])
+def test_train_encode(values):
+    x = RNG.choice(np.array([0, 1], F), (3, 4, 2, 5))
+    x[1, 2, 0, 3], x[0, 0, 1, 1], x[2, 3, 1, 4] = 0.5, -1, 2
+    y = run("TrainEncode", x, {"timesteps": 4, "values": values})
+    kept = x if values == "graded" else np.where((x == 0) | (x == 1), x, np.nan)
+    np.testing.assert_array_equal(y, kept.swapaxes(0, 1))
+    assert np.isnan(y).sum() == (3 if values == "binary" else 0)
+
+
+def test_train_decode():
+    x = RNG.normal(size=(5, 3, 2, 4)).astype(F)
+    np.testing.assert_array_equal(run("TrainDecode", x), x.swapaxes(0, 1))
+    np.testing.assert_array_equal(run("TrainDecode", x[..., 0, 0]), x[..., 0, 0].T)
+
+
 def test_matched_bit_plane_decoder_returns_the_value():
     x = np.linspace(0, 1, 12, dtype=F).reshape(2, 6)
     options = {"planes": 8, "order": "msb", "floor_lsb": 0, "rescale": "none", "low": 0.0, "high": 1.0}

@@ -155,9 +155,14 @@ def _check_operands(
     shape = shapes[node.input[0]]
     lead = 1 if op.kind == "encoder" or op.name == "SplitTime" else 2
     axes = "(batch, *feature)" if lead == 1 else "(timestep, batch, *feature)"
+    if op.name == "TrainEncode":
+        lead, axes = 2, f"(batch, {attributes['timesteps']}, *feature)"
     if len(shape) < lead + (op.kind in ("encoder", "neuron")) or None in shape[lead:]:
         raise _unsuited(node, f"takes {node.input[0]!r} of shape {shape}", f"{axes} with static features")
-    if lead == 2 and shape[0] is None:
+    if op.name == "TrainEncode":
+        if shape[1] != attributes["timesteps"]:
+            raise _unsuited(node, f"takes {node.input[0]!r} of shape {shape}", axes)
+    elif lead == 2 and shape[0] is None:
         raise _unsuited(node, f"takes {node.input[0]!r}, whose number of timesteps is not known", axes)
     _check_times(node, shape, attributes)
     for name, value in zip(op.inputs[1:], node.input[1:], strict=True):

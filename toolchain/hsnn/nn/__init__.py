@@ -7,8 +7,8 @@ is; wrap layers that need one batch axis in :class:`TimeDistributed`. State is z
 from __future__ import annotations
 
 from hsnn.nn.bit_planes import has8, matched
-from hsnn.nn.decoders import MembraneDecode, RateDecode, WeightedSumDecode, WindowSumDecode
-from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode
+from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSumDecode, WindowSumDecode
+from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.structure import Delay, MergeTime, SplitTime, TimeDistributed
@@ -32,6 +32,8 @@ __all__ = [
     "SplitTime",
     "Surrogate",
     "TimeDistributed",
+    "TrainDecode",
+    "TrainEncode",
     "Triangle",
     "WeightedSumDecode",
     "WindowSumDecode",

@@ -103,6 +103,18 @@ class WeightedSumDecode(OpLayer):
         return (x * column).sum(0) / x.new_tensor(self.divisor)
 
 
+class TrainDecode(OpLayer):
+    """The whole train, spikes or voltages, batch axis first: ``(batch, timestep, *feature)``."""
+
+    def __init__(self) -> None:
+        super().__init__("TrainDecode", {})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decode ``x``."""
+        require_input(self, x, at_least=2, axes=TRAIN_AXES)
+        return self.emit((x,)) if exporting() else x.transpose(0, 1)
+
+
 class MembraneDecode(OpLayer):
     """Read a voltage trace once.
 

@@ -271,5 +271,37 @@ class BitPlaneEncode(OpLayer):
         return torch.stack(planes if self.order == "lsb" else planes[::-1])
 
 
+class TrainEncode(OpLayer):
+    """A spike train that comes from outside: ``(batch, timestep, *feature)`` to ``(timestep, batch, *feature)``.
+
+    Here every value is passed on, so that the layer can be traced with any numbers. A compiled program ends with
+    ``HSNN-R111`` where a train that was declared binary has other values than 0 and 1.
+
+    Args:
+        timesteps: Length of axis 1 of the input, at least 1.
+        values: ``binary``: spikes of one bit; ``graded``: any number, sent as payloads that calibration chooses.
+
+    Raises:
+        UsageError: ``HSNN-U020``, if an argument is out of range.
+    """
+
+    timesteps: int
+    values: str
+
+    def __init__(self, timesteps: int, *, values: str = "binary") -> None:
+        super().__init__("TrainEncode", {"timesteps": timesteps, "values": values})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn ``x`` around."""
+        require_input(self, x, at_least=3, axes="(batch, timestep, *feature) with at least one feature axis")
+        if x.shape[1] != self.timesteps:
+            raise UsageError(
+                "HSNN-U022",
+                f"TrainEncode got a tensor of shape {tuple(x.shape)}",
+                allowed=f"(batch, {self.timesteps}, *feature)",
+            )
+        return self.emit((x,)) if exporting() else x.transpose(0, 1)
+
+
 def _repeat(x: Tensor, timesteps: int) -> Tensor:
     return x.unsqueeze(0).expand(timesteps, *x.shape)

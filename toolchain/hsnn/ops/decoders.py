@@ -85,4 +85,25 @@ MEMBRANE_DECODE = OpSpec(
 )
 """Last, largest or mean voltage over time."""
 
-DECODERS: tuple[OpSpec, ...] = (RATE_DECODE, WINDOW_SUM_DECODE, WEIGHTED_SUM_DECODE, MEMBRANE_DECODE)
+TRAIN_DECODE = OpSpec(
+    "TrainDecode",
+    "decoder",
+    ("x",),
+    (),
+    "batch_first",
+    "real",
+    """{
+        feature = Shape <start = 2> (x)
+        steps = Shape <end = 1> (x)
+        batch = Shape <start = 1, end = 2> (x)
+        features = ReduceProd <keepdims = 1> (feature)
+        flat_shape = Concat <axis = 0> (steps, batch, features)
+        flat = Reshape <allowzero = 1> (x, flat_shape)
+        turned = Transpose <perm = [1, 0, 2]> (flat)
+        out_shape = Concat <axis = 0> (batch, steps, feature)
+        s = Reshape <allowzero = 1> (turned, out_shape)
+    }""",
+)
+"""``y[b, t] = x[t, b]``: the whole train, spikes or voltages."""
+
+DECODERS: tuple[OpSpec, ...] = (RATE_DECODE, WINDOW_SUM_DECODE, WEIGHTED_SUM_DECODE, MEMBRANE_DECODE, TRAIN_DECODE)

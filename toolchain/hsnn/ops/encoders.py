@@ -253,4 +253,45 @@ BIT_PLANE_ENCODE = OpSpec(
 Source: HAS-8, arXiv 2509.24411, and its code luutn2002/has-8 @ faa28fc.
 """
 
-ENCODERS: tuple[OpSpec, ...] = (RATE_ENCODE, POISSON_ENCODE, DIRECT_ENCODE, GRADED_ENCODE, BIT_PLANE_ENCODE)
+TRAIN_ENCODE = OpSpec(
+    "TrainEncode",
+    "encoder",
+    ("x",),
+    (TIMESTEPS, Attribute("values", "string", choices=("binary", "graded"))),
+    "time_first",
+    "by_values",
+    """{
+        values = Constant <value_string: string = @values> ()
+        binary_word = Constant <value_string = "binary"> ()
+        zero = Constant <value_float = 0.0> ()
+        one = Constant <value_float = 1.0> ()
+        nothing = Constant <value_float = nan> ()
+        feature = Shape <start = 2> (x)
+        batch = Shape <end = 1> (x)
+        steps = Shape <start = 1, end = 2> (x)
+        features = ReduceProd <keepdims = 1> (feature)
+        flat_shape = Concat <axis = 0> (batch, steps, features)
+        flat = Reshape <allowzero = 1> (x, flat_shape)
+        turned = Transpose <perm = [1, 0, 2]> (flat)
+        out_shape = Concat <axis = 0> (steps, batch, feature)
+        train = Reshape <allowzero = 1> (turned, out_shape)
+        is_zero = Equal (train, zero)
+        is_one = Equal (train, one)
+        is_spike = Or (is_zero, is_one)
+        any_value = Equal (values, binary_word)
+        graded = Not (any_value)
+        allowed = Or (is_spike, graded)
+        s = Where (allowed, train, nothing)
+    }""",
+)
+"""``s[t, b] = x[b, t]``: the input is a spike train already. With ``values`` ``binary``, whatever is neither 0 nor 1
+becomes NaN, so that it is seen wherever the train goes."""
+
+ENCODERS: tuple[OpSpec, ...] = (
+    RATE_ENCODE,
+    POISSON_ENCODE,
+    DIRECT_ENCODE,
+    GRADED_ENCODE,
+    BIT_PLANE_ENCODE,
+    TRAIN_ENCODE,
+)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["encoder", "neuron", "decoder", "structure"]
-ShapeRule: TypeAlias = Literal["add_time", "same", "drop_time", "merge_time", "split_time"]
-Values: TypeAlias = Literal["binary", "graded", "real", "as_input", "binary_if_floor_lsb"]
+ShapeRule: TypeAlias = Literal["add_time", "same", "drop_time", "merge_time", "split_time", "time_first", "batch_first"]
+Values: TypeAlias = Literal["binary", "graded", "real", "as_input", "binary_if_floor_lsb", "by_values"]
 AttributeValue: TypeAlias = int | float | str
 AttributeType: TypeAlias = Literal["int", "float", "string"]
 Dim: TypeAlias = int | str | None
@@ -122,6 +122,8 @@ class OpSpec:
             return input_binary
         if self.values == "binary_if_floor_lsb":
             return bool(attributes["floor_lsb"])
+        if self.values == "by_values":
+            return attributes["values"] == "binary"
         return self.values == "binary"
 
     def output_shape(self, shape: tuple[Dim, ...], attributes: Mapping[str, AttributeValue]) -> tuple[Dim, ...]:
@@ -133,6 +135,8 @@ class OpSpec:
         """
         if self.shape_rule == "same":
             return shape
+        if self.shape_rule in ("time_first", "batch_first"):
+            return (shape[1], shape[0], *shape[2:])
         if self.shape_rule == "drop_time":
             return shape[1:]
         if self.shape_rule == "merge_time":

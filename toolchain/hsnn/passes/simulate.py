@@ -111,14 +111,14 @@ def check_inputs(graph: SpikingGraph, inputs: Mapping[str, NDArray[np.generic]])
             raise UsageError(
                 "HSNN-Q002", f"input {port.name!r} is {array.dtype} of shape {array.shape}", allowed=allowed
             )
+        if port.binary and not np.all((array == 0) | (array == 1)):
+            found = f"binary input {port.name!r} has values other than 0 and 1"
+            raise UsageError("HSNN-Q004", found, allowed="0 and 1", fix="feed spikes, or declare the input graded")
         # A NaN fails the comparison. With parameters below 1e100, no state can overflow then.
         if not -_HUGE < float(array.min()) <= float(array.max()) < _HUGE:
             fix = "look for the operator or the sample that produced it"
             found = f"input {port.name!r} has a NaN, an infinity or a value beyond {_HUGE:g}"
             raise UsageError("HSNN-Q003", found, allowed="finite values", fix=fix)
-        if port.binary and not np.all((array == 0) | (array == 1)):
-            found = f"binary input {port.name!r} has values {array.min()} to {array.max()}"
-            raise UsageError("HSNN-Q004", found, allowed="0 and 1", fix="feed spikes, or declare the input graded")
         batches.add(array.shape[1])
     if len(batches) > 1:
         found = f"inputs of segment {graph.name!r} have batch sizes {sorted(batches)}"

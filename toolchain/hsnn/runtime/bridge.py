@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsnn.errors import RunError
+from hsnn.errors import RunError, UsageError
 from hsnn.ir.integer import InputPort
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def to_payloads(value: NDArray[Any], port: InputPort, *, scale: float, timesteps
 
     Raises:
         RunError: ``HSNN-R108``, if the shape does not fit or the value has a NaN.
+        UsageError: ``HSNN-R111``, if it has a NaN and the port is binary, which is how ``TrainEncode`` marks what is
+            neither 0 nor 1.
 
     >>> port = InputPort("x", (2,), max_payload=7)
     >>> to_payloads(np.array([[0.5, 1.5], [9.0, -1.0]], np.float32), port, scale=0.5, timesteps=2)
@@ -43,6 +45,13 @@ def to_payloads(value: NDArray[Any], port: InputPort, *, scale: float, timesteps
     low, high = (-port.max_payload if port.signed else 0), port.max_payload
     # Extremes first: nearly always nothing is to be clipped, and NaN shows in both.
     smallest, largest = payloads.min(), payloads.max()
+    if np.isnan(smallest) and not port.graded:
+        raise UsageError(
+            "HSNN-R111",
+            f"port {port.name!r} carries binary spikes, but was given other values than 0 and 1",
+            allowed="0 and 1",
+            fix="feed spikes, or declare the train graded: TrainEncode(..., values='graded')",
+        )
     if np.isnan(smallest):
         raise RunError(
             "HSNN-R108", f"port {port.name!r} got a NaN", allowed="numbers", fix="check the host part before"
