@@ -98,11 +98,10 @@ def test_grids_are_exact_and_binary_ports_carry_one_bit(built):
 
 def test_binary_trains_with_other_values_are_refused(built):
     given = samples(3)
-    with hsnn.Session(built[1], target="emulator") as session:
-        for value in (0.5, 2.0, -1.0):
-            given["events"][1, 2, 0, 1, 3] = value
-            with pytest.raises(UsageError, match="HSNN-R111"):
-                session.run(given)
+    for value in (0.5, 2.0, -1.0):
+        given["events"][1, 2, 0, 1, 3] = value
+        with hsnn.Session(built[1], target="emulator") as session, pytest.raises(UsageError, match="HSNN-R111"):
+            session.run(given)
     with pytest.raises(UsageError, match="HSNN-Q004"):
         compile(from_onnx(hybrid_of(built)), given, options=Options(limits=LENIENT))
 
