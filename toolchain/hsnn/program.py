@@ -108,7 +108,7 @@ class Golden:
         inputs: Every model input, with its own shape and dtype.
         outputs: Every model output.
         payloads: For each chip stage and each of its ports: int32, ``(timestep, batch, *feature)``.
-        sent: For each chip stage: the spikes of every LIF population, and everything in
+        sent: For each chip stage: what every population but integrators sent, and everything in
             ``network.outputs``; int32, ``(timestep, batch, *feature)``.
     """
 

@@ -47,13 +47,16 @@ class SegmentResult:
 
     Attributes:
         outputs: For each name in ``network.outputs``: int32, shape ``(timestep, batch, *feature)``;
-            spikes (0 or 1) of LIF populations, voltages of integrators, payloads of ports.
-        spikes: With ``trace``: the same arrays for every LIF population; else empty.
+            spikes (0 or 1) of LIF populations, messages of sigma-delta ones, voltages of integrators,
+            payloads of ports.
+        spikes: With ``trace``: the same arrays for every population but integrators; else empty.
         current: With ``trace``: final current of every neuron population, int32, shape
             ``(batch, *feature)``. A target that cannot see it for every sample gives the last ones
             only; the batch axis is then shorter and aligned to the end.
-        voltage: With ``trace``: final voltage, likewise.
-        spike_counts: Number of spikes sent by each LIF population, summed over batch and time.
+        voltage: With ``trace``: final voltage, likewise. Sigma-delta populations show their running sum
+            as the current and what they have sent as the voltage.
+        spike_counts: Number of spikes, or of messages other than 0, that each population but integrators
+            sent, summed over batch and time.
         packed: With a :class:`hsnn.recording.Recording`: the spikes of every LIF population, eight to a byte.
         currents: With one that asks for states: the current of every neuron population after every
             timestep, int32, shape ``(timestep, batch, *feature)``.

@@ -12,12 +12,12 @@ import numpy as np
 
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_LIMIT, STATE_SHIFT, VOLTAGE_MAX
 from hsnn.ir.integer import (
-    InputPort,
     IntegerNetwork,
     LifPopulation,
     Neuron,
     Projection,
     SparseProjection,
+    largest_payload,
 )
 
 if TYPE_CHECKING:
@@ -69,13 +69,12 @@ def _accumulated(step: int, keep: int, timesteps: int) -> int:
 
 def _largest_sum(network: IntegerNetwork, projection: Projection) -> int:
     """Largest magnitude that a projection can bring to a neuron in a timestep, before any wrap."""
-    source = network.source(projection.pre)
-    port = source if isinstance(source, InputPort) else None
+    payload, signed = largest_payload(network.source(projection.pre))
     up, down = _signed_sums(projection)
     if not up.size:
         return 0
-    reach = up + down if port is not None and port.signed else np.maximum(up, down)
-    return int(reach.max()) * (port.max_payload if port is not None else 1) << projection.weight_exp
+    reach = up + down if signed else np.maximum(up, down)
+    return int(reach.max()) * payload << projection.weight_exp
 
 
 def _signed_sums(projection: Projection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

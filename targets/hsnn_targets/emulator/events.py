@@ -8,7 +8,7 @@ import numpy as np
 
 from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
-from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
+from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, SIGMA_DELTA, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Record, UInt8
@@ -73,10 +73,10 @@ def empty(node: Record, scratch: Scratch, span: Span) -> None:
 def send_timestep(population: Record, program: Program, scratch: Scratch, t: int, row: int, sent: Int32) -> None:
     """Write what a population sent at timestep ``t`` of the window, ``row`` of its sums, to the results."""
     order = program.tables[population["order_at"] :]
-    if population["node"] < 0:
-        voltage = scratch.sums[row * population["tiles"] * TILE :]
+    if population["node"] < 0 or population["model"] == SIGMA_DELTA:
+        value = scratch.sums[row * population["tiles"] * TILE :]
         for i in range(sent.size):
-            sent[order[i]] = voltage[i]
+            sent[order[i]] = value[i]
         return
     node = program.nodes[population["node"]]
     at = node["start_at"] + node["history"] + t

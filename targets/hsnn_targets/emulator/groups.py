@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hsnn.ir.arithmetic import STATE_LIMIT
-from hsnn.ir.integer import ConvProjection, InputPort, IntegerNetwork, Projection
+from hsnn.ir.integer import ConvProjection, IntegerNetwork, Projection, largest_payload
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,6 @@ def group_projections(network: IntegerNetwork, projections: tuple[Projection, ..
 
 
 def _may_wrap(network: IntegerNetwork, projection: ConvProjection) -> bool:
-    source = network.source(projection.pre)
-    peak = source.max_payload if isinstance(source, InputPort) else 1
+    peak, _ = largest_payload(network.source(projection.pre))
     sums = np.abs(projection.weights.astype(np.int64)).sum(axis=(1, 2, 3))
     return int(sums.max()) * peak << projection.weight_exp >= STATE_LIMIT

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from hsnn_targets.emulator.events import open_window, send_bits, send_spikes, send_timestep, slide_window
 from hsnn_targets.emulator.jit import inner, kernel
+from hsnn_targets.emulator.messages import send_message_bits, send_messages
 from hsnn_targets.emulator.neurons import update
 from hsnn_targets.emulator.synapses import collect
-from hsnn_targets.emulator.tables import FIELDS, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
+from hsnn_targets.emulator.tables import FIELDS, SIGMA_DELTA, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
 from hsnn_targets.emulator.vector_kernels import advance_vectors
 from hsnn_targets.emulator.vector_product import release_tiles
 from hsnn_targets.emulator.vector_tables import Vector
@@ -32,8 +33,12 @@ def advance(
         update(population, program, scratch, shift, span)
     else:
         advance_vectors(q, program, vector, scratch, span)
+    graded = population["model"] == SIGMA_DELTA
     if population["node"] >= 0:
-        sent = send_spikes(program.nodes[population["node"]], scratch, span, run.sent_at[q] >= 0)
+        if graded:
+            sent = send_messages(population, program, scratch, span)
+        else:
+            sent = send_spikes(program.nodes[population["node"]], scratch, span, run.sent_at[q] >= 0)
         scratch.level[population["node"]] += sent
         scratch.counts[q] += sent
     n = population["count"]
@@ -41,7 +46,11 @@ def advance(
         size = (n + 7) // 8
         for t in range(span.first, span.last):
             at = run.bits_at[q] + ((place.origin + t) * run.samples + place.sample) * size
-            send_bits(program.nodes[population["node"]], scratch, t, run.bits[at : at + size])
+            bits = run.bits[at : at + size]
+            if graded:
+                send_message_bits(population, scratch.sums[(t - span.first) * population["tiles"] * TILE :], bits)
+            else:
+                send_bits(program.nodes[population["node"]], scratch, t, bits)
     if run.sent_at[q] < 0:
         return
     for t in range(span.first, span.last):

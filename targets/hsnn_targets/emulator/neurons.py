@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.messages import update_sigma_delta
 from hsnn_targets.emulator.tables import (
     AMOUNT,
     BIAS,
@@ -20,6 +21,7 @@ from hsnn_targets.emulator.tables import (
     HELD,
     KEEP_U,
     KEEP_V,
+    SIGMA_DELTA,
     THRESHOLD,
     TILE,
     Program,
@@ -116,6 +118,9 @@ def update_tile(
     for t in range(span.first, span.last):
         start = at + (t - span.first) * stride
         sums = scratch.sums[start : start + TILE]
+        if population["model"] == SIGMA_DELTA:
+            update_sigma_delta(population, tile, sums, shift)
+            continue
         if population["node"] < 0:
             update_integrator(tile, sums, shift)
             continue

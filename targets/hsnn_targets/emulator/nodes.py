@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, InputPort, LifPopulation, Projection, size
+from hsnn.ir.integer import ConstantSource, InputPort, Projection, Sender, SigmaDeltaPopulation, size
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.heap import Heap
 from hsnn_targets.emulator.pack import order_of
-
-Sender: TypeAlias = "InputPort | ConstantSource | LifPopulation"
 
 SPARE = 8
 """Events that the search for spikes may write past the last one."""
@@ -33,7 +30,7 @@ class Nodes:
         self._rows: list[dict[str, int]] = []
         ports = 0
         for sender in senders:
-            count, graded = size(sender.shape), isinstance(sender, InputPort) and sender.graded
+            count, graded = size(sender.shape), is_graded(sender)
             history = max((p.delay for p in live if p.pre == sender.name), default=0)
             room = (history + window) * count + SPARE
             self._rows.append(
@@ -63,14 +60,14 @@ class Nodes:
             limits: Events in a timestep up to which somebody may ask for them, of each sender.
             floors: Events in a timestep above which somebody asks for bytes.
         """
-        kinds = {InputPort: tables.PORT, ConstantSource: tables.CONSTANT, LifPopulation: tables.LIF}
+        kinds = {InputPort: tables.PORT, ConstantSource: tables.CONSTANT}
         rows = []
         for sender, row in zip(self._senders, self._rows, strict=True):
             order = order_of(sender.shape).inner
             rows.append(
                 {
                     **row,
-                    "kind": kinds[type(sender)],
+                    "kind": kinds.get(type(sender), tables.NEURONS),
                     "order_at": lists.add(order),
                     "ordered": not np.array_equal(order, np.arange(order.size)),
                     "plane_at": planes.get(sender.name, -1),
@@ -80,3 +77,8 @@ class Nodes:
                 }
             )
         return rows
+
+
+def is_graded(sender: Sender) -> bool:
+    """Whether events of a sender carry payloads."""
+    return sender.graded if isinstance(sender, InputPort) else isinstance(sender, SigmaDeltaPopulation)

@@ -15,19 +15,20 @@ import numpy as np
 
 from hsnn.ir.arithmetic import DECAY_ONE, VOLTAGE_MAX
 from hsnn.ir.integer import (
-    InputPort,
     IntegerNetwork,
-    IntegratorPopulation,
     LifPopulation,
     Neuron,
     Projection,
+    Sender,
+    SigmaDeltaPopulation,
+    sends,
     size,
 )
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.components import components
 from hsnn_targets.emulator.groups import Group, group_projections
 from hsnn_targets.emulator.heap import Heap
-from hsnn_targets.emulator.nodes import Nodes, Sender
+from hsnn_targets.emulator.nodes import Nodes, is_graded
 from hsnn_targets.emulator.pack import order_of, pack_projection
 from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
 from hsnn_targets.emulator.records import make_records
@@ -102,7 +103,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     cycles = _components(network, live)
     neurons = tuple(neuron for cycle in cycles for neuron in cycle)
     groups = tuple(group_projections(network, tuple(p for p in live if p.post == n.name)) for n in neurons)
-    senders = tuple(s for s in (*network.inputs, *network.populations) if not isinstance(s, IntegratorPopulation))
+    senders = tuple(s for s in (*network.inputs, *network.populations) if sends(s))
     vectors = tier != "portable"
     looped = {neuron.name for cycle in cycles if _loops(cycle, live) for neuron in cycle}
     products = find_products(network, live, looped=looped, synapses=synapses, tier=tier)
@@ -152,7 +153,7 @@ def _components(network: IntegerNetwork, live: tuple[Projection, ...]) -> tuple[
 
 def _window(network: IntegerNetwork, senders: tuple[Sender, ...], other_bytes: int, *, vectors: bool) -> int:
     """Choose how many timesteps are worked on together; ``other_bytes`` is what one takes besides events."""
-    event_bytes = sum(4 * size(s.shape) * (2 if isinstance(s, InputPort) and s.graded else 1) for s in senders)
+    event_bytes = sum(4 * size(s.shape) * (2 if is_graded(s) else 1) for s in senders)
     room = WINDOW_BYTES * (VECTOR_WINDOWS if vectors else 1)
     window = min(max(room // max(other_bytes + event_bytes, 1), 1), network.timesteps)
     return window - window % ROWS if vectors and ROWS < window < network.timesteps else window
@@ -191,10 +192,24 @@ def _population_records(
                 "subtract": isinstance(neuron, LifPopulation) and neuron.reset != "zero",
                 "refractory": neuron.refractory if isinstance(neuron, LifPopulation) else 0,
                 "order_at": lists.add(order_of(neuron.shape).outer),
+                **_model(neuron),
             }
             for place, neuron in enumerate(neurons)
         ),
     )
+
+
+def _model(neuron: Neuron) -> dict[str, int]:
+    """Fields of a population that only neurons of its kind have."""
+    if not isinstance(neuron, SigmaDeltaPopulation):
+        return {"model": tables.INTEGRATE_FIRE}
+    return {
+        "model": tables.SIGMA_DELTA,
+        "message_shift": neuron.message_shift,
+        "accumulate": neuron.accumulate,
+        "rectify": neuron.rectify,
+        "keep_rest": neuron.keep_rest,
+    }
 
 
 def _group_records(groups: tuple[tuple[Group, ...], ...]) -> Records:
@@ -244,9 +259,12 @@ def _tiles(neuron: Neuron) -> Int32:
         fields[field, : outer.size] = np.broadcast_to(values, neuron.shape).reshape(-1)[outer]
 
     fields[tables.THRESHOLD] = VOLTAGE_MAX
-    fill(tables.KEEP_U, DECAY_ONE - 1 - neuron.du)
-    fill(tables.KEEP_V, DECAY_ONE - neuron.dv)
     fill(tables.BIAS, neuron.bias)
+    if isinstance(neuron, SigmaDeltaPopulation):
+        fill(tables.THRESHOLD, neuron.threshold)
+    else:
+        fill(tables.KEEP_U, DECAY_ONE - 1 - neuron.du)
+        fill(tables.KEEP_V, DECAY_ONE - neuron.dv)
     if isinstance(neuron, LifPopulation):
         fill(tables.THRESHOLD, neuron.threshold)
         if neuron.reset == "subtract":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hsnn.ir.integer import InputPort, LifPopulation, size
-from hsnn_targets.emulator.nodes import Sender
+from hsnn.ir.integer import ConstantSource, Sender, size
+from hsnn_targets.emulator.nodes import is_graded
 from hsnn_targets.emulator.tables import TILE, padded
 from hsnn_targets.emulator.vector_pack import Product
 
@@ -49,4 +49,4 @@ def own_planes(senders: Iterable[Sender], products: Mapping[str, Product], read:
 
 
 def _sends_spikes(sender: Sender) -> bool:
-    return isinstance(sender, LifPopulation) or (isinstance(sender, InputPort) and not sender.graded)
+    return not isinstance(sender, ConstantSource) and not is_graded(sender)

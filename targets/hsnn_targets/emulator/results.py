@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import RunError
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, LifPopulation, Neuron, Shape, size
+from hsnn.ir.integer import ConstantSource, IntegerNetwork, Neuron, Shape, sends, size
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import SegmentResult
 from hsnn_targets.emulator.memory import available_bytes
@@ -67,7 +67,7 @@ def lay_out(
     network: IntegerNetwork, neurons: tuple[Neuron, ...], *, trace: bool = False, recording: Recording | None = None
 ) -> Layout:
     """Lay out the results of a network whose program has these neurons in this order."""
-    spiking = [isinstance(neuron, LifPopulation) for neuron in neurons]
+    spiking = [sends(neuron) for neuron in neurons]
     named = [neuron.name in network.outputs for neuron in neurons]
     counts, steps = np.array([size(neuron.shape) for neuron in neurons], np.int64), network.timesteps
     states = recording is not None and recording.states
@@ -75,7 +75,7 @@ def lay_out(
         network,
         {neuron.name: place for place, neuron in enumerate(neurons)},
         tuple(neuron.shape for neuron in neurons),
-        tuple(p.name for p in network.neurons if isinstance(p, LifPopulation)),
+        tuple(p.name for p in network.neurons if sends(p)),
         trace,
         sent=_part(counts * steps, [n or (trace and s) for n, s in zip(named, spiking, strict=True)]),
         final=_part(counts * 2, [trace] * len(neurons)),

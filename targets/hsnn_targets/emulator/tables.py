@@ -29,8 +29,9 @@ TILE = 64
 U, V, HELD, KEEP_U, KEEP_V, BIAS, THRESHOLD, AMOUNT = range(8)
 """What a tile holds, each ``TILE`` int32: state first, then parameters; a keep is 4096 less a decay."""
 FIELDS, STATES = 8, 3
-PORT, CONSTANT, LIF = range(3)
+PORT, CONSTANT, NEURONS = range(3)
 DENSE, CONV, SPARSE = range(3)
+INTEGRATE_FIRE, SIGMA_DELTA = range(2)
 STATE_SHIFT = 6
 ALWAYS = 1 << 40
 """A ``limit`` that no number of events passes."""
@@ -69,6 +70,11 @@ POPULATION = _record(
     "subtract",  # whether a spike takes AMOUNT off instead of clearing the voltage
     "refractory",
     "order_at",  # tables[order_at + i] is the index in the network of the kernels' neuron i
+    "model",  # whose rules its neurons follow
+    "message_shift",  # SIGMA_DELTA: fields of hsnn.ir.integer.SigmaDeltaPopulation
+    "accumulate",
+    "rectify",
+    "keep_rest",
 )
 
 GROUP = _record("first", "last", "exponent", "wrap")

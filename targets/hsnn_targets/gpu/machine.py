@@ -12,8 +12,7 @@ import torch
 from torch.nn.functional import pad
 
 from hsnn.errors import RunError
-from hsnn.ir.arithmetic import STATE_SHIFT
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, LifPopulation, Projection, size
+from hsnn.ir.integer import ConstantSource, IntegerNetwork, Projection, sends, sends_spikes, size
 from hsnn.ir.validate import validate_inputs
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import Progress, SegmentResult
@@ -124,8 +123,8 @@ class GpuExecutable:
             states = self._run_cycle(cycle, neurons, into, sent, results, block)
             for name in cycle:
                 place = places[name]
-                if isinstance(self.network.neurons[place], LifPopulation):
-                    counts[place] = int(sent[name].sum(dtype=torch.int64))
+                if sends(self.network.neurons[place]):
+                    counts[place] = int(torch.count_nonzero(sent[name]))
                 self._keep(results, place, block, sent[name], states[name])
             later = {s.projection.pre for other in self._cycles[turn + 1 :] for name in other for s in into[name]}
             sent = {name: tensor for name, tensor in sent.items() if name in later}
@@ -147,7 +146,7 @@ class GpuExecutable:
         inner = {name: [s for s in into[name] if s.projection.pre in cycle] for name in cycle}
         states = {name: neurons[name].rest(samples) for name in cycle}
         for name in cycle:
-            kind = torch.uint8 if isinstance(neurons[name].neuron, LifPopulation) else torch.int32
+            kind = torch.uint8 if sends_spikes(neurons[name].neuron) else torch.int32
             sent[name] = torch.empty(sums[name].shape, dtype=kind, device=self.device)
         for t in range(steps):
             for name in cycle:
@@ -156,8 +155,7 @@ class GpuExecutable:
                     sent_at = t - synapses.projection.delay
                     if sent_at >= 0:
                         total = total + synapses.deliver(sent[synapses.projection.pre][sent_at])
-                shifted = wrap_int32(wrap_int32(total) << STATE_SHIFT)
-                sent[name][t] = neurons[name].step(states[name], shifted)
+                sent[name][t] = neurons[name].step(states[name], wrap_int32(total))
                 if results.states_at[places[name]] >= 0:
                     for number, values in enumerate((states[name].u, states[name].v)):
                         kept = results.states_of(places[name], number)[t, block.first : block.last]
@@ -191,7 +189,7 @@ class GpuExecutable:
             kept[:, block.first : block.last] = part
         if results.bits_at[place] >= 0:
             kept_bits = results.bits_of(place)
-            kept_bits.bits[:, block.first : block.last] = pack(sent, kept_bits).cpu().numpy()
+            kept_bits.bits[:, block.first : block.last] = pack((sent != 0).to(torch.uint8), kept_bits).cpu().numpy()
         if results.final_at[place] >= 0:
             for number, values in enumerate((state.u, state.v)):
                 final = results.final_of(place, number)

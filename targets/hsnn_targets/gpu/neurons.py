@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hsnn.ir.arithmetic import DECAY_ONE
-from hsnn.ir.integer import LifPopulation, Neuron, size
+from hsnn.ir.arithmetic import DECAY_ONE, STATE_SHIFT
+from hsnn.ir.integer import LifPopulation, Neuron, SigmaDeltaPopulation, size
 from hsnn_targets.gpu import rules
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Neurons:
             return torch.from_numpy(values.astype(np.int64).reshape(-1)).to(device)
 
         zero = np.zeros((), np.int32)
+        if isinstance(neuron, SigmaDeltaPopulation):
+            return cls(neuron, put(zero), put(zero), put(neuron.bias), put(neuron.threshold), put(zero))
         lif = neuron if isinstance(neuron, LifPopulation) else None
         subtracts = lif is not None and lif.reset == "subtract"
         return cls(
@@ -72,13 +74,16 @@ class Neurons:
         shape = (samples, size(self.neuron.shape))
         return State(*(torch.zeros(shape, dtype=torch.int64, device=self.bias.device) for _ in range(3)))
 
-    def step(self, state: State, shifted: Tensor) -> Tensor:
-        """Advance by one timestep and return what is sent: spikes as bytes, or voltages as int32.
+    def step(self, state: State, arriving: Tensor) -> Tensor:
+        """Advance by one timestep and return what is sent: spikes as bytes, messages or voltages as int32.
 
         Args:
             state: The state, which is replaced.
-            shifted: Synaptic input, ``wrap_int32(a << 6)``, shape ``(sample, neuron)``.
+            arriving: Synaptic input within 32 bits, shape ``(sample, neuron)``.
         """
+        if isinstance(self.neuron, SigmaDeltaPopulation):
+            return self._step_sigma_delta(self.neuron, state, arriving)
+        shifted = rules.wrap_int32(arriving << STATE_SHIFT)
         state.u = rules.advance_current(state.u, shifted, self.keep_u)
         moved = rules.advance_voltage(state.v, state.u, self.bias, self.keep_v)
         if not isinstance(self.neuron, LifPopulation):
@@ -98,3 +103,13 @@ class Neurons:
             case "none":
                 state.v = moved
         return fires.to(torch.uint8)
+
+    def _step_sigma_delta(self, neuron: SigmaDeltaPopulation, state: State, arriving: Tensor) -> Tensor:
+        state.u = rules.wrap_int32(state.u + arriving) if neuron.accumulate else arriving
+        wanted = rules.wrap_int32(state.u + self.bias)
+        if neuron.rectify:
+            wanted = wanted.clamp(min=0)
+        message, state.v = rules.encode_delta(
+            wanted, state.v, self.threshold, shift=neuron.message_shift, keep_rest=neuron.keep_rest
+        )
+        return message.to(torch.int32)

@@ -44,3 +44,13 @@ def advance_current(u: Tensor, shifted: Tensor, keep: Tensor) -> Tensor:
 def advance_voltage(v: Tensor, u: Tensor, bias: Tensor, keep: Tensor) -> Tensor:
     """Advance a voltage by one timestep; it saturates at 24 bits."""
     return wrap_int32(shrink(v, keep) + u + bias).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
+
+
+def encode_delta(
+    activation: Tensor, sent: Tensor, threshold: Tensor, *, shift: int, keep_rest: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the messages of sigma-delta neurons, and what has been sent after them."""
+    due = wrap_int32(activation - sent)
+    due = due * (due.abs() >= threshold) * (due > -HALF_INT32)
+    message = due >> shift
+    return message, wrap_int32(sent + (message << shift if keep_rest else due))

@@ -21,11 +21,11 @@ from torch.nn.functional import unfold
 from hsnn.ir.integer import (
     ConvProjection,
     DenseProjection,
-    InputPort,
     IntegerNetwork,
     Projection,
     Shape,
     SparseProjection,
+    largest_payload,
 )
 from hsnn_targets.gpu.rules import wrap_int24, wrap_int32
 
@@ -93,7 +93,7 @@ class Synapses:
     def of(cls, network: IntegerNetwork, projection: Projection, device: str) -> Synapses:
         """Put the synapses of a projection on a device."""
         source = network.source(projection.pre)
-        peak = source.max_payload if isinstance(source, InputPort) else 1
+        peak, _ = largest_payload(source)
         digits = choose_digits(max(_largest_sum(projection), 1), peak)
         return cls(projection, _matrix(network, projection, digits.dtype).to(device), digits, source.shape)
 

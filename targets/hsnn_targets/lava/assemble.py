@@ -18,6 +18,7 @@ from hsnn_targets.lava.blueprint import Blueprint, Kind, Part, Wire
 from hsnn_targets.lava.delay_line.process import DelayLine
 from hsnn_targets.lava.gated_integrator.process import GatedIntegrator
 from hsnn_targets.lava.gated_lif.process import GatedLif
+from hsnn_targets.lava.gated_sigma_delta.process import GatedSigmaDelta
 from hsnn_targets.lava.spike_sink.process import SpikeSink
 from hsnn_targets.lava.spike_source.process import SpikeSource
 from hsnn_targets.lava.wide_conv.process import WideConv
@@ -107,6 +108,7 @@ BUILDERS: dict[Kind, Callable[[str, Settings, Arrays], Any]] = {
     "always": _always,
     "gated_lif": _plain(GatedLif),
     "gated_integrator": _plain(GatedIntegrator),
+    "gated_sigma_delta": _plain(GatedSigmaDelta),
     "dense": _dense,
     "delay_dense": _delay_dense,
     "delay_line": _plain(DelayLine),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron
+from hsnn.ir.integer import IntegerNetwork, Neuron, sends
 from hsnn.ir.validate import validate_inputs
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.lava.blueprint import STATE_FILE, Blueprint
@@ -175,7 +175,7 @@ class LavaExecutable:
     def _allocate(self, batch: _Batch, *, everything: bool) -> None:
         for name in self._records:
             neuron = self._network.source(name)
-            spiking = isinstance(neuron, LifPopulation)
+            spiking = sends(neuron)
             if spiking:
                 batch.counts[name] = 0
             if name in self._network.outputs or (spiking and everything):

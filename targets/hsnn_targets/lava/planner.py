@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, Neuron, Projection, size
+from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, Neuron, Projection, largest_payload, size
 from hsnn_targets.lava.blueprint import Blueprint, Part, Ring, Wire
 from hsnn_targets.lava.layout import lava_shape
 from hsnn_targets.lava.populations import neuron_part, part_name
@@ -18,6 +18,8 @@ from hsnn_targets.lava.synapses import Sender, synapse_parts
 if TYPE_CHECKING:
     from hsnn.ir.integer import Population
 
+MESSAGE_BITS_MAX = 24
+"""Most that Lava is told; any number but 0 lets whole payloads pass."""
 SINK_PORTS = 8
 """Ports of one :class:`~hsnn_targets.lava.spike_sink.process.SpikeSink`."""
 
@@ -105,9 +107,10 @@ def _add_projection(draft: _Draft, projection: Projection) -> None:
 
 
 def _sender(pre: InputPort | Population) -> Sender:
-    if not isinstance(pre, InputPort) or not pre.graded:
+    payload, signed = largest_payload(pre)
+    if payload == 1 and not signed:
         return Sender(pre.shape)
-    return Sender(pre.shape, pre.max_payload, pre.max_payload.bit_length() + pre.signed)
+    return Sender(pre.shape, payload, min(payload.bit_length() + signed, MESSAGE_BITS_MAX))
 
 
 def _outlet(draft: _Draft, pre: InputPort | Population, projection: Projection) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import IntegratorPopulation, LifPopulation, Neuron
+from hsnn.ir.integer import IntegratorPopulation, LifPopulation, Neuron, SigmaDeltaPopulation
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, parameter
 
@@ -62,6 +62,8 @@ def stock_obstacle(neuron: Neuron) -> str:
     """Say why Lava's LIFReset cannot compute a population, or return an empty string."""
     if isinstance(neuron, IntegratorPopulation):
         return "it sends its voltage and never spikes"
+    if isinstance(neuron, SigmaDeltaPopulation):
+        return "Lava's SigmaDelta cannot be reset between samples"
     du, dv, threshold = _uniform(neuron.du), _uniform(neuron.dv), _uniform(neuron.threshold)
     if du is None or dv is None or threshold is None:
         return "its neurons have decays or thresholds of their own"
@@ -76,6 +78,8 @@ def stock_obstacle(neuron: Neuron) -> str:
 
 def _gated(neuron: Neuron, window: Window, obstacle: str) -> Part:
     shape = neuron.shape
+    if isinstance(neuron, SigmaDeltaPopulation):
+        return _sigma_delta(neuron, window, obstacle)
     settings: dict[str, object] = {"shape": lava_shape(shape), "window": window, "bias_exp": neuron.bias_exp}
     arrays = {
         "du": parameter(neuron.du, shape),
@@ -90,6 +94,22 @@ def _gated(neuron: Neuron, window: Window, obstacle: str) -> Part:
         "reset_amount": parameter(neuron.reset_amount, shape),
     }
     return Part(part_name(neuron.name), "gated_lif", settings, arrays, obstacle)
+
+
+def _sigma_delta(neuron: SigmaDeltaPopulation, window: Window, obstacle: str) -> Part:
+    settings = {
+        "shape": lava_shape(neuron.shape),
+        "window": window,
+        "accumulate": neuron.accumulate,
+        "rectify": neuron.rectify,
+        "keep_rest": neuron.keep_rest,
+        "message_shift": neuron.message_shift,
+    }
+    arrays = {
+        "threshold": parameter(neuron.threshold, neuron.shape),
+        "bias": parameter(neuron.bias, neuron.shape),
+    }
+    return Part(part_name(neuron.name), "gated_sigma_delta", settings, arrays, obstacle)
 
 
 def _uniform(array: NDArray[np.int32]) -> int | None:

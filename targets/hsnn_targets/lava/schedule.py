@@ -8,12 +8,16 @@ delayed spikes of one sample land without reaching the next; without delays ther
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, LifPopulation, Projection, SparseProjection, size
+from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, Projection, SparseProjection, sends_spikes, size
 from hsnn.passes.delays import Timing, match_delays
 from hsnn_targets.lava.clock import Window
+
+if TYPE_CHECKING:
+    from hsnn.ir.integer import Population
 
 RING_BYTES = 1 << 26
 """What the ring files of a network may hold, unless a single sample needs more."""
@@ -80,11 +84,11 @@ def sample_bytes(network: IntegerNetwork) -> int:
     return network.timesteps * sum(size(item.shape) * np.dtype(ring_dtype(item)).itemsize for item in recorded) or 1
 
 
-def ring_dtype(item: object) -> str:
+def ring_dtype(item: InputPort | Population) -> str:
     """Element type in which a ring file keeps what a port or population sends."""
     if isinstance(item, InputPort):
         return "int32" if item.graded else "uint8"
-    return "uint8" if isinstance(item, LifPopulation) else "int32"
+    return "uint8" if sends_spikes(item) else "int32"
 
 
 def _delivers(projection: Projection, timesteps: int) -> bool:

@@ -20,7 +20,9 @@ from hsnn.ir.integer import (
     LifPopulation,
     Neuron,
     Projection,
+    SigmaDeltaPopulation,
     SparseProjection,
+    sends,
     size,
 )
 from hsnn.ir.validate import validate_inputs, validate_network
@@ -79,13 +81,13 @@ class ReferenceExecutable:
         if progress is not None:
             progress(batch)
         sent = {name: np.stack(state.sent) for name, state in states.items()}
-        spiking = [p.name for p in self.network.neurons if isinstance(p, LifPopulation)]
+        spiking = [p.name for p in self.network.neurons if sends(p)]
         return SegmentResult(
             outputs={name: sent[name] if name in sent else inputs[name] for name in self.network.outputs},
             spikes={name: sent[name] for name in spiking} if trace else {},
             current={name: state.u for name, state in states.items()} if trace else {},
             voltage={name: state.v for name, state in states.items()} if trace else {},
-            spike_counts={name: int(sent[name].sum()) for name in spiking},
+            spike_counts={name: int(np.count_nonzero(sent[name])) for name in spiking},
         )
 
     def close(self) -> None:
@@ -162,6 +164,8 @@ def _correlate(projection: ConvProjection, spikes: Int32, post_shape: tuple[int,
 
 def _step(neuron: Neuron, state: _State, activation: Int32) -> Int32:
     """Advance one population by one timestep and return what it sends."""
+    if isinstance(neuron, SigmaDeltaPopulation):
+        return _step_sigma_delta(neuron, state, activation)
     state.u = rules.advance_current(state.u, activation, neuron.du)
     moved = rules.advance_voltage(state.v, state.u, neuron.bias, neuron.dv)
     if not isinstance(neuron, LifPopulation):
@@ -179,3 +183,13 @@ def _step(neuron: Neuron, state: _State, activation: Int32) -> Int32:
         case "none":
             pass
     return spikes.astype(np.int32)
+
+
+def _step_sigma_delta(neuron: SigmaDeltaPopulation, state: _State, activation: Int32) -> Int32:
+    """Advance sigma-delta neurons: ``u`` is the running sum, ``v`` what has been sent."""
+    state.u = rules.accumulate(state.u, activation) if neuron.accumulate else activation
+    wanted = rules.rectify_sum(state.u, neuron.bias, rectify=neuron.rectify)
+    message, state.v = rules.encode_delta(
+        wanted, state.v, neuron.threshold, shift=neuron.message_shift, keep_rest=neuron.keep_rest
+    )
+    return message

@@ -13,7 +13,7 @@ import numpy as np
 
 from hsnn.artifact.codec import dump_tensors, parse_tensors, require_tensors
 from hsnn.errors import ArtifactError
-from hsnn.ir.integer import LifPopulation, Shape
+from hsnn.ir.integer import Shape, sends
 from hsnn.ir.plan import ModelValue
 from hsnn.program import ChipStage, Golden, Program
 
@@ -74,8 +74,8 @@ def decode_golden(program: Program, data: bytes, name: str) -> Golden:
 
 
 def sent_names(stage: ChipStage) -> tuple[str, ...]:
-    """Names of what a golden trace keeps of a stage: LIF populations, then the other outputs."""
-    spiking = [item.name for item in stage.network.populations if isinstance(item, LifPopulation)]
+    """Names of what a golden trace keeps of a stage: populations that send spikes or messages, then other outputs."""
+    spiking = [item.name for item in stage.network.neurons if sends(item)]
     return tuple(dict.fromkeys((*spiking, *stage.network.outputs)))
 
 

@@ -22,6 +22,7 @@ from hsnn.ir.integer import (
     LifPopulation,
     Population,
     Projection,
+    SigmaDeltaPopulation,
     SparseProjection,
 )
 from hsnn.ir.validate import validate_network
@@ -35,6 +36,7 @@ POPULATIONS: Mapping[str, type[Population]] = {
     "constant": ConstantSource,
     "lif": LifPopulation,
     "integrator": IntegratorPopulation,
+    "sigma_delta": SigmaDeltaPopulation,
 }
 PROJECTIONS: Mapping[str, type[Projection]] = {
     "dense": DenseProjection,
@@ -45,6 +47,7 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "constant": (),
     "lif": ("du", "dv", "threshold", "bias_mant", "reset_amount"),
     "integrator": ("du", "dv", "bias_mant"),
+    "sigma_delta": ("threshold", "bias"),
     "dense": ("weights",),
     "conv": ("weights",),
     "sparse": ("data", "indices", "indptr"),
@@ -150,7 +153,7 @@ def _key(group: str, name: str, array: str) -> str:
 
 
 def _fields(
-    item: schema.Constant | schema.Lif | schema.Integrator | schema.Dense | schema.Conv | schema.Sparse,
+    item: schema.Population | schema.Projection,
     group: str,
     tensors: Tensors,
 ) -> dict[str, Any]:

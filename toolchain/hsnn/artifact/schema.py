@@ -6,7 +6,7 @@ written out, so that a change of a dataclass cannot change the format unseen; a 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -192,6 +192,18 @@ class Integrator(Strict):
     bias_exp: Small
 
 
+class SigmaDelta(Strict):
+    """A :class:`hsnn.ir.integer.SigmaDeltaPopulation` without its arrays."""
+
+    kind: Literal["sigma_delta"]
+    name: Name
+    shape: Features
+    message_shift: Small
+    accumulate: bool
+    rectify: bool
+    keep_rest: bool
+
+
 class Dense(Strict):
     """A :class:`hsnn.ir.integer.DenseProjection` without its weights."""
 
@@ -231,12 +243,16 @@ class Sparse(Strict):
     delay: Small
 
 
+Population: TypeAlias = Constant | Lif | Integrator | SigmaDelta
+Projection: TypeAlias = Dense | Conv | Sparse
+
+
 class Network(Strict):
     """``chip/NN_name.json``: an :class:`hsnn.ir.integer.IntegerNetwork` without its arrays."""
 
     name: str
     timesteps: Extent
     inputs: tuple[Port, ...]
-    populations: tuple[Annotated[Constant | Lif | Integrator, Field(discriminator="kind")], ...]
-    projections: tuple[Annotated[Dense | Conv | Sparse, Field(discriminator="kind")], ...]
+    populations: tuple[Annotated[Population, Field(discriminator="kind")], ...]
+    projections: tuple[Annotated[Projection, Field(discriminator="kind")], ...]
     outputs: tuple[Name, ...]

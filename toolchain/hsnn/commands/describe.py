@@ -13,6 +13,7 @@ from hsnn.ir.integer import (
     ConvProjection,
     DenseProjection,
     LifPopulation,
+    SigmaDeltaPopulation,
     SparseProjection,
     count_synapses,
     size,
@@ -93,6 +94,16 @@ def describe_population(item: Population) -> dict[str, Json]:
     }
     if isinstance(item, ConstantSource):
         return common
+    if isinstance(item, SigmaDeltaPopulation):
+        graded: dict[str, Json] = {
+            "threshold": _range(item.threshold),
+            "bias": _range(item.bias),
+            "message_shift": item.message_shift,
+            "accumulate": item.accumulate,
+            "rectify": item.rectify,
+            "keep_rest": item.keep_rest,
+        }
+        return {**common, **graded}
     decays: dict[str, Json] = {"du": _range(item.du), "dv": _range(item.dv), "bias": _range(item.bias)}
     if not isinstance(item, LifPopulation):
         return {**common, **decays}

@@ -112,6 +112,47 @@ def advance_voltage(v: Int32, u: Int32, bias: IntArray, dv: IntArray | int) -> I
     return np.clip(total, -VOLTAGE_MAX, VOLTAGE_MAX).astype(np.int32, copy=False)
 
 
+def accumulate(total: Int32, activation: Int32) -> Int32:
+    """Add synaptic input to the running sum of a sigma-delta neuron; it wraps at 32 bits, as Lava's Sigma does."""
+    return wrap_int32(total.astype(np.int64) + activation)
+
+
+def rectify_sum(total: Int32, bias: IntArray, *, rectify: bool) -> Int32:
+    """Activation of a sigma-delta neuron: its sum and bias, wrapped at 32 bits, then a ReLU if wanted."""
+    biased = wrap_int32(total.astype(np.int64) + bias)
+    return np.maximum(biased, 0) if rectify else biased
+
+
+def encode_delta(
+    activation: Int32, sent: Int32, threshold: IntArray, *, shift: int, keep_rest: bool
+) -> tuple[Int32, Int32]:
+    """Send what an activation is away from what has been sent, where that reaches a threshold.
+
+    Lava's Delta and SigmaDelta take the whole difference for sent and lose its lowest bits (lava-nc 0.10.0);
+    with ``keep_rest`` they stay for the next message, as in ``PySigmaDeltaModelFixedCorrected`` of b6822fb.
+    A difference of exactly ``-2**31`` is never sent: its magnitude wraps.
+
+    Args:
+        activation: Activation of this timestep, int32, any shape.
+        sent: What has been sent so far, in units of the activation.
+        threshold: Smallest magnitude that is sent, 0 or more.
+        shift: Bits of the activation below one unit of a message.
+        keep_rest: Whether what the shift cuts off stays due.
+
+    Returns:
+        Messages (0 where nothing is sent), and what has been sent now.
+
+    >>> sent = np.zeros(3, np.int32)
+    >>> encode_delta(np.array([7, -7, 3], np.int32), sent, 4, shift=2, keep_rest=True)
+    (array([ 1, -2,  0], dtype=int32), array([ 4, -8,  0], dtype=int32))
+    """
+    difference = wrap_int32(activation.astype(np.int64) - sent)
+    due = np.where(np.abs(difference) >= threshold, difference, 0)
+    message = wrap_int32(due >> shift)
+    taken = message.astype(np.int64) << shift if keep_rest else due
+    return message, wrap_int32(sent.astype(np.int64) + taken)
+
+
 def truncate_weights(weights: IntArray, sign_mode: SignMode, num_weight_bits: int = 8) -> Int32:
     """Clip and truncate raw weights as Lava's Dense and Sparse do on their first timestep.
 

@@ -13,6 +13,12 @@ One timestep ``t`` in ``0 .. timesteps - 1``::
     s = v > threshold                                                     never while refractory
     v = 0 | v - reset_amount | v   where s                                reset: zero | subtract | none
 
+Sigma-delta neurons send graded messages instead of spikes, positive and negative ones, to any neurons::
+
+    total = accumulate(total, a)                                          a itself without accumulate
+    due = rectify_sum(total, bias) - sent                                 wraps at 32 bits
+    message = due >> message_shift                                        where |due| >= threshold, else 0
+
 The functions named here are in ``hsnn.ir.arithmetic``; ``hsnn_targets.reference`` runs them in this
 order and is the judge of every other back end.
 """
@@ -21,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -121,6 +127,41 @@ class IntegratorPopulation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SigmaDeltaPopulation:
+    """Neurons that send how their activation changes, as Lava's Delta and SigmaDelta.
+
+    Synaptic input is not shifted: one unit of it is one unit of the state. In traces and final states the
+    running sum stands for the current, and what has been sent for the voltage.
+
+    Attributes:
+        name: Unique among ports and populations.
+        shape: Feature shape.
+        threshold: Smallest change that is sent, int32, shape () or ``shape``, 0 to 2**31 - 1. Lava's
+            ``vth << (spike_exp + state_exp)``.
+        bias: Added to the sum, int32, shape () or ``shape``; 0 without ``accumulate``. Lava's
+            ``bias << (spike_exp + state_exp)``.
+        message_shift: Bits of the state below one unit of a message, 0 to 16. Lava's ``state_exp``.
+        accumulate: Whether input is summed over time (SigmaDelta); else input is the activation itself (Delta).
+        rectify: Whether the activation is a ReLU of the sum, or the sum.
+        keep_rest: Whether what ``message_shift`` cuts off a message stays due; Lava 0.10.0 loses it for ever.
+    """
+
+    name: str
+    shape: Shape
+    threshold: NDArray[np.int32]
+    bias: NDArray[np.int32]
+    message_shift: int = 0
+    accumulate: bool = True
+    rectify: bool = True
+    keep_rest: bool = True
+
+    @property
+    def max_message(self) -> int:
+        """Largest magnitude of a message."""
+        return (1 << 31) >> self.message_shift
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DenseProjection:
     """All-to-all synapses between flattened populations (C order).
 
@@ -190,8 +231,10 @@ class SparseProjection:
     delay: int = 0
 
 
-Population: TypeAlias = "ConstantSource | LifPopulation | IntegratorPopulation"
-Neuron: TypeAlias = "LifPopulation | IntegratorPopulation"
+Neuron: TypeAlias = "LifPopulation | IntegratorPopulation | SigmaDeltaPopulation"
+Population: TypeAlias = "ConstantSource | Neuron"
+Sender: TypeAlias = "InputPort | ConstantSource | LifPopulation | SigmaDeltaPopulation"
+"""What projections may start at."""
 Projection: TypeAlias = "DenseProjection | ConvProjection | SparseProjection"
 
 
@@ -207,7 +250,7 @@ class IntegerNetwork:
             in this order.
         projections: Synapses.
         outputs: Names of populations (or ports) whose output goes back to the host: spikes of LIF
-            populations, voltages of integrators.
+            populations, messages of sigma-delta ones, voltages of integrators.
     """
 
     name: str
@@ -236,6 +279,23 @@ class IntegerNetwork:
     def neurons(self) -> tuple[Neuron, ...]:
         """Populations that have a state."""
         return tuple(p for p in self.populations if not isinstance(p, ConstantSource))
+
+
+def sends_spikes(item: InputPort | Population) -> TypeGuard[LifPopulation]:
+    """Whether a population sends binary spikes: those are counted, packed and compared as such."""
+    return isinstance(item, LifPopulation)
+
+
+def sends(item: InputPort | Population) -> TypeGuard[Sender]:
+    """Whether projections may start at an item: at all but read-out neurons."""
+    return not isinstance(item, IntegratorPopulation)
+
+
+def largest_payload(item: InputPort | Population) -> tuple[int, bool]:
+    """Largest magnitude that a sender sends, and whether it may be negative."""
+    if isinstance(item, InputPort):
+        return item.max_payload, item.signed
+    return (item.max_message, True) if isinstance(item, SigmaDeltaPopulation) else (1, False)
 
 
 def count_synapses(network: IntegerNetwork, projection: Projection) -> int:

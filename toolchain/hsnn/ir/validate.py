@@ -13,13 +13,16 @@ from hsnn.ir.integer import (
     ConstantSource,
     ConvProjection,
     DenseProjection,
+    InputPort,
     IntegerNetwork,
-    IntegratorPopulation,
     LifPopulation,
     Neuron,
     Projection,
     Shape,
+    SigmaDeltaPopulation,
     SparseProjection,
+    largest_payload,
+    sends,
     size,
 )
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from hsnn.ir.arithmetic import SignMode
 
 WEIGHT_EXP_MAX = 15
+MESSAGE_SHIFT_MAX = 16
+SUM_BITS_MAX = 62
+"""Bits that the sum of a convolution may take before it wraps at 24: Lava computes it in float64 and casts it."""
 ACCUMULATOR_MAX = (1 << 31) - 1
 
 
@@ -151,6 +157,9 @@ def _within(array: NDArray[np.int32], shape: Shape, low: int, high: int, what: s
 def _check_neuron(neuron: Neuron) -> None:
     name, shape = neuron.name, neuron.shape
     _require(size(shape) > 0, f"population {name!r} has shape {shape}", "at least one neuron")
+    if isinstance(neuron, SigmaDeltaPopulation):
+        _check_sigma_delta(neuron)
+        return
     _within(neuron.du, shape, -1, rules.DECAY_ONE - 1, f"du of {name!r}")
     _within(neuron.dv, shape, 0, rules.DECAY_ONE, f"dv of {name!r}")
     _within(neuron.bias_mant, shape, rules.BIAS_MANT_MIN, rules.BIAS_MANT_MAX, f"bias_mant of {name!r}")
@@ -166,13 +175,22 @@ def _check_neuron(neuron: Neuron) -> None:
         )
 
 
+def _check_sigma_delta(neuron: SigmaDeltaPopulation) -> None:
+    name, shape, bound = neuron.name, neuron.shape, (1 << 31) - 1
+    _within(neuron.threshold, shape, 0, bound, f"threshold of {name!r}")
+    _within(neuron.bias, shape, -bound * neuron.accumulate, bound * neuron.accumulate, f"bias of {name!r}")
+    shift = neuron.message_shift
+    _require(0 <= shift <= MESSAGE_SHIFT_MAX, f"message_shift of {name!r} is {shift}", f"0 to {MESSAGE_SHIFT_MAX}")
+    _require(neuron.accumulate or not neuron.rectify, f"{name!r} rectifies its input itself", "a sum to rectify")
+
+
 def _check_projection(network: IntegerNetwork, projection: Projection, order: Mapping[str, int]) -> None:
     name = projection.name
     for end in (projection.pre, projection.post):
         _require(end in order, f"projection {name!r} joins {end!r}, which is not in the segment", ", ".join(order))
     pre, post = network.source(projection.pre), network.source(projection.post)
     _require(
-        isinstance(post, LifPopulation | IntegratorPopulation),
+        not isinstance(post, InputPort | ConstantSource),
         f"projection {name!r} ends at {post.name!r}",
         "a neuron population",
     )
@@ -183,14 +201,16 @@ def _check_projection(network: IntegerNetwork, projection: Projection, order: Ma
         "a delay of 1 or more on every cycle",
     )
     _require(
-        not isinstance(pre, IntegratorPopulation),
+        sends(pre),
         f"projection {name!r} starts at read-out neurons {pre.name!r}",
-        "an input, constant source or LIF population",
+        "an input, constant source, or a population that sends spikes or messages",
     )
     _require(
         0 <= projection.weight_exp <= WEIGHT_EXP_MAX, f"weight_exp of {name!r} is {projection.weight_exp}", "0 to 15"
     )
     _check_weights(projection, pre.shape, post.shape)
+    if isinstance(projection, ConvProjection):
+        _check_sums(projection, largest_payload(pre)[0])
 
 
 def _check_weights(projection: Projection, pre: Shape, post: Shape) -> None:
@@ -226,6 +246,15 @@ def _check_convolution(projection: ConvProjection, pre: Shape, post: Shape) -> N
         and conv_output_shape(projection, pre) == post,
         f"convolution {projection.name!r} of {pre} by {weights.shape} in {groups} groups does not give {post}",
         "shapes that agree",
+    )
+
+
+def _check_sums(projection: ConvProjection, payload: int) -> None:
+    largest = int(np.abs(projection.weights.astype(np.int64)).sum(axis=(1, 2, 3)).max()) * payload
+    _require(
+        largest < 1 << 53 and largest << projection.weight_exp < 1 << SUM_BITS_MAX,
+        f"convolution {projection.name!r} sums up to {largest} << {projection.weight_exp}",
+        "weights and payloads whose sums are exact in float64 and, shifted, in 62 bits",
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import ConvProjection, Neuron, Projection
+from hsnn.ir.integer import ConvProjection, Neuron, Projection, SigmaDeltaPopulation
 from hsnn.passes.synapses import extreme_sums
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ def worst_case(
         limit = rules.VOLTAGE_MAX if isinstance(projection, ConvProjection) else _SUM_MAX
         sums = max(sums, -low / limit, high / limit)
     arriving = max(-lowest, highest)
+    if isinstance(neuron, SigmaDeltaPopulation):
+        total = arriving * (timesteps if neuron.accumulate else 1)
+        wanted = total + float(np.max(np.abs(neuron.bias.astype(np.int64))))
+        return WorstCase(total / rules.VOLTAGE_MAX, wanted / rules.VOLTAGE_MAX, sums)
     # Synaptic input is shifted in 32 bits; a shift that overflows them is beyond the current's range too.
     current = arriving * 2.0**rules.STATE_SHIFT * growth((neuron.du + 1) / rules.DECAY_ONE, timesteps)
     bias = float(np.max(np.abs(neuron.bias.astype(np.int64))))

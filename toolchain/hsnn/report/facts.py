@@ -14,6 +14,7 @@ from hsnn.ir.integer import (
     InputPort,
     IntegratorPopulation,
     LifPopulation,
+    SigmaDeltaPopulation,
     SparseProjection,
     count_synapses,
     size,
@@ -55,6 +56,8 @@ def kind_of(item: InputPort | Population) -> str:
             return "LIF"
         case IntegratorPopulation():
             return "integrator"
+        case SigmaDeltaPopulation():
+            return "sigma-delta" if item.accumulate else "delta"
         case _:
             assert_never(item)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hsnn.ir.integer import ConstantSource, LifPopulation, count_synapses, size
+from hsnn.ir.integer import ConstantSource, IntegratorPopulation, count_synapses, sends_spikes, size
 from hsnn.ir.plan import HostStage
 from hsnn.program import ChipStage
 from hsnn.report.cells import TIMES, compact, count, extent, integer, visible
@@ -208,7 +208,7 @@ class _Draft:
     def _exit(self, stage: ChipStage, output: ChipOutput, source: str) -> None:
         key = f"{stage.name}/exit {output.value}"
         item = stage.network.source(output.population)
-        what = "spikes" if isinstance(item, LifPopulation) else kind_of(item)
+        what = "spikes" if sends_spikes(item) else kind_of(item)
         label = f"{extent(item.shape)} {TIMES} {stage.network.timesteps} steps"
         self._node(key, "exit", label, "", f"{what} of {visible(output.population)} leave as {visible(output.value)}")
         self._edge(source, key, "synapse", "")
@@ -251,4 +251,4 @@ def _name_beginning(item: Population, *, depth: int) -> str:
 def _node_kind(item: InputPort | Population) -> NodeKind:
     if isinstance(item, ConstantSource):
         return "constant"
-    return "lif" if isinstance(item, LifPopulation) else "integrator"
+    return "integrator" if isinstance(item, IntegratorPopulation) else "lif"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import ConstantSource, ConvProjection, IntegerNetwork, LifPopulation, Neuron
+from hsnn.ir.integer import ConstantSource, ConvProjection, IntegerNetwork, LifPopulation, Neuron, SigmaDeltaPopulation
 from hsnn.passes.synapses import deliver
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class IntegerStates:
 
     Attributes:
         sent: What it sent: int32, shape ``(timestep, batch, *feature)``; spikes of LIF populations,
-            voltages of integrators.
+            messages of sigma-delta ones, voltages of integrators.
         saturated: Share of voltage updates that were clipped and mattered: a spike that resets to zero
             forgets the voltage.
         wrapped: Share of current updates that left 24 bits.
@@ -41,11 +41,13 @@ def replay(network: IntegerNetwork, name: str, sent: Mapping[str, Int32]) -> Int
     Args:
         network: A valid network.
         name: A neuron population.
-        sent: Payloads of every port and spikes of every LIF population, int32, shape
+        sent: Payloads of every port and what every population but integrators sent, int32, shape
             ``(timestep, batch, *feature)``.
     """
     neuron = next(item for item in network.neurons if item.name == name)
     activation = _activation(network, neuron, sent)
+    if isinstance(neuron, SigmaDeltaPopulation):
+        return _replay_sigma_delta(neuron, activation)
     u, v, held = (np.zeros(activation.shape[1:], np.int32) for _ in range(3))
     out = np.empty(activation.shape, np.int32)
     saturated = wrapped = 0
@@ -63,6 +65,20 @@ def replay(network: IntegerNetwork, name: str, sent: Mapping[str, Int32]) -> Int
             out[t] = v = moved
         saturated += int(np.count_nonzero(clipped))
     return IntegerStates(out, saturated / out.size, wrapped / out.size)
+
+
+def _replay_sigma_delta(neuron: SigmaDeltaPopulation, activation: Int32) -> IntegerStates:
+    total, before = (np.zeros(activation.shape[1:], np.int32) for _ in range(2))
+    out = np.empty(activation.shape, np.int32)
+    wide = 0
+    for t, arriving in enumerate(activation):
+        total = rules.accumulate(total, arriving) if neuron.accumulate else arriving
+        wide += int(np.count_nonzero(np.abs(total.astype(np.int64)) >= rules.STATE_LIMIT))
+        wanted = rules.rectify_sum(total, neuron.bias, rectify=neuron.rectify)
+        out[t], before = rules.encode_delta(
+            wanted, before, neuron.threshold, shift=neuron.message_shift, keep_rest=neuron.keep_rest
+        )
+    return IntegerStates(out, 0.0, wide / out.size)
 
 
 def _fire(neuron: LifPopulation, v: Int32, held: Int32) -> tuple[Int32, Int32, Int32]:

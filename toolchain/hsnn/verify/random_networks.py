@@ -21,18 +21,22 @@ from hsnn.ir.integer import (
     IntegerNetwork,
     IntegratorPopulation,
     LifPopulation,
+    SigmaDeltaPopulation,
     SparseProjection,
+    sends,
 )
 from hsnn.ir.validate import conv_output_shape, validate_network
-from hsnn.verify.random_parts import Draft, Feature, draw_conv, draw_dynamics, draw_flat, draw_lif
+from hsnn.verify.random_parts import Draft, Feature, draw_conv, draw_dynamics, draw_flat, draw_lif, draw_sigma_delta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Int32 = NDArray[np.int32]
 
-FEATURES: frozenset[Feature] = frozenset(get_args(Feature))
-"""Every feature. Without any, a network is dense layers of neurons that Lava's own LIF can hold."""
+EVERYTHING: frozenset[Feature] = frozenset(get_args(Feature))
+"""Every feature."""
+FEATURES: frozenset[Feature] = EVERYTHING - {"sigma_delta"}
+"""Every feature of networks of LIF neurons. Without any, a network is dense layers that Lava's own LIF can hold."""
 
 STOCK: frozenset[Feature] = frozenset({"conv", "sparse", "graded", "residual", "bias", "extreme"})
 """Features that Lava's own processes can hold."""
@@ -131,7 +135,8 @@ def _draw_layer(draft: Draft, name: str) -> None:
     for other in others:
         if draft.may("residual", 0.35) or (other == "constant" and rng.random() < 0.5):
             draft.projections.append(draw_flat(draft, other, name, sources[other], shape))
-    draft.populations.append(draw_lif(draft, name, shape))
+    graded = "sigma_delta" in draft.features and rng.random() < 0.5
+    draft.populations.append((draw_sigma_delta if graded else draw_lif)(draft, name, shape))
 
 
 def _draw_readout(draft: Draft) -> None:
@@ -145,7 +150,7 @@ def _draw_readout(draft: Draft) -> None:
 
 def _draw_loops(draft: Draft) -> None:
     """Add projections that lead back, with delays long enough for one timestep per projection."""
-    spiking = [p for p in draft.populations if isinstance(p, LifPopulation)]
+    spiking = [p for p in draft.populations if sends(p) and not isinstance(p, ConstantSource)]
     for index, population in enumerate(spiking):
         if draft.may("recurrence", 0.35):
             delay = int(draft.rng.choice([1, 1, 2, 4]))
@@ -173,5 +178,6 @@ def summarize(network: IntegerNetwork) -> Mapping[str, int]:
         "soft": sum(p.reset != "zero" for p in lifs),
         "refractory": sum(p.refractory > 0 for p in lifs),
         "own parameters": sum(p.du.ndim > 0 or p.threshold.ndim > 0 for p in lifs),
+        "sigma-delta": sum(isinstance(p, SigmaDeltaPopulation) for p in network.populations),
         "integrators": sum(isinstance(p, IntegratorPopulation) for p in network.populations),
     }

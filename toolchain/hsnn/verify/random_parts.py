@@ -9,16 +9,18 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import (
-    ConstantSource,
     ConvProjection,
     DenseProjection,
     InputPort,
-    IntegratorPopulation,
     LifPopulation,
+    Population,
     Projection,
     Reset,
     Shape,
+    SigmaDeltaPopulation,
     SparseProjection,
+    largest_payload,
+    sends,
     size,
 )
 from hsnn.ir.validate import WEIGHT_EXP_MAX
@@ -42,6 +44,7 @@ Feature = Literal[
     "soft_reset",
     "refractory",
     "integrator",
+    "sigma_delta",
     "extreme",
 ]
 
@@ -55,7 +58,7 @@ class Draft:
     rng: np.random.Generator
     features: frozenset[Feature]
     inputs: list[InputPort] = field(default_factory=list)
-    populations: list[ConstantSource | LifPopulation | IntegratorPopulation] = field(default_factory=list)
+    populations: list[Population] = field(default_factory=list)
     projections: list[Projection] = field(default_factory=list)
 
     def may(self, feature: Feature, probability: float) -> bool:
@@ -65,11 +68,11 @@ class Draft:
     def sources(self) -> dict[str, Shape]:
         """Feature shapes of all ports and populations that send spikes."""
         senders = (*self.inputs, *self.populations)
-        return {p.name: p.shape for p in senders if not isinstance(p, IntegratorPopulation)}
+        return {p.name: p.shape for p in senders if sends(p)}
 
     def peak(self, name: str) -> int:
         """Largest payload that a source sends."""
-        return next((port.max_payload for port in self.inputs if port.name == name), 1)
+        return next((largest_payload(p)[0] for p in (*self.inputs, *self.populations) if p.name == name), 1)
 
     def delay(self) -> int:
         """Draw the delay of a projection that leads forward."""
@@ -177,3 +180,25 @@ def draw_dynamics(draft: Draft, shape: Shape) -> tuple[Int32, Int32, Int32, int]
         mant = rng.integers(rules.BIAS_MANT_MIN, rules.BIAS_MANT_MAX, size=shape, endpoint=True).astype(np.int32)
     exp = int(rng.integers(0, rules.BIAS_EXP_MAX + 1))
     return np.asarray(du, np.int32), np.asarray(dv, np.int32), mant, exp
+
+
+def draw_sigma_delta(draft: Draft, name: str, shape: Shape) -> SigmaDeltaPopulation:
+    """Draw sigma-delta neurons, or delta neurons; some thresholds are 0, some above what ever comes."""
+    rng = draft.rng
+    own = shape if draft.may("per_neuron", 0.3) else ()
+    accumulate = bool(rng.random() < 0.75)
+    scale = float(rng.choice([0.0, 100.0, 20_000.0, 5_000_000.0]))
+    threshold = (rng.uniform(0.0, 1.0, size=own) * scale).astype(np.int32)
+    bias = np.zeros((), np.int32)
+    if accumulate and draft.may("bias", 0.5):
+        bias = rng.integers(-100_000, 100_000, size=shape).astype(np.int32)
+    return SigmaDeltaPopulation(
+        name,
+        shape,
+        np.asarray(threshold, np.int32),
+        bias,
+        message_shift=int(rng.choice([0, 3, 6, 12])),
+        accumulate=accumulate,
+        rectify=accumulate and bool(rng.random() < 0.6),
+        keep_rest=bool(rng.random() < 0.5),
+    )

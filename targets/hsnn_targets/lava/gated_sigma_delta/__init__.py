@@ -1,0 +1,1 @@
+"""A Lava process for sigma-delta and delta neurons that start every sample from rest."""

@@ -1,0 +1,60 @@
+"""Sigma-delta neurons and graded messages between populations: every back end computes what the reference does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hsnn.recording import Recording
+from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_network, summarize
+from hsnn_targets.emulator.target import EmulatorTarget
+from hsnn_targets.emulator.tiers import usable_tiers
+from hsnn_targets.reference.machine import ReferenceTarget
+
+
+def draw(seed, **options):
+    network = random_network(400_000 + seed, features=EVERYTHING, **options)
+    return network, random_inputs(network, 3, seed)
+
+
+def require_equal(expected, found):
+    for what in ("outputs", "spikes", "current", "voltage"):
+        wanted, got = getattr(expected, what), getattr(found, what)
+        assert wanted.keys() == got.keys()
+        for name, array in wanted.items():
+            np.testing.assert_array_equal(array, got[name], err_msg=f"{what} of {name}")
+    assert expected.spike_counts == found.spike_counts
+
+
+@pytest.mark.parametrize("tier", usable_tiers())
+def test_emulator_equals_reference(tier):
+    seen = messages = 0
+    for seed in range(120):
+        network, inputs = draw(seed, timesteps=(None, None, 1, 40)[seed % 4])
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        require_equal(expected, EmulatorTarget(tier=tier).load(network).run(inputs, trace=True))
+        seen += summarize(network)["sigma-delta"]
+        messages += sum(int((np.abs(sent) > 1).sum()) for sent in expected.spikes.values())
+    assert seen > 100
+    assert messages > 10_000
+
+
+def test_gpu_equals_reference():
+    pytest.importorskip("torch")
+    from hsnn_targets.gpu.target import GpuTarget
+
+    for seed in range(60):
+        network, inputs = draw(seed)
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        require_equal(expected, GpuTarget("cpu").load(network).run(inputs, trace=True))
+
+
+def test_recorded_bits_say_which_neurons_sent_a_message():
+    for seed in range(30):
+        network, inputs = draw(seed)
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        found = EmulatorTarget().load(network).record(inputs, Recording(states=True))
+        for name, sent in expected.spikes.items():
+            np.testing.assert_array_equal(found.packed[name].unpack(), sent != 0)
+        for name, state in expected.voltage.items():
+            np.testing.assert_array_equal(found.voltages[name][-1], state)
