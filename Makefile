@@ -7,6 +7,8 @@ READY := $(ENVIRONMENT)/.ready
 INTEROP := .venv-interop
 INTEROP_READY := $(INTEROP)/.ready
 DATA := .data/fashion-mnist
+# They would bring another torch, and what they only need for training: no dependencies but those of their neurons.
+RIVALS := spikingjelly snntorch loguru
 SOURCES := toolchain models targets tests examples
 
 # Two cores are assumed to be shared: linear-algebra libraries would each start a thread per core.
@@ -22,10 +24,10 @@ $(shell rm -f $(INTEROP_READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-interop lint types check bench data accuracy has8 clean
+.PHONY: help setup demo test test-interop lint types check bench bench-rivals bench-page data accuracy has8 clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv with hsnn, torch and Lava in it
 
@@ -53,9 +55,15 @@ types: $(READY)  ## check types
 
 check: lint types test  ## lint, types and test
 
-bench: $(READY)  ## measure the speed of the compiled models and of the emulator
-	$(RUN) tests/bench/throughput.py $(ARGS)
-	$(RUN) tests/bench/emulator.py --quick
+bench: $(READY)  ## measure speed beside other simulators (ARGS="--full" for everything)
+	$(RUN) tests/bench $(ARGS)
+
+bench-rivals: $(READY)  ## install what the bench compares with, and matplotlib
+	$(RUN) -m pip install --constraint constraints.txt --no-deps $(RIVALS)
+	$(RUN) -m pip install --constraint constraints.txt --no-build-isolation --editable '.[bench]'
+
+bench-page: $(READY)  ## write what was measured last into docs/speed.md
+	$(RUN) tests/bench page
 
 data: $(READY)  ## fetch the full Fashion-MNIST into .data
 	$(RUN) -m hsnn_models.fetch_fashion $(DATA)
