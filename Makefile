@@ -7,8 +7,6 @@ READY := $(ENVIRONMENT)/.ready
 INTEROP := .venv-interop
 INTEROP_READY := $(INTEROP)/.ready
 DATA := .data/fashion-mnist
-# They would bring another torch, and what they only need for training: no dependencies but those of their neurons.
-RIVALS := spikingjelly snntorch loguru
 SOURCES := toolchain models targets tests examples
 
 # Two cores are assumed to be shared: linear-algebra libraries would each start a thread per core.
@@ -55,15 +53,16 @@ types: $(READY)  ## check types
 
 check: lint types test  ## lint, types and test
 
-bench: $(READY)  ## measure speed beside other simulators (ARGS="--full" for everything)
-	$(RUN) tests/bench $(ARGS)
+# SpikingJelly, snnTorch and matplotlib are in the environment of `make test-interop`; without it the bench leaves them out.
+BENCH = $(if $(wildcard $(INTEROP_READY)),$(INTEROP)/bin/python,$(RUN)) tests/bench
 
-bench-rivals: $(READY)  ## install what the bench compares with, and matplotlib
-	$(RUN) -m pip install --constraint constraints.txt --no-deps $(RIVALS)
-	$(RUN) -m pip install --constraint constraints.txt --no-build-isolation --editable '.[bench]'
+bench: $(READY)  ## measure speed beside other simulators (ARGS="--full" for everything)
+	$(BENCH) $(ARGS)
+
+bench-rivals: $(INTEROP_READY)  ## install what the bench compares with, and matplotlib, in .venv-interop
 
 bench-page: $(READY)  ## write what was measured last into docs/speed.md
-	$(RUN) tests/bench page
+	$(BENCH) page
 
 data: $(READY)  ## fetch the full Fashion-MNIST into .data
 	$(RUN) -m hsnn_models.fetch_fashion $(DATA)

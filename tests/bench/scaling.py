@@ -9,7 +9,7 @@ from equality import hold_against
 from machine import caches
 from networks import Case, lif, spikes, weights
 from section import Column, Row, Section, Settings
-from turns import repeated, take_turns
+from turns import OWN, repeated, take_turns
 
 from hsnn.ir.integer import ConvProjection, DenseProjection, InputPort, IntegerNetwork, Projection
 from hsnn_targets.emulator import EmulatorTarget
@@ -56,7 +56,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         first = loaded[tiers[0]].run(inputs)
         for executable in loaded.values():
             hold_against(case, first, executable.run(inputs))
-        taken = take_turns({t: repeated(e.run, inputs) for t, e in loaded.items()}, settings.count(2, 7, 11))
+        taken = take_turns({t: repeated(e.run, inputs) for t, e in loaded.items()}, settings.count(2, 7, 11), clock=OWN)
         (operations,) = case.work().operations.values()
         (projection,) = case.network.projections
         for tier in tiers:
@@ -83,9 +83,9 @@ COLUMNS = (
     Column("nanoseconds_per_operation", "ns an operation", ".4f"),
 )
 NOTES = """\
-One layer, a quarter of its inputs spiking, one sample, one thread. The weights of dense layers outgrow one cache
-after the other (as bytes; dotted lines in the figure); those of convolutions never do, but their neurons' states and
-spikes do.
+One layer, a quarter of its inputs spiking, one sample, one thread, times of the processor. The weights of dense
+layers outgrow one cache after the other (as bytes; dotted lines in the figure); those of convolutions never do, but
+their neurons' states and spikes do.
 """
 
 

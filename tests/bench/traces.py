@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from networks import made_case
 from section import Column, Row, Section, Settings
-from turns import Work, ratio, repeated, take_turns, timed
+from turns import OWN, Work, ratio, repeated, take_turns, timed
 
 from hsnn_targets.emulator import EmulatorTarget
 
@@ -79,7 +79,7 @@ def _row(kind: str, batch: int, turns: int, against: Path | None) -> Row:
     if recorded is None:
         raise SystemExit("this checkout cannot record")
     ways = {"plain": plain, "again": plain, "recorded": recorded}
-    taken = take_turns(ways, turns, at_least=0.02)
+    taken = take_turns(ways, turns, at_least=0.02, clock=OWN)
     row = {
         "network": kind,
         "batch": batch,
@@ -113,8 +113,8 @@ COLUMNS = (
     Column("plain_over_before", "plain over the other checkout", ".3f"),
 )
 NOTES = """\
-Activity 10 %, one thread, medians of the ratios of one turn. `the same again` is how far two equal runs lie apart:
-the noise. A recording keeps the spikes of every neuron as packed bits.
+Activity 10 %, one thread, times of the processor, medians of the ratios of one turn. `the same again` is how far two
+equal runs lie apart: the noise. A recording keeps the spikes of every neuron as packed bits.
 """
 SECTION = Section("traces", "What recording costs", COLUMNS, measure, NOTES)
 
