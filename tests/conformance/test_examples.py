@@ -85,3 +85,26 @@ def test_own_model_on_lava(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"emulator = loihi2-sim +passed", done.stdout)
     assert (tmp_path / "own.hsnn" / "manifest.json").is_file()
+
+
+def test_a_folder_of_pictures_becomes_a_classifier_that_learns_a_class_more(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    digits = data.digits("train")
+    for label in range(4):
+        (tmp_path / "pictures" / f"digit {label}").mkdir(parents=True)
+        for number, index in enumerate(np.flatnonzero(digits.labels == label)[:60]):
+            pixels = np.rint(255 * digits.images[index, 0]).astype(np.uint8)
+            image.fromarray(pixels).save(tmp_path / "pictures" / f"digit {label}" / f"{number:03}.png")
+    command = ["--images", "pictures", "--pixels", "--side", "8", "--copies", "3", "--output", "out"]
+    done = run_example("04_efficientnet_colanet.py", *command, folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = " ".join(done.stdout.split())
+    before, after, new = re.search(
+        r"old classes ([\d.]+)% before and ([\d.]+)% after; the new class ([\d.]+)%", text
+    ).groups()
+    assert min(float(before), float(after), float(new)) > 70, text
+    assert float(re.search(r"emulator: ([\d.]+)% of 60 pictures", text)[1]) > 70
+    assert len(hsnn.load(tmp_path / "out" / "classifier.hsnn").stages) == 3
+    done = run_example("04_efficientnet_colanet.py", "--images", "out", "--pixels", folder=tmp_path)
+    assert done.returncode == 2
+    assert "HSNN-U228" in done.stdout
