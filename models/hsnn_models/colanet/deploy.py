@@ -98,7 +98,7 @@ class FrozenHead(nn.Module):
         weights = self.synapses.weight.numpy()
         step = np.float32(np.abs(weights).max() / _LEVELS)
         about = {"format": _FORMAT, "classes": self.classes, "parameters": self.parameters_of_head.to_json()}
-        arrays = {
+        arrays: dict[str, npt.NDArray[Any]] = {
             "levels": np.rint(weights / step).astype(np.int8),
             "step": np.asarray([step], np.float32),
             "thresholds": self.neurons.threshold.numpy(),

@@ -187,7 +187,9 @@ class ColanetHead:
         Raises:
             UsageError: As `votes`.
         """
-        return np.array(self.classes, np.int64)[self.votes(features, threads=threads, progress=progress).argmax(axis=1)]
+        columns = self.votes(features, threads=threads, progress=progress).argmax(axis=1)
+        labels: Integers = np.array(self.classes, np.int64)[columns]
+        return labels
 
     def accuracy(self, features: Floats, labels: npt.NDArray[Any], *, threads: int = 1) -> float:
         """Return the share of samples that are classified right.
