@@ -286,6 +286,29 @@ def test_leaky_integrator(decay_input):
         np.testing.assert_allclose(y[t], v, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["relu", "identity"])
+def test_sigma_delta(activation):
+    x = RNG.integers(-4, 5, size=(9, 2, 3)).astype(F)
+    bias, threshold = np.array([0, 2, -3], F), np.array([0, 3, 100], F)
+    y = run("SigmaDelta", x, {"activation": activation}, {"threshold": threshold, "bias": bias})
+    sigma = sent = np.zeros((2, 3), F)
+    for t in range(9):
+        sigma = sigma + x[t]
+        wanted = np.maximum(sigma + bias, 0) if activation == "relu" else sigma + bias
+        due = wanted - sent
+        expected = np.where(np.abs(due) >= threshold, due, 0)
+        np.testing.assert_array_equal(y[t], expected)
+        sent = sent + expected
+    assert not y[:, :, 2].any()
+    np.testing.assert_array_equal(sent[:, 0], wanted[:, 0])
+
+
+def test_delta_sends_what_moved_far_enough():
+    x = np.array([1, 3, 4, 4, 1, 0], F).reshape(6, 1, 1)
+    y = run("Delta", x, {}, {"threshold": F(2)})
+    np.testing.assert_array_equal(y.ravel(), [0, 3, 0, 0, -2, 0])
+
+
 def test_decoders():
     x = RNG.integers(0, 3, (5, 3, 2, 2)).astype(F)
     weights = np.array([1, 2, 4, -8, 0.5], F)

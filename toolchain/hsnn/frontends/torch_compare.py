@@ -8,6 +8,7 @@ the batch carries a flip from one sample to all others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.ir.hybrid import HybridModel, module_of
 from hsnn.nn.encoders import BitPlaneEncode, GradedEncode
 from hsnn.nn.neurons import RecurrentLif
+from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.symbolic import OpLayer
 from hsnn.ops import DOMAIN, OPS
 
@@ -174,7 +176,7 @@ def _run_onnx(hybrid: HybridModel, inputs: tuple[Tensor, ...], values: list[str]
 
 
 def _compare_spikes(made: _Call, node: onnx.NodeProto, value: Array, flipped: Bools) -> tuple[NeuronAgreement, Bools]:
-    quantum = made.layer.step if isinstance(made.layer, GradedEncode) else 1.0
+    quantum = _quantum(made.layer)
     flips: Bools = np.abs(made.y.numpy() - value) > quantum / 2
     before: NDArray[np.int64] = np.cumsum(flips, axis=0) - flips
     if isinstance(made.layer, RecurrentLif):
@@ -193,6 +195,15 @@ def _compare_spikes(made: _Call, node: onnx.NodeProto, value: Array, flipped: Bo
         worst,
     )
     return agreement, np.asarray(flips.swapaxes(0, 1).reshape(flips.shape[1], -1).any(axis=1), np.bool_)
+
+
+def _quantum(layer: OpLayer) -> float:
+    """Smallest difference between two values that the layer can send."""
+    if isinstance(layer, GradedEncode):
+        return layer.step
+    if isinstance(layer, Delta | SigmaDelta):
+        return layer.quantum or math.inf  # without a threshold nothing is decided
+    return 1.0
 
 
 def _compare_outputs(expected: list[Array], found: list[Array], keep: Bools) -> tuple[float, float]:

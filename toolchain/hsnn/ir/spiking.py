@@ -88,6 +88,32 @@ class FloatIntegrator:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FloatSigmaDelta:
+    """Sigma-delta or delta neurons: they send messages that say how their activation changes.
+
+    ::
+
+        total = total + a                        a itself without accumulate
+        due = relu(total + bias) - sent          total + bias - sent without rectify
+        message = due where |due| >= threshold, else 0;   sent = sent + message
+
+    Attributes:
+        name, shape, value: As in :class:`FloatLif`.
+        threshold: Smallest change that is sent, 0 or more, shape () or ``shape``.
+        bias: Added to the sum, shape () or ``shape``; 0 without ``accumulate``.
+        accumulate, rectify: As in :class:`hsnn.ir.integer.SigmaDeltaPopulation`.
+    """
+
+    name: str
+    shape: Shape
+    value: str
+    threshold: Float
+    bias: Float
+    accumulate: bool = True
+    rectify: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FloatDense:
     """All-to-all synapses, weights float64 of shape ``(post neurons, pre neurons)``."""
 
@@ -126,8 +152,10 @@ class FloatSparse:
     delay: int = 0
 
 
-FloatNeuron: TypeAlias = "FloatLif | FloatIntegrator"
-FloatPopulation: TypeAlias = "ConstantSource | FloatLif | FloatIntegrator"
+CurrentNeuron: TypeAlias = "FloatLif | FloatIntegrator"
+"""Neurons with a synaptic current and a voltage."""
+FloatNeuron: TypeAlias = "CurrentNeuron | FloatSigmaDelta"
+FloatPopulation: TypeAlias = "ConstantSource | FloatNeuron"
 FloatProjection: TypeAlias = "FloatDense | FloatConv | FloatSparse"
 
 

@@ -11,6 +11,7 @@ from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSu
 from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
+from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.structure import Delay, MergeTime, SplitTime, TimeDistributed
 from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
 
@@ -18,6 +19,7 @@ __all__ = [
     "Atan",
     "BitPlaneEncode",
     "Delay",
+    "Delta",
     "DirectEncode",
     "FastSigmoid",
     "GradedEncode",
@@ -29,6 +31,7 @@ __all__ = [
     "RateDecode",
     "RateEncode",
     "RecurrentLif",
+    "SigmaDelta",
     "SplitTime",
     "Surrogate",
     "TimeDistributed",

@@ -6,6 +6,7 @@ start of every call. Parameters have shape () or broadcast to the feature shape.
 
 from __future__ import annotations
 
+from hsnn.ops.sigma_delta import SIGMA_DELTA_NEURONS
 from hsnn.ops.spec import FLAG, Attribute, OpSpec
 
 DECAY_INPUT = Attribute("decay_input", "int", 0, choices=FLAG)
@@ -120,4 +121,4 @@ LEAKY_INTEGRATOR = OpSpec(
 )
 """As ``Lif`` without spikes; the output is the voltage of every timestep."""
 
-NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, LEAKY_INTEGRATOR)
+NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, LEAKY_INTEGRATOR, *SIGMA_DELTA_NEURONS)

@@ -14,10 +14,10 @@ from hsnn.ir.spiking import (
     FloatConv,
     FloatDense,
     FloatIntegrator,
-    FloatLif,
     FloatNeuron,
     FloatPopulation,
     FloatProjection,
+    FloatSigmaDelta,
     FloatSparse,
     SpikeInput,
     SpikingGraph,
@@ -78,6 +78,10 @@ def _check_unique(names: list[str], kind: str) -> None:
 
 def _check_neuron(neuron: FloatNeuron) -> None:
     name = neuron.name
+    if isinstance(neuron, FloatSigmaDelta):
+        _check_range(neuron.threshold, neuron, "threshold", 0.0, _HUGE)
+        _check_range(neuron.bias, neuron, "bias", -_HUGE, _HUGE)
+        return
     _check_range(neuron.current_decay, neuron, "current_decay", 0.0, 1.0)
     _check_range(neuron.voltage_decay, neuron, "voltage_decay", 0.0, 1.0)
     _check_range(neuron.bias, neuron, "bias", -_HUGE, _HUGE)
@@ -123,7 +127,7 @@ def _check_ends(graph: SpikingGraph, projection: FloatProjection, order: Mapping
         _structure(end in order, f"projection {name!r} joins {end!r}, which is not there", ", ".join(order))
     pre, post = graph.source(projection.pre), graph.source(projection.post)
     _structure(
-        isinstance(post, FloatLif | FloatIntegrator),
+        not isinstance(post, SpikeInput | ConstantSource),
         f"projection {name!r} ends at {post.name!r}",
         "a neuron population",
     )

@@ -15,11 +15,12 @@ import numpy as np
 
 from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import STATE_LIMIT
-from hsnn.ir.integer import ConstantSource, InputPort
-from hsnn.ir.spiking import FloatNeuron, SpikeInput, SpikingGraph
+from hsnn.ir.integer import ConstantSource, InputPort, size
+from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikeInput, SpikingGraph
 from hsnn.passes.choose_scale import choose_scale, relative_noise
 from hsnn.passes.port_range import PortRange
-from hsnn.passes.state_range import Incoming, measure_range
+from hsnn.passes.sigma_delta import Messages, choose_messages
+from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, measure_range
 
 if TYPE_CHECKING:
     from hsnn.passes.calibrate import Calibration
@@ -72,8 +73,20 @@ def choose_ports(graph: SpikingGraph, calibration: Calibration, *, bits: int, ma
     return chosen
 
 
+def messages_of(
+    graph: SpikingGraph, ports: Mapping[str, PortChoice], calibration: Calibration, *, margin: float
+) -> dict[str, Messages]:
+    """Scale every sigma-delta population, for these ports."""
+    units = {name: choice.scale for name, choice in ports.items()}
+    return choose_messages(graph, calibration, units, margin=margin)
+
+
 def incoming_of(
-    graph: SpikingGraph, neuron: FloatNeuron, ports: Mapping[str, PortChoice], calibration: Calibration
+    graph: SpikingGraph,
+    neuron: FloatNeuron,
+    ports: Mapping[str, PortChoice],
+    messages: Mapping[str, Messages],
+    calibration: Calibration,
 ) -> list[Incoming]:
     """Describe the projections into a population together with what their sources send."""
     found = []
@@ -84,6 +97,10 @@ def incoming_of(
             choice = ports[source.name]
             scale, payload, signed, noise = choice.scale, choice.port.max_payload, choice.port.signed, choice.noise
             mean_square = calibration.inputs[source.name].mean_square
+        elif isinstance(source, FloatSigmaDelta):
+            sent, stats = messages[source.name], calibration.populations[source.name]
+            scale, payload, signed, noise = sent.unit, sent.largest, True, sent.unit * sent.unit / 12.0
+            mean_square = stats.power / (stats.updates * size(source.shape))
         elif not isinstance(source, ConstantSource):
             # A spike is its own square.
             mean_square = float(np.mean(calibration.populations[source.name].rate))
@@ -149,9 +166,13 @@ def _noise(
 ) -> float:
     """Sum, over the populations that an input reaches, of noise relative to signal."""
     total = 0.0
+    messages = messages_of(graph, ports, calibration, margin=margin)
     for neuron in graph.neurons:
-        incoming = incoming_of(graph, neuron, ports, calibration)
+        incoming = incoming_of(graph, neuron, ports, messages, calibration)
         if name not in {item.projection.pre for item in incoming}:
+            continue
+        if isinstance(neuron, FloatSigmaDelta):
+            total += relative_noise(incoming, messages[neuron.name].scale * MANTISSA_UNIT)
             continue
         stats = calibration.populations[neuron.name]
         needed = measure_range(neuron, incoming, stats=stats, timesteps=graph.timesteps, margin=margin)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import QuantizationError
-from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron, FloatSparse
+from hsnn.ir.spiking import CurrentNeuron, FloatIntegrator, FloatLif, FloatSparse
 from hsnn.passes.quantize_neurons import quantize_bias, uniform_threshold
 from hsnn.passes.quantize_weights import round_weights
 from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, StateRange, largest_scale, wanted_scale
@@ -30,7 +30,7 @@ _SCALE_MIN, _SCALE_MAX = 1e-90, 1e90
 
 
 def choose_scale(
-    neuron: FloatNeuron,
+    neuron: CurrentNeuron,
     incoming: Sequence[Incoming],
     needed: StateRange,
     *,
@@ -70,7 +70,7 @@ def choose_scale(
 
 
 def highest_scale(
-    neuron: FloatNeuron, incoming: Sequence[Incoming], needed: StateRange, *, timesteps: int, margin: float
+    neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, timesteps: int, margin: float
 ) -> float:
     """Return the top of the octave that is searched; infinity if there is nothing to quantize."""
     limit = largest_scale(neuron, incoming, needed, margin=margin)
@@ -120,7 +120,7 @@ def _power(item: Incoming) -> float:
     return max(item.mean_square, _SILENT * item.largest**2)
 
 
-def _noise(neuron: FloatNeuron, samples: Sequence[_Sample], scale: float) -> float:
+def _noise(neuron: CurrentNeuron, samples: Sequence[_Sample], scale: float) -> float:
     """Mean square error per timestep at the input of a neuron, in units of the model."""
     mantissa, exponent = quantize_bias(neuron.bias * scale)
     errors = mantissa * (2.0**exponent / scale) - neuron.bias
@@ -135,7 +135,7 @@ def _weight_noise(sample: _Sample, scale: float) -> float:
     return sample.gain * float(errors @ errors)
 
 
-def _check(neuron: FloatNeuron, scale: float, needed: StateRange) -> None:
+def _check(neuron: CurrentNeuron, scale: float, needed: StateRange) -> None:
     smallest = float(neuron.threshold.min()) if isinstance(neuron, FloatLif) else np.inf
     if _SCALE_MIN < scale < _SCALE_MAX and scale * smallest >= MANTISSA_UNIT:
         return
@@ -149,7 +149,7 @@ def _check(neuron: FloatNeuron, scale: float, needed: StateRange) -> None:
     )
 
 
-def _candidates(neuron: FloatNeuron, incoming: Sequence[Incoming], high: float) -> Float:
+def _candidates(neuron: CurrentNeuron, incoming: Sequence[Incoming], high: float) -> Float:
     """Scales in the octave below ``high``, snapped so that a shared threshold is exact."""
     low = high / 2.0
     scales = [low * 2.0 ** (np.arange(1, _SPREAD + 1) / _SPREAD), np.array([2.0 ** math.floor(math.log2(high))])]
@@ -164,7 +164,7 @@ def _candidates(neuron: FloatNeuron, incoming: Sequence[Incoming], high: float) 
     return np.unique(np.clip(np.rint(found / step), 1, max(1, math.floor(high / step)))) * step
 
 
-def _threshold_step(neuron: FloatNeuron) -> float:
+def _threshold_step(neuron: CurrentNeuron) -> float:
     """Scales that are multiples of this keep a shared threshold exact; 0 if there is none."""
     if isinstance(neuron, FloatIntegrator):
         return 0.0

@@ -311,5 +311,5 @@ def _recover(node: ir.Node, trains: Mapping[str, Train]) -> Train | None:
 
 
 def _neuron_result(node: ir.Node, timesteps: int) -> Train:
-    spiking = OPS[node.op_type].values == "binary"
-    return Train(timesteps, binary=spiking, voltage=not spiking)
+    values = OPS[node.op_type].values
+    return Train(timesteps, binary=values == "binary", voltage=values == "real")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.integer import Shape
-from hsnn.ir.spiking import FloatLif, FloatNeuron
+from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,10 @@ class PopulationStatistics:
         voltage_high: Highest voltage, before any reset.
         spikes: Spikes of each neuron over all samples and timesteps, int64, feature shape.
         updates: Updates of each neuron: samples times timesteps.
+        message: Largest magnitude of a message, of sigma-delta neurons; spikes count their messages other than 0.
+        power: Sum of the squares of all messages.
+
+    Of sigma-delta neurons, ``u`` is the running sum and the voltage the activation.
     """
 
     activation: float
@@ -36,6 +40,8 @@ class PopulationStatistics:
     voltage_high: float
     spikes: NDArray[np.int64]
     updates: int
+    message: float = 0.0
+    power: float = 0.0
 
     @property
     def rate(self) -> Float:
@@ -51,6 +57,8 @@ class PopulationStatistics:
             max(self.voltage_high, other.voltage_high),
             self.spikes + other.spikes,
             self.updates + other.updates,
+            max(self.message, other.message),
+            self.power + other.power,
         )
 
 
@@ -78,6 +86,8 @@ def new_state(neuron: FloatNeuron, shape: Shape) -> NeuronState:
 
 def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
     """Advance one population by one timestep and return what it sends."""
+    if isinstance(neuron, FloatSigmaDelta):
+        return _step_sigma_delta(neuron, state, activation)
     state.u = (1.0 - neuron.current_decay) * state.u + activation
     moved = (1.0 - neuron.voltage_decay) * state.v + state.u + neuron.bias
     held = state.held > 0
@@ -100,12 +110,29 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
     return spikes
 
 
+def _step_sigma_delta(neuron: FloatSigmaDelta, state: NeuronState, activation: Float) -> Float:
+    """Advance sigma-delta neurons: ``u`` is the running sum, ``v`` what has been sent."""
+    state.u = state.u + activation if neuron.accumulate else activation
+    wanted = np.maximum(state.u + neuron.bias, 0.0) if neuron.rectify else state.u + neuron.bias
+    due = wanted - state.v
+    message: Float = np.where(np.abs(due) >= neuron.threshold, due, 0.0)
+    state.v = state.v + message
+    state.activation = max(state.activation, largest(activation))
+    state.current = max(state.current, largest(state.u))
+    state.low, state.high = min(state.low, float(wanted.min())), max(state.high, float(wanted.max()))
+    return message
+
+
 def statistics_of(neuron: FloatNeuron, state: NeuronState) -> PopulationStatistics:
     """Sum up a run."""
-    lif = isinstance(neuron, FloatLif)
-    spikes = state.sent.sum(axis=(0, 1), dtype=np.int64) if lif else np.zeros(neuron.shape, np.int64)
+    sends = not isinstance(neuron, FloatIntegrator)
+    spikes = np.count_nonzero(state.sent, axis=(0, 1)).astype(np.int64) if sends else np.zeros(neuron.shape, np.int64)
     updates = state.sent.shape[0] * state.sent.shape[1]
-    return PopulationStatistics(state.activation, state.current, state.low, state.high, spikes, updates)
+    message = power = 0.0
+    if isinstance(neuron, FloatSigmaDelta):
+        messages = state.sent.astype(np.float64, copy=False)
+        message, power = largest(messages), float(np.sum(messages * messages))
+    return PopulationStatistics(state.activation, state.current, state.low, state.high, spikes, updates, message, power)
 
 
 def largest(array: Float) -> float:

@@ -25,6 +25,7 @@ from hsnn.ir.spiking import (
     FloatNeuron,
     FloatPopulation,
     FloatProjection,
+    FloatSigmaDelta,
     SpikeInput,
     SpikingGraph,
 )
@@ -143,6 +144,8 @@ def lower(
 def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[FloatNeuron, list[FloatProjection]]:
     """Lower one neuron and everything that drives it."""
     parameter = _Parameters(neuron)
+    if neuron.node.op_type in ("Delta", "SigmaDelta"):
+        return _lower_sigma_delta(neuron, parameter), _synapses(neuron, neuron.drive, neuron.drive.biases, source_of)
     current_decay, voltage_decay = parameter("current_decay"), parameter("voltage_decay")
     decays_input = neuron.node.attributes["decay_input"].as_int() == 1
     gain = voltage_decay if decays_input else np.ones(())
@@ -151,16 +154,7 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
     biases = dict(drive.biases)
     if np.all(current_decay == 1.0) and 0 in biases:
         bias = _compact(bias + biases.pop(0))
-    projections: list[FloatProjection] = []
-    for index, term in enumerate(drive.terms):
-        label = f"{neuron.name}.synapses.{index}"
-        source = source_of(term.source)
-        projections.append(synapse(term, name=label, pre=source, post=neuron.name, shape=drive.shape))
-    for delay, values in biases.items():
-        if np.any(values):
-            weights = np.ascontiguousarray(values.reshape(-1, 1))
-            label = f"{neuron.name}.bias.{delay}" if delay else f"{neuron.name}.bias"
-            projections.append(FloatDense(label, CONSTANT, neuron.name, weights, delay))
+    projections = _synapses(neuron, drive, biases, source_of)
     if neuron.node.op_type == "RecurrentLif":
         recurrent = parameter.matrix("recurrent_weight", size(drive.shape))
         weights = recurrent * np.broadcast_to(gain, drive.shape).reshape(-1, 1)
@@ -182,6 +176,36 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
         refractory=attributes["refractory"].as_int(),
     )
     return spiking, projections
+
+
+def _synapses(
+    neuron: ChipNeuron, drive: Affine, biases: Mapping[int, Float], source_of: Callable[[str], str]
+) -> list[FloatProjection]:
+    """Make a projection of every term of a neuron's input, and of every bias in its current."""
+    projections: list[FloatProjection] = []
+    for index, term in enumerate(drive.terms):
+        label = f"{neuron.name}.synapses.{index}"
+        source = source_of(term.source)
+        projections.append(synapse(term, name=label, pre=source, post=neuron.name, shape=drive.shape))
+    for delay, values in biases.items():
+        if np.any(values):
+            weights = np.ascontiguousarray(values.reshape(-1, 1))
+            label = f"{neuron.name}.bias.{delay}" if delay else f"{neuron.name}.bias"
+            projections.append(FloatDense(label, CONSTANT, neuron.name, weights, delay))
+    return projections
+
+
+def _lower_sigma_delta(neuron: ChipNeuron, parameter: _Parameters) -> FloatSigmaDelta:
+    accumulate = neuron.node.op_type == "SigmaDelta"
+    return FloatSigmaDelta(
+        neuron.name,
+        neuron.drive.shape,
+        neuron.value,
+        parameter("threshold"),
+        parameter("bias") if accumulate else np.zeros(()),
+        accumulate=accumulate,
+        rectify=accumulate and neuron.node.attributes["activation"].as_string() == "relu",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,25 @@ from dataclasses import dataclass
 
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.arithmetic import STATE_LIMIT
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, IntegratorPopulation, LifPopulation, Projection
-from hsnn.ir.spiking import FloatIntegrator, FloatNeuron, SpikingGraph
+from hsnn.ir.integer import (
+    ConstantSource,
+    IntegerNetwork,
+    IntegratorPopulation,
+    Neuron,
+    Population,
+    Projection,
+    SigmaDeltaPopulation,
+)
+from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import validate_network
 from hsnn.passes.calibrate import Calibration
 from hsnn.passes.check_graph import check_graph
-from hsnn.passes.choose_payload import choose_ports, incoming_of
+from hsnn.passes.choose_payload import choose_ports, incoming_of, messages_of
 from hsnn.passes.choose_scale import choose_scale
 from hsnn.passes.quantize_neurons import NeuronError, quantize_neuron
 from hsnn.passes.quantize_weights import ProjectionError, quantize_projection
-from hsnn.passes.state_range import Incoming, lasting_voltage, measure_range
+from hsnn.passes.sigma_delta import Messages, quantize_sigma_delta
+from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, lasting_voltage, measure_range
 from hsnn.passes.worst_case import WorstCase, worst_case
 
 PAYLOAD_BITS_MAX = 24
@@ -87,7 +96,7 @@ class Quantized:
         network: The integers.
         input_scales: Of every input port: value of one unit of payload; 1 for binary spikes.
         output_scales: Of every neuron population and input port: value of one unit that it sends; 1
-            for spikes, ``1 / S`` for voltages.
+            for spikes, ``1 / S`` for voltages, ``2**message_shift / S`` for messages.
         layers: Of every neuron population, in order.
     """
 
@@ -125,15 +134,16 @@ def quantize(graph: SpikingGraph, calibration: Calibration, options: QuantizeOpt
     check_graph(graph)
     _check_calibration(graph, calibration)
     ports = choose_ports(graph, calibration, bits=options.payload_bits, margin=options.margin)
-    populations: list[ConstantSource | LifPopulation | IntegratorPopulation] = []
+    messages = messages_of(graph, ports, calibration, margin=options.margin)
+    populations: list[Population] = []
     projections: dict[str, Projection] = {}
     layers: list[LayerScale] = []
     for item in graph.populations:
         if isinstance(item, ConstantSource):
             populations.append(item)
             continue
-        incoming = incoming_of(graph, item, ports, calibration)
-        population, synapses, layer = _quantize_layer(graph, item, incoming, calibration, options)
+        incoming = incoming_of(graph, item, ports, messages, calibration)
+        population, synapses, layer = _quantize_layer(graph, item, incoming, messages, calibration, options)
         populations.append(population)
         projections.update({synapse.name: synapse for synapse in synapses})
         layers.append(layer)
@@ -147,24 +157,43 @@ def quantize(graph: SpikingGraph, calibration: Calibration, options: QuantizeOpt
     )
     validate_network(network)
     inputs = {name: choice.scale for name, choice in ports.items()}
-    voltages = {n.name: 1.0 / layer.scale for n, layer in zip(graph.neurons, layers, strict=True)}
-    sent = {n.name: voltages[n.name] if isinstance(n, FloatIntegrator) else 1.0 for n in graph.neurons}
+    sent = {n.name: unit_of(n, layer.scale) for n, layer in zip(network.neurons, layers, strict=True)}
     return Quantized(network, inputs, inputs | sent, tuple(layers))
+
+
+def unit_of(neuron: Neuron, scale: float) -> float:
+    """Value of one unit that a population sends, if its states have ``scale`` units per unit of the model."""
+    match neuron:
+        case IntegratorPopulation():
+            return 1.0 / scale
+        case SigmaDeltaPopulation():
+            return 2.0**neuron.message_shift / scale
+        case _:
+            return 1.0
 
 
 def _quantize_layer(
     graph: SpikingGraph,
     neuron: FloatNeuron,
     incoming: list[Incoming],
+    messages: Mapping[str, Messages],
     calibration: Calibration,
     options: QuantizeOptions,
-) -> tuple[LifPopulation | IntegratorPopulation, list[Projection], LayerScale]:
+) -> tuple[Neuron, list[Projection], LayerScale]:
     """Quantize one population together with all projections that end at it."""
     stats, margin, timesteps = calibration.populations[neuron.name], options.margin, graph.timesteps
-    needed = measure_range(neuron, incoming, stats=stats, timesteps=timesteps, margin=margin)
-    scale = choose_scale(neuron, incoming, needed, timesteps=timesteps, margin=margin)
-    population, neuron_error = quantize_neuron(neuron, scale)
-    pairs = [quantize_projection(item.projection, scale, payload_scale=item.payload_scale) for item in incoming]
+    population: Neuron
+    if isinstance(neuron, FloatSigmaDelta):
+        scale = messages[neuron.name].scale
+        population, neuron_error = quantize_sigma_delta(neuron, messages[neuron.name])
+        # Their input is not shifted.
+        weight_scale, lasting = scale * MANTISSA_UNIT, max(-stats.voltage_low, stats.voltage_high, 0.0)
+    else:
+        needed = measure_range(neuron, incoming, stats=stats, timesteps=timesteps, margin=margin)
+        scale = weight_scale = choose_scale(neuron, incoming, needed, timesteps=timesteps, margin=margin)
+        population, neuron_error = quantize_neuron(neuron, scale)
+        lasting = lasting_voltage(neuron, stats)
+    pairs = [quantize_projection(item.projection, weight_scale, payload_scale=item.payload_scale) for item in incoming]
     synapses = [synapse for synapse, _ in pairs]
     payloads = {item.projection.pre: (item.max_payload, item.signed) for item in incoming}
     layer = LayerScale(
@@ -173,7 +202,7 @@ def _quantize_layer(
         projections=tuple(error for _, error in pairs),
         neurons=neuron_error,
         current_headroom=_headroom(stats.current * scale),
-        voltage_headroom=_headroom(lasting_voltage(neuron, stats) * scale),
+        voltage_headroom=_headroom(lasting * scale),
         worst=worst_case(population, synapses, payloads, timesteps=timesteps),
     )
     return population, synapses, layer

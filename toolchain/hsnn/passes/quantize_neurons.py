@@ -9,7 +9,7 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import IntegratorPopulation, LifPopulation, Shape
-from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron
+from hsnn.ir.spiking import CurrentNeuron, FloatIntegrator, FloatLif
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class NeuronError:
     bias: float
 
 
-def quantize_neuron(neuron: FloatNeuron, scale: float) -> tuple[LifPopulation | IntegratorPopulation, NeuronError]:
+def quantize_neuron(neuron: CurrentNeuron, scale: float) -> tuple[LifPopulation | IntegratorPopulation, NeuronError]:
     """Round a population.
 
     Args:

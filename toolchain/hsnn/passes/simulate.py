@@ -42,7 +42,8 @@ class Simulation:
     Attributes:
         batch: Number of samples.
         spikes: Of every kept LIF population: bool, shape ``(timestep, batch, *feature)``.
-        voltages: Of every kept integrator: float64, same axes.
+        voltages: Of every kept integrator its voltage, of every sigma-delta population its messages: float64,
+            same axes.
         populations: Statistics of every neuron population.
         deliveries: Of every projection: largest magnitude of ``W . s``.
     """

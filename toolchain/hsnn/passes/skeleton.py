@@ -19,6 +19,7 @@ from hsnn.ir.integer import (
     LifPopulation,
     Population,
     Projection,
+    SigmaDeltaPopulation,
     SparseProjection,
     count_synapses,
     size,
@@ -29,6 +30,7 @@ from hsnn.ir.spiking import (
     FloatIntegrator,
     FloatPopulation,
     FloatProjection,
+    FloatSigmaDelta,
     FloatSparse,
     SpikingGraph,
 )
@@ -68,6 +70,8 @@ def _population(population: FloatPopulation) -> Population:
         return population
     if isinstance(population, FloatIntegrator):
         return IntegratorPopulation(population.name, population.shape, zero, zero, zero)
+    if isinstance(population, FloatSigmaDelta):
+        return SigmaDeltaPopulation(population.name, population.shape, zero, zero)
     return LifPopulation(
         population.name,
         population.shape,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.spiking import FloatConv, FloatLif, FloatNeuron, FloatProjection
+from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatLif, FloatProjection
 from hsnn.passes.float_neurons import PopulationStatistics
 from hsnn.passes.quantize_neurons import BIAS_MAX
 from hsnn.passes.quantize_weights import MANTISSA_MAX
@@ -97,7 +97,7 @@ class StateRange:
 
 
 def measure_range(
-    neuron: FloatNeuron,
+    neuron: CurrentNeuron,
     incoming: Sequence[Incoming],
     *,
     stats: PopulationStatistics,
@@ -128,17 +128,17 @@ def measure_range(
     return StateRange(min(current_bound, current), min(voltage_bound, voltage))
 
 
-def lasting_voltage(neuron: FloatNeuron, stats: PopulationStatistics) -> float:
+def lasting_voltage(neuron: CurrentNeuron, stats: PopulationStatistics) -> float:
     """Largest magnitude of a voltage during calibration that mattered afterwards."""
     return max(-stats.voltage_low, 0.0 if forgets(neuron) else stats.voltage_high, 0.0)
 
 
-def forgets(neuron: FloatNeuron) -> bool:
+def forgets(neuron: CurrentNeuron) -> bool:
     """Whether a spike forgets how far the voltage was above the threshold, so that it may saturate there."""
     return isinstance(neuron, FloatLif) and neuron.reset == "zero"
 
 
-def largest_scale(neuron: FloatNeuron, incoming: Sequence[Incoming], needed: StateRange, *, margin: float) -> float:
+def largest_scale(neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, margin: float) -> float:
     """Return the largest scale at which nothing wraps or leaves its range; infinity if nothing is there."""
     limits = [_STATE_MAX / magnitude for magnitude in (needed.current, needed.voltage) if magnitude > 0.0]
     if isinstance(neuron, FloatLif):
@@ -154,7 +154,7 @@ def largest_scale(neuron: FloatNeuron, incoming: Sequence[Incoming], needed: Sta
     return min(limits, default=np.inf)
 
 
-def wanted_scale(neuron: FloatNeuron, incoming: Sequence[Incoming], needed: StateRange, *, timesteps: int) -> float:
+def wanted_scale(neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, timesteps: int) -> float:
     """Return the scale above which more state precision is of no use; 0 if any scale will do."""
     reference = float(neuron.threshold.min()) if isinstance(neuron, FloatLif) else needed.voltage
     wanted = [(timesteps << TRUNCATION_BITS) / reference] if reference > 0.0 else []

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from hsnn.errors import ArtifactError, QuantizationError
-from hsnn.ir.integer import LifPopulation
 from hsnn.program import ChipStage, Program
 from hsnn.verify.outcome import Outcome, Skipped
 
@@ -157,7 +156,7 @@ class FloatRungs:
     def _quantized_stage(self, stage: ChipStage) -> Quantized:
         from pydantic import TypeAdapter
 
-        from hsnn.passes.quantize import LayerScale, Quantized
+        from hsnn.passes.quantize import LayerScale, Quantized, unit_of
 
         adapter = TypeAdapter(LayerScale)
         layers = tuple(
@@ -165,7 +164,7 @@ class FloatRungs:
             for record in self.program.layers
             if record.get("segment") == stage.name
         )
-        scales = {item.population: 1.0 / item.scale for item in layers}
-        spiking = {neuron.name: 1.0 for neuron in stage.network.neurons if isinstance(neuron, LifPopulation)}
+        scales = {item.population: item.scale for item in layers}
+        sent = {n.name: unit_of(n, scales[n.name]) for n in stage.network.neurons if n.name in scales}
         inputs = {item.port: item.scale for item in stage.inputs}
-        return Quantized(stage.network, inputs, {**scales, **spiking, **inputs}, layers)
+        return Quantized(stage.network, inputs, {**sent, **inputs}, layers)
