@@ -260,7 +260,8 @@ def _type_operator(node: ir.Node, trains: Mapping[str, Train], linear: set[str],
 _ARITHMETIC = frozenset(
     ("", op)
     for op in (
-        "Add Sub Mul Div Neg Conv Gemm MatMul AveragePool GlobalAveragePool ReduceMean ReduceSum BatchNormalization"
+        "Add Sub Mul Div Neg Conv ConvTranspose Gemm MatMul AveragePool GlobalAveragePool ReduceMean ReduceSum "
+        "BatchNormalization"
     ).split()
 )
 
@@ -286,7 +287,7 @@ def _try_rule(node: ir.Node, trains: Mapping[str, Train]) -> None:
 
 def _is_shape_operand(node: ir.Node) -> bool:
     """Whether operands beyond the first only say the new shape, which the value's own shape says too."""
-    return node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Dropout")
+    return node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Dropout", "Resize")
 
 
 def _host_can(node: ir.Node, train: Train) -> bool:

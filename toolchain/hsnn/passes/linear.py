@@ -168,6 +168,13 @@ def average_pool(pre: Shape, windows: NDArray[np.int64], weights: Float, post: S
     return SparseMap(matrix, pre, post)
 
 
+def transposed(conv: ConvMap) -> LinearMap:
+    """Map that spreads each value of a convolution's result over the places that it would be summed from."""
+    from scipy.sparse import csr_array
+
+    return SparseMap(csr_array(_conv_matrix(conv).T), conv.post, conv.pre)
+
+
 def identity(shape: Shape) -> LinearMap:
     """Map that leaves every neuron as it is, as a matrix."""
     return selection(shape, np.arange(size(shape)).reshape(shape))

@@ -25,6 +25,7 @@ from hsnn.passes.linear import (
     conv_windows,
     permutation,
     selection,
+    transposed,
 )
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ class View:
         """Return a float attribute."""
         attribute = self.node.attributes.get(name)
         return default if attribute is None else attribute.as_float()
+
+    def string_attribute(self, name: str, default: str) -> str:
+        """Return an attribute that is a word."""
+        attribute = self.node.attributes.get(name)
+        return default if attribute is None else attribute.as_string()
 
     def ints_attribute(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """Return an attribute that is a list of integers."""
@@ -240,6 +246,56 @@ def _conv(view: View) -> Affine:
     if len(view.node.inputs) < 3 or view.node.inputs[2] is None:
         return result
     return result.shifted(np.asarray(view.constant(2), np.float64).reshape(-1, *ones))
+
+
+def _conv_transpose(view: View) -> Affine:
+    """Turn around the convolution that leads from the result to the operand."""
+    value, weights = view.spikes(), np.asarray(view.constant(1), np.float64)
+    spatial = weights.ndim - 2
+    _require_merged(view)
+    if spatial not in (1, 2):
+        raise NotLinearError(f"it is a {spatial}-dimensional transposed convolution")
+    _require_explicit_padding(view)
+    if "output_shape" in view.node.attributes:
+        raise NotLinearError("its padding follows from output_shape; export it with explicit pads")
+    ones = (1,) * spatial
+    pads = view.ints_attribute("pads", (0,) * (2 * spatial))
+    conv = ConvMap(
+        weights=weights.reshape(*weights.shape[:2], *(1,) * (2 - spatial), *weights.shape[2:]),
+        pre=_as_image(view.shape),
+        post=_as_image(value.shape),
+        stride=_pair(view.ints_attribute("strides", ones), 1),
+        pads=(*_pair(pads[:spatial], 0), *_pair(pads[spatial:], 0)),
+        dilation=_pair(view.ints_attribute("dilations", ones), 1),
+        groups=view.int_attribute("group", 1),
+    )
+    result = _through_image(value, transposed(conv), view.shape)
+    if len(view.node.inputs) < 3 or view.node.inputs[2] is None:
+        return result
+    return result.shifted(np.asarray(view.constant(2), np.float64).reshape(-1, *ones))
+
+
+_NEAREST = frozenset(
+    {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil")}
+)
+"""Ways to look up the nearest place that agree, ``i // factor``, where the size grows by a whole factor."""
+
+
+def _resize(view: View) -> Affine:
+    """Repeat every value: un-pooling."""
+    value = view.spikes()
+    _require_merged(view)
+    mode = view.string_attribute("mode", "nearest")
+    places = view.string_attribute("coordinate_transformation_mode", "half_pixel")
+    nearest = view.string_attribute("nearest_mode", "round_prefer_floor")
+    if mode != "nearest" or (places, nearest) not in _NEAREST:
+        raise NotLinearError(f"it resizes by {mode} with {places} and {nearest}")
+    if any(new % old for new, old in zip(view.shape, value.shape, strict=True)):
+        raise NotLinearError(f"{value.shape} does not grow to {view.shape} by whole factors")
+    index = np.arange(size(value.shape)).reshape(value.shape)
+    for axis, (new, old) in enumerate(zip(view.shape, value.shape, strict=True)):
+        index = np.repeat(index, new // old, axis=axis)
+    return value.then(selection(value.shape, index))
 
 
 def _average_pool(view: View) -> Affine:
@@ -402,6 +458,7 @@ LINEAR_OPS: Mapping[tuple[str, str], Rule] = {
     ("", "BatchNormalization"): _batch_normalization,
     ("", "Concat"): _concat,
     ("", "Conv"): _conv,
+    ("", "ConvTranspose"): _conv_transpose,
     ("", "Div"): _divide,
     ("", "Dropout"): _same,
     ("", "Flatten"): _reshape,
@@ -415,6 +472,7 @@ LINEAR_OPS: Mapping[tuple[str, str], Rule] = {
     ("", "ReduceMean"): _reduce_mean,
     ("", "ReduceSum"): _reduce_sum,
     ("", "Reshape"): _reshape,
+    ("", "Resize"): _resize,
     ("", "Slice"): _slice,
     ("", "Squeeze"): _reshape,
     ("", "Sub"): _subtract,
