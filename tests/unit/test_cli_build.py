@@ -30,7 +30,7 @@ def compiler(monkeypatch, chain):
         return chain
 
     monkeypatch.setattr(module, "compile", compile)
-    monkeypatch.setattr("hsnn.commands.models.load_model", lambda text, weights: (text, weights))
+    monkeypatch.setattr("hsnn.commands.models.load_model", lambda text, weights, reading=None: (text, weights))
     return calls
 
 
@@ -121,7 +121,7 @@ def test_check_tells_by_its_exit_status(supported, fits, status, code, monkeypat
     problems = () if supported else tuple({"code": f"HSNN-P{i:03}", "found": f"f{i}", "fix": f"x{i}"} for i in range(3))
     report = module.CheckReport(supported, problems, fits=fits)
     monkeypatch.setattr(module, "check", lambda model, **more: report)
-    monkeypatch.setattr("hsnn.commands.models.load_model", lambda text, weights: object())
+    monkeypatch.setattr("hsnn.commands.models.load_model", lambda text, weights, reading=None: object())
     monkeypatch.setattr("hsnn.commands.models.example_inputs", lambda args, model: ())
     assert main(["check", "net:make", "--input-shape", "4", "--json"]) == status
     result = as_json(capsys)

@@ -127,6 +127,7 @@ def compile(
     hybrid = front_end(model, example_inputs if example_inputs is not None else examples_of(calibration))
     samples = limited(named_samples(calibration, hybrid.inputs), options.calibration_samples)
     tell("export", 1, 1)
+    record = hybrid.record()
     hybrid = canonicalize(hybrid)
     _require_room(Partition(options.pins)(hybrid), chip)
     hybrid, frozen = _freeze(hybrid, samples, labels, options, tell)
@@ -146,7 +147,7 @@ def compile(
         stages=tuple(_stage(stage, quantized, last) for stage in plan.stages),
         inputs=plan.inputs,
         outputs=plan.outputs,
-        metadata=_metadata(options, source, frozen, moved),
+        metadata=_metadata(options, source, frozen, moved, record),
         placements=plan.placements,
         cuts=plan.cuts,
         cut_spikes=measured.cut_spikes,
@@ -295,7 +296,9 @@ def _warn_of_silence(reports: tuple[LayerReport, ...]) -> None:
         warnings.warn(text, HsnnWarning, stacklevel=3)
 
 
-def _metadata(options: Options, source: str, frozen: FreezeReport | None, moved: tuple[str, ...]) -> Metadata:
+def _metadata(
+    options: Options, source: str, frozen: FreezeReport | None, moved: tuple[str, ...], record: Mapping[str, str]
+) -> Metadata:
     recorded: dict[str, Json] = {
         "chip": options.chip,
         "pins": [f"{glob}={side}" for glob, side in options.pins],
@@ -307,6 +310,8 @@ def _metadata(options: Options, source: str, frozen: FreezeReport | None, moved:
         "integrators": list(moved),
         "freeze_rescale": None if frozen is None else frozen.to_json(),
     }
+    if record:
+        recorded["import"] = dict(record)
     libraries = {name: _version(name) for name in _LIBRARIES}
     return Metadata(
         hsnn=_version("hsnn"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hsnn.commands import options
 from hsnn.errors import UsageError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hsnn.commands.console import Console, StageProgress
     from hsnn.commands.models import Model, Samples
+    from hsnn.ir.hybrid import HybridModel
     from hsnn.program import Json, Program
     from hsnn.verify.ladder import VerifyReport
 
@@ -33,6 +34,7 @@ The calibration file holds real inputs of the model, from training data, one row
 examples:
   hsnn-compile my_model:network --weights weights.safetensors --calibration samples.npz
   hsnn-compile build network.onnx --calibration samples.npz -o network.hsnn --verify
+  hsnn-compile network.net --schedule slayer --timesteps 32
   hsnn-compile my_model:network --calibration samples.npz --pin 'head.*=host' --limit f1=0.9
 """
 _HOW_TO_CALIBRATE = (
@@ -43,9 +45,13 @@ _HOW_TO_CALIBRATE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     options.add_model(parser)
+    options.add_netx(parser)
     group = parser.add_argument_group("calibration and quantization")
     group.add_argument(
-        "--calibration", metavar="FILE", help="an .npz or .npy with real inputs; they choose the integers' scales"
+        "--calibration",
+        metavar="FILE",
+        help="an .npz or .npy with real inputs; they choose the integers' scales. A .net file has its integers: "
+        "without samples, random ones are recorded",
     )
     group.add_argument(
         "--calibration-samples",
@@ -136,17 +142,23 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _compile(args: argparse.Namespace, progress: StageProgress) -> tuple[Program, Model]:
     """Load what the arguments name and compile it."""
     from hsnn.commands.files import require_file
-    from hsnn.commands.models import example_inputs, load_model, load_samples, require_model
+    from hsnn.commands.models import example_inputs, is_netx, load_model, load_samples, require_model
 
     require_model(args.model)
-    if args.calibration is None:
+    if args.calibration is None and not is_netx(args.model):
         raise UsageError("HSNN-U138", "there is nothing to calibrate with", fix=_HOW_TO_CALIBRATE)
     for name in ("calibration", "weights", "example"):
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)
-    model = load_model(args.model, args.weights)
+    model = load_model(args.model, args.weights, options.netx_options(args))
     ignore = () if args.label_key is None else (args.label_key,)
-    samples: Samples = load_samples(args.calibration, model, "calibration", ignore=ignore)
+    if args.calibration is None:
+        from hsnn.frontends.netx.samples import random_samples
+
+        # Only a .net file gets here without samples, and that is a hybrid model by now.
+        samples: Samples = random_samples(cast("HybridModel", model), seed=args.seed)
+    else:
+        samples = load_samples(args.calibration, model, "calibration", ignore=ignore)
     from hsnn.compiler import compile
 
     program = compile(
@@ -169,7 +181,7 @@ def _labels(args: argparse.Namespace) -> NDArray[Any] | None:
     """
     from hsnn.commands.arrays import load_arrays
 
-    if args.label_key is None:
+    if args.label_key is None or args.calibration is None:
         return None
     arrays = load_arrays(args.calibration, "calibration")
     if args.label_key not in arrays:
@@ -211,4 +223,7 @@ def _render(program: Program, result: dict[str, Json], args: argparse.Namespace,
             if table is not None:
                 yield table
                 yield ""
+    record = program.metadata.options.get("import")
+    if isinstance(record, Mapping) and "alignment" in record:
+        yield str(record["alignment"])
     yield f"wrote {result['artifact']} in {result['seconds']:.1f} s"

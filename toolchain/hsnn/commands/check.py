@@ -24,23 +24,25 @@ examples:
   hsnn-compile check my_model:network --input-shape 1x28x28
   hsnn-compile check my_model:network --example samples.npz --json
   hsnn-compile check network.onnx --chip my_chip.toml
+  hsnn-compile check network.net --timesteps 32
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     options.add_model(parser)
+    options.add_netx(parser)
     options.add_placement(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check and report."""
     from hsnn.commands.files import require_file
-    from hsnn.commands.models import example_inputs, is_onnx, load_model, require_model
+    from hsnn.commands.models import example_inputs, is_file, load_model, require_model
     from hsnn.commands.plain import error_fields, plain_fields
 
     require_model(args.model)
-    if not is_onnx(args.model) and args.input_shape is None and args.example is None:
+    if not is_file(args.model) and args.input_shape is None and args.example is None:
         raise UsageError(
             "HSNN-U139",
             "a torch model can only be traced with an example input",
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for name in ("weights", "example"):
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)
-    model = load_model(args.model, args.weights)
+    model = load_model(args.model, args.weights, options.netx_options(args))
     from hsnn.feasibility import check
 
     report = check(model, example_inputs=example_inputs(args, model), options=chosen)

@@ -1,4 +1,4 @@
-"""The model that a command names: a torch factory or a hybrid ONNX file."""
+"""The model that a command names: a torch factory, a hybrid ONNX file or a .net file of netx."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from hsnn.frontends.netx.build import NetxOptions
     from hsnn.ir.hybrid import HybridModel
 
     Model = nn.Module | HybridModel
     Samples = NDArray[Any] | Mapping[str, NDArray[Any]]
 
-_KINDS = "package.module:function that returns a torch module, or a hybrid .onnx file"
+_KINDS = "package.module:function that returns a torch module, a hybrid .onnx file, or a .net file of lava-dl"
 
 
 def is_onnx(text: str) -> bool:
@@ -31,31 +32,52 @@ def is_onnx(text: str) -> bool:
     return text.lower().endswith(".onnx")
 
 
+def is_netx(text: str) -> bool:
+    """Whether a model argument names a file of lava-dl's netx."""
+    return text.lower().endswith(".net")
+
+
+def is_file(text: str) -> bool:
+    """Whether a model argument names a file that holds the whole model, rather than a torch factory."""
+    return is_onnx(text) or is_netx(text)
+
+
 def require_model(text: str) -> None:
     """Check early that a text can name a model.
 
     Raises:
-        UsageError: HSNN-U131 if it names neither kind, HSNN-U120 for a missing ONNX file.
+        UsageError: HSNN-U131 if it names neither kind, HSNN-U120 for a missing file.
     """
-    if is_onnx(text):
+    if is_file(text):
         require_file(text, "model")
     elif ":" not in text:
         raise UsageError("HSNN-U131", f"{text!r} names no model", allowed=_KINDS, fix=_suggestion(text))
 
 
-def load_model(text: str, weights: str | None) -> Model:
+def load_model(text: str, weights: str | None, reading: NetxOptions | None = None) -> Model:
     """Load the model that the command line names.
 
     Args:
-        text: ``package.module:factory`` or the path of a hybrid ONNX file.
+        text: ``package.module:factory`` or the path of a hybrid ONNX or ``.net`` file.
         weights: File of weights for a torch module, or None.
+        reading: How to read a ``.net`` file.
 
     Raises:
-        UsageError: As :func:`require_model`, HSNN-U132 for weights beside an ONNX file, and what the front ends
-            raise.
+        UsageError: As :func:`require_model`, HSNN-U132 for weights beside a file that holds them, and what the front
+            ends raise.
     """
     require_model(text)
-    return _load_onnx(text, weights) if is_onnx(text) else load_torch(text, weights)
+    if not is_file(text):
+        return load_torch(text, weights)
+    if weights is not None:
+        raise UsageError("HSNN-U132", f"{text!r} has its weights inside", fix="leave --weights out")
+    if is_netx(text):
+        from hsnn.frontends.netx.build import from_netx
+
+        return from_netx(text, reading)
+    from hsnn.frontends.onnx import from_onnx
+
+    return from_onnx(text)
 
 
 def load_torch(text: str, weights: str | None) -> nn.Module:
@@ -78,7 +100,7 @@ def example_inputs(args: argparse.Namespace, model: Model) -> tuple[Any, ...] | 
         from hsnn.samples import examples_of
 
         return examples_of(load_samples(args.example, model, "example"))
-    if args.input_shape is not None:
+    if args.input_shape is not None and not is_netx(args.model):
         from hsnn.frontends.torch import example_inputs as make
 
         return tuple(make(args.input_shape))
@@ -123,16 +145,8 @@ def default_name(text: str) -> str:
     >>> default_name("nets.digits:network"), default_name("out/net.onnx")
     ('network', 'net')
     """
-    name = Path(text).stem if is_onnx(text) else text.rpartition(":")[2].rpartition(".")[2]
+    name = Path(text).stem if is_file(text) else text.rpartition(":")[2].rpartition(".")[2]
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "model"
-
-
-def _load_onnx(text: str, weights: str | None) -> HybridModel:
-    if weights is not None:
-        raise UsageError("HSNN-U132", f"{text!r} has its weights inside", fix="leave --weights out")
-    from hsnn.frontends.onnx import from_onnx
-
-    return from_onnx(text)
 
 
 def _suggestion(text: str) -> str:

@@ -12,6 +12,7 @@ from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
     from hsnn.compiler import Options
+    from hsnn.frontends.netx.build import NetxOptions
     from hsnn.report.layers import Limits
     from hsnn.target import Target
 
@@ -31,17 +32,63 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "model",
         metavar="MODEL",
-        help="a function that returns a torch module, written package.module:function, or a hybrid .onnx file",
+        help="a function that returns a torch module, written package.module:function, a hybrid .onnx file, or a .net "
+        "file of lava-dl",
     )
     add_weights(group)
     group.add_argument(
         "--input-shape",
         metavar="SHAPE",
-        help="shape of one sample, such as 1x28x28, for a torch model with one input",
+        help="shape of one sample, such as 1x28x28, for a torch model with one input; of one timestep for a .net file",
     )
     group.add_argument(
         "--example", metavar="FILE", help="an .npz with samples, named as the arguments of the module's forward"
     )
+
+
+def add_netx(parser: argparse.ArgumentParser) -> None:
+    """Declare what a .net file leaves open."""
+    group = parser.add_argument_group("a .net file of lava-dl")
+    group.add_argument(
+        "--schedule",
+        choices=("lava", "slayer"),
+        help="when its layers work: as netx runs them on Lava with a pipelined reset, which is what slayer trains with "
+        "delay_shift=False (lava, the default), or as slayer trains with delay_shift=True (slayer)",
+    )
+    group.add_argument(
+        "--timesteps", type=positive, metavar="N", help="timesteps of a sample, where the file does not say them"
+    )
+    group.add_argument(
+        "--static-input", action="store_true", help="its input is one array a sample, the same at every timestep"
+    )
+
+
+def netx_options(args: argparse.Namespace) -> NetxOptions | None:
+    """Collect how to read a .net file; None for another model.
+
+    Raises:
+        UsageError: HSNN-F075 for an option of .net files beside another model; HSNN-F074 for a shape that is none.
+    """
+    from hsnn.commands.models import is_netx
+
+    given = [name for name in ("schedule", "timesteps", "static_input") if getattr(args, name)]
+    if not is_netx(args.model):
+        if given:
+            option = f"--{given[0].replace('_', '-')}"
+            raise UsageError("HSNN-F075", f"{option} is given with {args.model!r}", allowed="a .net file of lava-dl")
+        return None
+    from hsnn.frontends.netx.build import NetxOptions
+
+    return NetxOptions(args.schedule or "lava", args.timesteps, _extents(args.input_shape), args.static_input)
+
+
+def _extents(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.lower().replace(",", "x").split("x")
+    if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 1 << 20 for part in parts):
+        raise UsageError("HSNN-F074", f"the input shape is given as {text!r}", allowed="64, or 3x32x32")
+    return tuple(int(part) for part in parts)
 
 
 def add_weights(group: argparse._ArgumentGroup) -> None:

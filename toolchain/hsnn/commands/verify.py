@@ -60,13 +60,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hsnn.artifact import load
     from hsnn.commands.arrays import load_arrays, select_inputs
     from hsnn.commands.files import check_free, require_file
-    from hsnn.commands.models import is_onnx, load_torch, require_model
+    from hsnn.commands.models import is_file, load_torch, require_model
     from hsnn.verify.ladder import verify
 
     if args.model is None and args.weights is not None:
         raise UsageError("HSNN-U142", "--weights is given without --model", fix="name the model that they belong to")
-    if args.model is not None and is_onnx(args.model):
-        raise UsageError("HSNN-U142", "--model names an ONNX file", allowed="package.module:function of a torch module")
+    if args.model is not None and is_file(args.model):
+        raise UsageError("HSNN-U142", "--model names a file", allowed="package.module:function of a torch module")
     if args.model is not None:
         require_model(args.model)
     for name in ("samples", "weights"):

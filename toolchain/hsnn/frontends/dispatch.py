@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Model: TypeAlias = "nn.Module | HybridModel | str | os.PathLike[str]"
-"""A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file."""
+"""A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file or of a ``.net`` file of lava-dl."""
 
 
 def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel:
@@ -27,6 +27,10 @@ def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel
     if isinstance(model, HybridModel):
         return model
     if isinstance(model, str | os.PathLike):
+        if Path(model).suffix.lower() == ".net":
+            from hsnn.frontends.netx.build import from_netx
+
+            return from_netx(model)
         from hsnn.frontends.onnx import from_onnx
 
         return from_onnx(Path(model))
@@ -35,7 +39,7 @@ def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel
         raise UsageError(
             "HSNN-U030",
             f"the model is a {type(model).__name__}",
-            allowed="a torch module, a HybridModel or the path of a hybrid .onnx file",
+            allowed="a torch module, a HybridModel or the path of a hybrid .onnx file or a .net file",
         )
     if not example_inputs:
         raise UsageError("HSNN-U030", "a torch module needs example inputs", fix="pass example_inputs=(x,)")

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 MODULE_KEY = "hsnn.module"
 """Key of a node's metadata that holds the path of the torch module it comes from, such as ``block1.conv``."""
+SCALE_KEY = "hsnn.scale"
+"""Key of a neuron's metadata that fixes its integers: integer voltage units per unit of the model's voltage. Who writes
+it knows that weights, biases, decays and threshold are integers at that scale; the quantizer holds the model to it."""
+
+
+RECORD_KEY = "hsnn.import."
+"""Prefix of keys of a model's metadata that say how a front end understood what it read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +52,11 @@ class HybridModel:
         import onnx_ir
 
         return onnx_ir.from_proto(_copy(self.proto))
+
+    def record(self) -> dict[str, str]:
+        """What a front end recorded about how it understood a model from elsewhere."""
+        found = {item.key: item.value for item in self.proto.metadata_props if item.key.startswith(RECORD_KEY)}
+        return {key.removeprefix(RECORD_KEY): str(value) for key, value in sorted(found.items())}
 
     def to_bytes(self) -> bytes:
         """Return the serialized ONNX model; equal models give equal bytes."""
@@ -109,6 +121,12 @@ def module_of(node: onnx_ir.Node | onnx.NodeProto) -> str:
     if isinstance(properties, Mapping):
         return str(properties.get(MODULE_KEY, ""))
     return next((str(item.value) for item in properties if item.key == MODULE_KEY), "")
+
+
+def scale_text(node: onnx_ir.Node) -> str | None:
+    """Return what a neuron says of its scale under :data:`SCALE_KEY`, or None."""
+    found = node.metadata_props.get(SCALE_KEY)
+    return None if found is None else str(found)
 
 
 def value_shape(info: onnx.ValueInfoProto) -> tuple[int | None, ...]:

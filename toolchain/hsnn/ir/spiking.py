@@ -61,6 +61,8 @@ class FloatLif:
         threshold: Above 0, shape () or ``shape``.
         bias: Added to the voltage at every timestep, shape () or ``shape``.
         reset, comparison, refractory: See the module.
+        scale: Integer voltage units per unit of the model's voltage where the model fixes them; None to let the
+            quantizer choose.
     """
 
     name: str
@@ -73,6 +75,7 @@ class FloatLif:
     reset: Reset = "zero"
     comparison: Comparison = ">"
     refractory: int = 0
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +88,7 @@ class FloatIntegrator:
     current_decay: Float
     voltage_decay: Float
     bias: Float
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

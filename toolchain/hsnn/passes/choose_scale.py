@@ -37,7 +37,7 @@ def choose_scale(
     timesteps: int,
     margin: float,
 ) -> float:
-    """Choose integer voltage units per unit of the model's voltage.
+    """Choose integer voltage units per unit of the model's voltage, where the model does not fix them itself.
 
     The states with their margin must fit, which limits the scale; where more precision than useful
     would be left, the rest stays as headroom. Within the octave below that, the scale with the least
@@ -56,6 +56,8 @@ def choose_scale(
     Raises:
         QuantizationError: ``HSNN-Q012`` if 24 bits cannot hold both the threshold and the states.
     """
+    if neuron.scale is not None:
+        return neuron.scale
     high = highest_scale(neuron, incoming, needed, timesteps=timesteps, margin=margin)
     if high == np.inf:
         return MANTISSA_UNIT

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from hsnn.errors import UnsupportedError
-from hsnn.ir.hybrid import module_of
+from hsnn.ir.hybrid import module_of, scale_text
 from hsnn.ir.integer import ConstantSource, Reset, Shape, size
 from hsnn.ir.spiking import (
     Comparison,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
+SCALE_MIN, SCALE_MAX = 2.0**-64, 2.0**64
 CONSTANT = "constant"
 """Name of the constant source of a segment."""
 
@@ -160,7 +161,9 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
         weights = recurrent * np.broadcast_to(gain, drive.shape).reshape(-1, 1)
         projections.append(FloatDense(f"{neuron.name}.recurrent", neuron.name, neuron.name, weights, 1))
     if neuron.node.op_type == "LeakyIntegrator":
-        reader = FloatIntegrator(neuron.name, drive.shape, neuron.value, current_decay, voltage_decay, bias)
+        reader = FloatIntegrator(
+            neuron.name, drive.shape, neuron.value, current_decay, voltage_decay, bias, _fixed_scale(neuron)
+        )
         return reader, projections
     attributes = neuron.node.attributes
     spiking = FloatLif(
@@ -174,6 +177,7 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
         reset=cast("Reset", attributes["reset"].as_string()),
         comparison=cast("Comparison", attributes["comparison"].as_string()),
         refractory=attributes["refractory"].as_int(),
+        scale=_fixed_scale(neuron),
     )
     return spiking, projections
 
@@ -206,6 +210,24 @@ def _lower_sigma_delta(neuron: ChipNeuron, parameter: _Parameters) -> FloatSigma
         accumulate=accumulate,
         rectify=accumulate and neuron.node.attributes["activation"].as_string() == "relu",
     )
+
+
+def _fixed_scale(neuron: ChipNeuron) -> float | None:
+    """Return the scale that a neuron fixes for its integers, or None."""
+    text = scale_text(neuron.node)
+    if text is None:
+        return None
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not SCALE_MIN <= scale <= SCALE_MAX:
+        raise UnsupportedError(
+            "HSNN-L003",
+            f"the metadata of neuron {neuron.name!r} fixes its scale as {text!r}",
+            allowed=f"a number from {SCALE_MIN:g} to {SCALE_MAX:g}",
+        )
+    return scale
 
 
 @dataclass(frozen=True, slots=True)

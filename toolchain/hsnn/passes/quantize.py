@@ -30,6 +30,7 @@ from hsnn.passes.choose_payload import choose_ports, incoming_of, messages_of
 from hsnn.passes.choose_scale import choose_scale
 from hsnn.passes.quantize_neurons import NeuronError, quantize_neuron
 from hsnn.passes.quantize_weights import ProjectionError, quantize_projection
+from hsnn.passes.require_exact import require_exact
 from hsnn.passes.sigma_delta import Messages, quantize_sigma_delta
 from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, lasting_voltage, measure_range
 from hsnn.passes.worst_case import WorstCase, worst_case
@@ -128,7 +129,8 @@ def quantize(graph: SpikingGraph, calibration: Calibration, options: QuantizeOpt
     Raises:
         QuantizationError: ``HSNN-Q010`` or ``HSNN-Q011`` if the graph breaks its contract;
             ``HSNN-Q012`` if 24 bits cannot hold the states and the threshold of a population;
-            ``HSNN-Q013`` if the calibration is of another graph.
+            ``HSNN-Q013`` if the calibration is of another graph; ``HSNN-Q015`` if a model fixes a scale at which
+            its parameters are no integers.
     """
     options = options or QuantizeOptions()
     check_graph(graph)
@@ -205,6 +207,8 @@ def _quantize_layer(
         voltage_headroom=_headroom(lasting * scale),
         worst=worst_case(population, synapses, payloads, timesteps=timesteps),
     )
+    if not isinstance(neuron, FloatSigmaDelta) and neuron.scale is not None:
+        require_exact(neuron, layer.projections, neuron_error)
     return population, synapses, layer
 
 

@@ -1,0 +1,155 @@
+"""What enters a ``.net`` network: spikes, or values that neurons of the input layer turn into spikes.
+
+The neurons of an input layer integrate in steps of 1/4096 what a synapse of the chip could only deliver in steps of
+1/64. So they run on the host, with slayer's integers to the last bit, and what crosses to the chip is their spikes.
+(netx leaves this transform to whoever feeds it.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+
+from hsnn.errors import UnsupportedError
+from hsnn.frontends.netx.layers import Cuba, InputLayer, Shape
+from hsnn.frontends.netx.neurons import VOLTAGE_ONE
+from hsnn.frontends.netx.parse_neurons import DECAY_ONE, READ_OUT
+from hsnn.frontends.netx.synapses import WEIGHT_ONE, Train
+from hsnn.ops import DOMAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hsnn.frontends.netx.graph import Graph
+
+    Ints = NDArray[np.int64]
+
+STATIC_MAX = 4096
+"""Most timesteps for which one array is repeated."""
+_STEP, _LOW, _HIGH = 1 / 32, -4.0, 254 / 64
+"""slayer's 8-bit hook: steps of 2/64 from -256/64 to 254/64."""
+
+
+def add_input(graph: Graph, layer: InputLayer, shape: Shape, *, timesteps: int, value: str, static: bool) -> Train:
+    """Add what turns the input of the model into spikes.
+
+    Args:
+        graph: Where to.
+        layer: Input layer.
+        shape: Feature shape of the input.
+        timesteps: Timesteps of a sample.
+        value: Name of the input.
+        static: Whether it has no time axis.
+
+    Raises:
+        UnsupportedError: ``HSNN-F072``, naming the layer.
+    """
+    if layer.neuron is None:
+        if layer.weight is not None or layer.bias is not None:
+            raise _refused(layer, "it has a weight or bias, but no neurons", "both or none")
+        if static:
+            raise _refused(layer, "it has no neurons that would turn an array into spikes", "spike trains as the input")
+        train = graph.node(f"{DOMAIN}.TrainEncode", value, timesteps=timesteps, values="binary")
+        return Train(train, shape, timesteps)
+    neuron = layer.neuron
+    if not isinstance(neuron, Cuba) or neuron.weight_exp is not None or neuron.threshold >= READ_OUT:
+        raise _refused(layer, "its neurons are not compiled yet", "CUBA neurons that spike")
+    if static and timesteps > STATIC_MAX:
+        raise _refused(layer, f"one array for {timesteps} timesteps", f"{STATIC_MAX} timesteps, or trains")
+    driven = _transformed(graph, layer, value)
+    axes = list(range(2, 2 + len(shape)))
+    if static:
+        once = graph.node("Unsqueeze", driven, graph.constant([0], np.int64))
+        driven = graph.node("Concat", *[once] * timesteps, axis=0)
+    else:
+        driven = graph.node("Transpose", driven, perm=[1, 0, *axes])
+    spikes = _integrated(graph, neuron, driven, shape)
+    turned = graph.node("Transpose", spikes, perm=[1, 0, *axes])
+    train = graph.node(f"{DOMAIN}.TrainEncode", turned, timesteps=timesteps, values="binary")
+    return Train(train, shape, timesteps)
+
+
+def _transformed(graph: Graph, layer: InputLayer, value: str) -> str:
+    """Quantize, weigh and shift the values; the result counts in 1/4096 and is a whole number, in float64."""
+    steps = graph.node("Round", graph.node("Mul", value, graph.constant(np.float64(1 / _STEP))))
+    clipped = graph.node(
+        "Clip", steps, graph.constant(np.float64(_LOW / _STEP)), graph.constant(np.float64(_HIGH / _STEP))
+    )
+    wide = graph.node("Cast", clipped, to=onnx.TensorProto.DOUBLE)
+    weight = WEIGHT_ONE if layer.weight is None else layer.weight
+    gain = weight * VOLTAGE_ONE * _STEP / WEIGHT_ONE
+    scaled = graph.node("Mul", wide, graph.constant(np.float64(gain), np.float64))
+    offset = (layer.bias or 0) * VOLTAGE_ONE / WEIGHT_ONE
+    return graph.node("Add", scaled, graph.constant(np.float64(offset), np.float64))
+
+
+def _integrated(graph: Graph, neuron: Cuba, driven: str, shape: Shape) -> str:
+    """Run the neurons over time in whole numbers; float64 holds them exactly."""
+    first = graph.node("Gather", driven, graph.constant(np.int64(0), np.int64), axis=0)
+    rest = graph.node("Mul", first, graph.constant(np.float64(0.0), np.float64))
+    outputs = [f"{graph.layer}.current", f"{graph.layer}.voltage", f"{graph.layer}.spikes"]
+    body = _step(neuron, shape)
+    graph.nodes.append(
+        onnx.helper.make_node(
+            "Scan", [rest, rest, driven], outputs, name=f"{graph.layer}.neurons", body=body, num_scan_inputs=1
+        )
+    )
+    return outputs[-1]
+
+
+def _step(neuron: Cuba, shape: Shape) -> onnx.GraphProto:
+    """One timestep: states and input to states and spikes."""
+    double, single = onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
+    constants = {
+        "keep_u": (DECAY_ONE - neuron.current_decay) / DECAY_ONE,
+        "keep_v": (DECAY_ONE - neuron.voltage_decay) / DECAY_ONE,
+    }
+    arrays = {name: _broadcast(array, len(shape)) for name, array in constants.items()}
+    arrays["threshold"] = np.asarray(neuron.threshold * VOLTAGE_ONE / WEIGHT_ONE)
+    arrays["zero"] = np.asarray(0.0)
+    nodes = [
+        *_leak("u", "keep_u"),
+        onnx.helper.make_node("Add", ["u_left", "x"], ["u_next"]),
+        *_leak("v", "keep_v"),
+        onnx.helper.make_node("Add", ["v_left", "u_next"], ["v_now"]),
+        onnx.helper.make_node("Greater", ["v_now", "threshold"], ["fired"]),
+        onnx.helper.make_node("Where", ["fired", "zero", "v_now"], ["v_next"]),
+        onnx.helper.make_node("Cast", ["fired"], ["spikes"], to=single),
+    ]
+    return onnx.helper.make_graph(
+        nodes,
+        "timestep",
+        _values(("u", "v", "x"), double, shape),
+        [*_values(("u_next", "v_next"), double, shape), *_values(("spikes",), single, shape)],
+        [onnx.numpy_helper.from_array(np.asarray(array, np.float64), name) for name, array in arrays.items()],
+    )
+
+
+def _leak(state: str, keep: str) -> list[onnx.NodeProto]:
+    """Multiply a state and round toward zero."""
+    product, sign, size = f"{state}_product", f"{state}_sign", f"{state}_size"
+    return [
+        onnx.helper.make_node("Mul", [state, keep], [product]),
+        onnx.helper.make_node("Sign", [product], [sign]),
+        onnx.helper.make_node("Abs", [product], [f"{size}_real"]),
+        onnx.helper.make_node("Floor", [f"{size}_real"], [size]),
+        onnx.helper.make_node("Mul", [sign, size], [f"{state}_left"]),
+    ]
+
+
+def _values(names: Sequence[str], element: int, shape: Shape) -> list[onnx.ValueInfoProto]:
+    return [onnx.helper.make_tensor_value_info(name, element, ["batch", *shape]) for name in names]
+
+
+def _broadcast(values: NDArray[np.float64], axes: int) -> NDArray[np.float64]:
+    return values.reshape(values.shape + (1,) * (axes - 1) * bool(values.ndim))
+
+
+def _refused(layer: InputLayer, found: str, allowed: str) -> UnsupportedError:
+    return UnsupportedError("HSNN-F072", f"layer {max(layer.index, 0)} (input): {found}", allowed=allowed)

@@ -1,0 +1,47 @@
+"""Hold a population whose scale the model fixes to its promise: that nothing is rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hsnn.errors import QuantizationError
+from hsnn.ir.spiking import CurrentNeuron
+from hsnn.passes.quantize_neurons import DecayError, NeuronError
+from hsnn.passes.quantize_weights import ProjectionError
+
+_ROUNDING = 1e-12
+"""Relative error that float64 itself causes."""
+
+
+def require_exact(neuron: CurrentNeuron, projections: Sequence[ProjectionError], errors: NeuronError) -> None:
+    """Check that the integers of a population are exactly what the model says.
+
+    Args:
+        neuron: Neurons that fix their scale.
+        projections: What rounding changed in every projection that ends there.
+        errors: What it changed in their parameters.
+
+    Raises:
+        QuantizationError: ``HSNN-Q015``, naming what would have been rounded.
+    """
+    scale = neuron.scale or 1.0
+    changed = [f"weights of {error.name!r} by up to {error.largest:.3g}" for error in projections if error.snr_db]
+    if _differs(errors.current_decay):
+        changed.append(f"the current decay by up to {errors.current_decay.largest:.3g}")
+    if _differs(errors.voltage_decay):
+        changed.append(f"the voltage decay by up to {errors.voltage_decay.largest:.3g}")
+    if errors.threshold:
+        changed.append(f"the threshold by up to {errors.threshold:.3g} of its value")
+    if errors.bias * scale > _ROUNDING * max(1.0, float(abs(neuron.bias).max()) * scale):
+        changed.append(f"the bias by up to {errors.bias:.3g}")
+    if changed:
+        raise QuantizationError(
+            "HSNN-Q015",
+            f"population {neuron.name!r} fixes its scale at {scale:g}, but rounding would change {'; '.join(changed)}",
+            allowed="parameters that are integers of the chip at that scale: even weights of 8 bits, decays in 1/4096",
+            fix="leave the scale to hsnn, or give weights that were trained in 8 bits",
+        )
+
+
+def _differs(decay: DecayError) -> bool:
+    return decay.largest > _ROUNDING
