@@ -17,13 +17,14 @@ from hsnn.ir.integer import (
     LifPopulation,
     SparseProjection,
 )
+from hsnn.passes.idle import without_idle_projections
 from hsnn.verify.random_networks import random_network
 from hsnn_targets.lava.blueprint import Blueprint
 from hsnn_targets.lava.clock import Window
 from hsnn_targets.lava.layout import from_lava, lava_shape, neuron_order, parameter, to_lava
 from hsnn_targets.lava.planner import plan_processes
 from hsnn_targets.lava.populations import stock_obstacle
-from hsnn_targets.lava.schedule import RING_BYTES, SLOTS_MAX, make_schedule, without_idle_projections
+from hsnn_targets.lava.schedule import RING_BYTES, SLOTS_MAX, make_schedule
 
 ZERO = np.zeros((), np.int32)
 INPUTS = (InputPort("in", (2,)),)

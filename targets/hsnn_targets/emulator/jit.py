@@ -27,6 +27,11 @@ def inner(function: Function) -> Function:
     return _compile(function, forceinline=True)
 
 
+def routine(function: Function) -> Function:
+    """Compile a function that only kernels call and that is too large to be copied into each caller."""
+    return _compile(function)
+
+
 def _compile(function: Function, **options: bool) -> Function:
     decorator = cast("Callable[..., Callable[[Function], Function]]", numba.njit)  # its stubs lack _nrt
     return decorator(nogil=True, error_model="numpy", _nrt=False, **options)(function)

@@ -8,12 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from hsnn.errors import TargetMissingError, UsageError
+from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.validate import validate_network
 from hsnn.target import TargetStatus
 from hsnn_targets.emulator.tiers import choose_tier
 
 if TYPE_CHECKING:
     from hsnn.ir.integer import IntegerNetwork
+    from hsnn_targets.emulator.lessons import LearningEmulator
     from hsnn_targets.emulator.machine import EmulatorExecutable
     from hsnn_targets.emulator.vector_plan import Synapses
 
@@ -52,7 +54,7 @@ class EmulatorTarget:
             return TargetStatus(False, "numba is not installed; pip install numba")
         return TargetStatus(True, "compiled kernels on this processor", {"numba": found})
 
-    def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> EmulatorExecutable:
+    def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> EmulatorExecutable | LearningEmulator:
         """Plan a network and compile the kernel, or fetch it from disk.
 
         Args:
@@ -70,6 +72,10 @@ class EmulatorTarget:
         if not status.available:
             raise TargetMissingError("HSNN-T040", "target 'emulator' needs numba", fix=status.detail)
         validate_network(network)
+        if needs_learning_engine(network):
+            from hsnn_targets.emulator.lessons import LearningEmulator
+
+            return LearningEmulator(network)
         from hsnn_targets.emulator.machine import EmulatorExecutable  # numba takes half a second to import
 
         return EmulatorExecutable(network, threads, choose_tier(self.tier), self.synapses)

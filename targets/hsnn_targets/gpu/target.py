@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hsnn.errors import TargetMissingError, UsageError
 from hsnn.ir.validate import validate_network
+from hsnn.learning import refuse_learning_parts
 from hsnn.target import TargetStatus
 from hsnn_targets.gpu.driver import count_devices
 
@@ -72,8 +73,9 @@ class GpuTarget:
             UsageError: ``HSNN-U050``, if the device is not one of those that can be named.
             RunError: ``HSNN-R040``, if the synapses do not fit into the device's memory.
         """
-        device = choose_device(self.device)
         validate_network(network)
+        refuse_learning_parts(network, self.name)
+        device = choose_device(self.device)
         from hsnn_targets.gpu.machine import GpuExecutable  # torch takes seconds to import
 
         return GpuExecutable(network, device)

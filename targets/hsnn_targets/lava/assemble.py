@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from lava.magma.core.learning.learning_rule import Loihi2FLearningRule, Loihi3FLearningRule
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.conv.process import Conv
-from lava.proc.dense.process import DelayDense, Dense
+from lava.proc.dense.process import DelayDense, Dense, LearningDense
 from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
@@ -19,6 +20,8 @@ from hsnn_targets.lava.delay_line.process import DelayLine
 from hsnn_targets.lava.gated_integrator.process import GatedIntegrator
 from hsnn_targets.lava.gated_lif.process import GatedLif
 from hsnn_targets.lava.gated_sigma_delta.process import GatedSigmaDelta
+from hsnn_targets.lava.learner.process import Learner
+from hsnn_targets.lava.plastic_dense.process import PlasticDense
 from hsnn_targets.lava.spike_sink.process import SpikeSink
 from hsnn_targets.lava.spike_source.process import SpikeSource
 from hsnn_targets.lava.wide_conv.process import WideConv
@@ -74,6 +77,19 @@ def _dense(name: str, settings: Settings, arrays: Arrays) -> Any:
     return Dense(name=name, weights=arrays["weights"].astype(np.int32), sign_mode=mode, **settings)
 
 
+def _plastic_dense(name: str, settings: Settings, arrays: Arrays) -> Any:
+    """Build synapses that learn: Lava's own process where nothing lies behind them."""
+    mode = SignMode[settings.pop("sign_mode").upper()]
+    rule, epochs = dict(settings.pop("rule")), settings.pop("epochs")
+    kind = Loihi3FLearningRule if rule.pop("third_factor") else Loihi2FLearningRule
+    plain = {key: arrays[key].astype(np.int32) for key in ("weights", "tag_1", "tag_2")}
+    traces = {key: arrays[key] for key in ("pre_traces", "post_traces")}
+    settings |= {"name": name, "sign_mode": mode, "learning_rule": kind(**rule), **plain}
+    if epochs or any(trace.any() for trace in traces.values()):
+        return PlasticDense(epochs=epochs, **traces, **settings)
+    return LearningDense(**settings)
+
+
 def _delay_dense(name: str, settings: Settings, arrays: Arrays) -> Any:
     mode = SignMode[settings.pop("sign_mode").upper()]
     return DelayDense(name=name, weights=arrays["weights"].astype(np.int32), sign_mode=mode, **settings)
@@ -115,5 +131,7 @@ BUILDERS: dict[Kind, Callable[[str, Settings, Arrays], Any]] = {
     "sparse": _sparse,
     "delay_sparse": _delay_sparse,
     "conv": lambda name, settings, arrays: Conv(name=name, weight=arrays["weight"], **settings),
+    "learner": _plain(Learner),
+    "plastic_dense": _plastic_dense,
     "wide_conv": lambda name, settings, arrays: WideConv(name=name, weight=arrays["weight"], **settings),
 }

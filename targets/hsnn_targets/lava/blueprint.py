@@ -30,6 +30,8 @@ Kind = Literal[
     "delay_sparse",
     "conv",
     "wide_conv",
+    "learner",
+    "plastic_dense",
 ]
 BLUEPRINT_FILE, ARRAYS_FILE, STATE_FILE = "blueprint.json", "arrays.npz", "state.npz"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,16 @@ class LavaExecutable:
             self.close()
             raise
         return self._result(batch, trace=trace)
+
+    def read(self, variables: Sequence[tuple[str, str]]) -> list[NDArray[np.int64]]:
+        """Read variables of processes, each as ``(part, variable)``, after a run.
+
+        Raises:
+            RunError: ``HSNN-R020`` to ``HSNN-R023``.
+        """
+        self._worker.request("read", variables=[list(pair) for pair in variables])
+        with np.load(self._worker.directory / STATE_FILE, allow_pickle=False) as values:
+            return [np.asarray(values[str(index)]) for index in range(len(variables))]
 
     def close(self) -> None:
         """Kill the worker; may be called twice."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, Neuron, Projection, largest_payload, size
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn_targets.lava.blueprint import Blueprint, Part, Ring, Wire
 from hsnn_targets.lava.layout import lava_shape
+from hsnn_targets.lava.plastic import plastic_part
 from hsnn_targets.lava.populations import neuron_part, part_name
 from hsnn_targets.lava.schedule import Schedule, ring_dtype
 from hsnn_targets.lava.synapses import Sender, synapse_parts
@@ -25,7 +27,12 @@ SINK_PORTS = 8
 
 
 def plan_processes(
-    network: IntegerNetwork, schedule: Schedule, *, recorded: Sequence[str], board: bool = False
+    network: IntegerNetwork,
+    schedule: Schedule,
+    *,
+    recorded: Sequence[str],
+    board: bool = False,
+    learns: bool = False,
 ) -> Blueprint:
     """Describe every Lava process of a network.
 
@@ -34,12 +41,15 @@ def plan_processes(
         schedule: Its schedule.
         recorded: Names of the neuron populations to record.
         board: Whether only processes that a board has may be used where there is a choice.
+        learns: Whether plastic projections learn.
     """
-    draft = _Draft(network, schedule, board)
+    draft = _Draft(network, schedule, board, learns)
     for port in network.inputs:
         _add_input(draft, port)
     for neuron in network.neurons:
         draft.parts.append(_neuron(draft, neuron))
+        if isinstance(neuron, LearnerPopulation):
+            _add_label(draft, neuron)
     for projection in network.projections:
         _add_projection(draft, projection)
     _add_sinks(draft, recorded)
@@ -51,6 +61,7 @@ class _Draft:
     network: IntegerNetwork
     schedule: Schedule
     board: bool
+    learns: bool
     parts: list[Part] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
     feeds: list[Ring] = field(default_factory=list)
@@ -62,9 +73,20 @@ class _Draft:
 
 
 def _neuron(draft: _Draft, neuron: Neuron) -> Part:
-    delayed = any(p.delay > 0 for p in draft.network.projections if p.pre == neuron.name)
+    projections = draft.network.projections
+    heard = any(p.delay > 0 for p in projections if p.pre == neuron.name)
+    heard |= any(isinstance(p, PlasticProjection) and neuron.name in (p.pre, p.post) for p in projections)
     window = draft.schedule.window(neuron.name)
-    return neuron_part(neuron, window, must_be_silent_between_samples=delayed)
+    return neuron_part(neuron, window, must_be_silent_between_samples=heard)
+
+
+def _add_label(draft: _Draft, neuron: LearnerPopulation) -> None:
+    """Add the source of a label port, in step with the neurons that it teaches."""
+    shape = (draft.schedule.slots, draft.schedule.timesteps, 1)
+    ring = Ring(neuron.label, f"in{len(draft.feeds)}.ring", "int32", shape)
+    name = f"label:{neuron.label}"
+    _add_source(draft, name, ring, lag=draft.schedule.window(neuron.name).lag)
+    draft.wires.append(Wire(name, "s_out", part_name(neuron.name), "label_in"))
 
 
 def _add_input(draft: _Draft, port: InputPort) -> None:
@@ -96,7 +118,10 @@ def _add_projection(draft: _Draft, projection: Projection) -> None:
     extra = 0
     if not isinstance(pre, ConstantSource):
         extra = draft.schedule.timing.extra[projection.name] - draft.ahead.get(pre.name, 0)
-    parts, wait = synapse_parts(projection, _sender(pre), post.shape, extra=extra, board=draft.board)
+    if draft.learns and isinstance(projection, PlasticProjection):
+        parts, wait = [_plastic(draft, projection, pre)], extra
+    else:
+        parts, wait = synapse_parts(projection, _sender(pre), post.shape, extra=extra, board=draft.board)
     source = _outlet(draft, pre, projection)
     if wait:
         source = _delay_line(draft, source, pre, wait)
@@ -104,6 +129,17 @@ def _add_projection(draft: _Draft, projection: Projection) -> None:
         draft.parts.append(part)
         draft.wires.append(Wire(source, "s_out", part.name, "s_in"))
         draft.wires.append(Wire(part.name, "a_out", part_name(post.name), "a_in"))
+
+
+def _plastic(draft: _Draft, projection: PlasticProjection, pre: InputPort | Population) -> Part:
+    """Describe synapses that learn, and tell them what their neurons do."""
+    post = draft.network.source(projection.post)
+    third_factor = isinstance(post, LearnerPopulation)
+    part = plastic_part(projection, _sender(pre), post.shape, third_factor=third_factor)
+    draft.wires.append(Wire(part_name(post.name), "s_out", part.name, "s_in_bap"))
+    for trace in ("y1", "y2") if third_factor else ():
+        draft.wires.append(Wire(part_name(post.name), f"s_out_{trace}", part.name, f"s_in_{trace}"))
+    return part
 
 
 def _sender(pre: InputPort | Population) -> Sender:

@@ -8,8 +8,10 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import IntegratorPopulation, LifPopulation, Neuron, SigmaDeltaPopulation
+from hsnn.ir.plastic import LearnerPopulation
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, parameter
+from hsnn_targets.lava.plastic import learner_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,9 +38,11 @@ def neuron_part(neuron: Neuron, window: Window, *, must_be_silent_between_sample
         window: When it works.
         must_be_silent_between_samples: Whether a projection from it has a delay.
     """
+    if isinstance(neuron, LearnerPopulation):
+        return learner_part(part_name(neuron.name), neuron, window)
     obstacle = stock_obstacle(neuron)
     if not obstacle and must_be_silent_between_samples:
-        obstacle = "spikes that it fires between two samples would be delayed into the next one"
+        obstacle = "spikes that it fires between two samples would be delayed into the next one, or learned from"
     if obstacle:
         return _gated(neuron, window, obstacle)
     assert isinstance(neuron, LifPopulation)

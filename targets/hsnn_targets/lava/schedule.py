@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, Projection, SparseProjection, sends_spikes, size
+from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, sends_spikes, size
+from hsnn.ir.plastic import needs_learning_engine
 from hsnn.passes.delays import Timing, match_delays
+from hsnn.passes.epochs import learning_clock
 from hsnn_targets.lava.clock import Window
 
 if TYPE_CHECKING:
@@ -59,11 +61,6 @@ class Schedule:
         return self.timing.depth[name] + self.timesteps
 
 
-def without_idle_projections(network: IntegerNetwork) -> IntegerNetwork:
-    """Drop projections that deliver nothing: all weights zero, or a delay as long as a sample."""
-    return replace(network, projections=tuple(p for p in network.projections if _delivers(p, network.timesteps)))
-
-
 def make_schedule(network: IntegerNetwork) -> Schedule:
     """Schedule a network.
 
@@ -73,7 +70,9 @@ def make_schedule(network: IntegerNetwork) -> Schedule:
     timing = match_delays(network)
     constant = {p.name for p in network.populations if isinstance(p, ConstantSource)}
     gap = max((p.delay for p in network.projections if p.pre not in constant), default=0)
-    draft = Schedule(timing, network.timesteps, network.timesteps + gap, slots=0)
+    learns = needs_learning_engine(network)
+    period = learning_clock(network).period if learns else network.timesteps + gap
+    draft = Schedule(timing, network.timesteps, period, slots=0)
     fitting = RING_BYTES // sample_bytes(network) - draft.lag
     return replace(draft, slots=draft.lag + max(1, min(SLOTS_MAX, fitting)))
 
@@ -89,8 +88,3 @@ def ring_dtype(item: InputPort | Population) -> str:
     if isinstance(item, InputPort):
         return "int32" if item.graded else "uint8"
     return "uint8" if sends_spikes(item) else "int32"
-
-
-def _delivers(projection: Projection, timesteps: int) -> bool:
-    weights = projection.data if isinstance(projection, SparseProjection) else projection.weights
-    return projection.delay < timesteps and bool(np.any(weights))

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.ir.integer import ConvProjection, DenseProjection, Projection, Shape, SparseProjection, size
+from hsnn.ir.plastic import PlasticProjection
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, neuron_order
+from hsnn_targets.lava.plastic import stored_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +53,8 @@ def synapse_parts(
         The parts, and the timesteps that a delay line in front of them has to add.
     """
     match projection:
+        case PlasticProjection():
+            return [stored_part(projection, sender, post)], extra
         case DenseProjection():
             worth = board or projection.weights.size * (extra + 1) <= DELAY_DENSE_WORK
             delay = extra if worth else 0

@@ -6,13 +6,16 @@ import os
 
 from hsnn.errors import TargetMissingError
 from hsnn.ir.integer import ConvProjection, DenseProjection, IntegerNetwork, size
+from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.validate import validate_network
+from hsnn.passes.idle import without_idle_projections
 from hsnn.target import TargetStatus
 from hsnn_targets.lava.executable import LavaExecutable
 from hsnn_targets.lava.interpreter import INSTALL, VARIABLE, find_lava, worker_interpreter
+from hsnn_targets.lava.lessons import LearningLava
 from hsnn_targets.lava.planner import plan_processes
 from hsnn_targets.lava.probe import Finding
-from hsnn_targets.lava.schedule import make_schedule, without_idle_projections
+from hsnn_targets.lava.schedule import make_schedule
 
 TIMEOUT_SECONDS = 60.0
 """Without progress, unless the user says otherwise; large networks get more."""
@@ -41,7 +44,7 @@ class LavaTarget:
             not problem, problem or f"lava-nc {finding['lava']} on Python {finding['python']}", versions
         )
 
-    def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> LavaExecutable:
+    def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> LavaExecutable | LearningLava:
         """Start a worker, build the network in it and wait until it can run.
 
         Args:
@@ -58,11 +61,18 @@ class LavaTarget:
         """
         validate_network(network)
         require_lava(find_lava())
-        working = without_idle_projections(network)
-        schedule = make_schedule(working)
-        blueprint = plan_processes(working, schedule, recorded=[neuron.name for neuron in working.neurons])
-        patience = TIMEOUT_SECONDS + operations(working) / OPERATIONS_PER_SECOND if timeout is None else timeout
-        return LavaExecutable(network, schedule, blueprint, timeout=patience)
+        if needs_learning_engine(network):
+            return LearningLava(network, lambda learns: _start(network, timeout, learns=learns))
+        return _start(network, timeout)
+
+
+def _start(network: IntegerNetwork, timeout: float | None, *, learns: bool = False) -> LavaExecutable:
+    working = without_idle_projections(network)
+    schedule = make_schedule(working)
+    recorded = [neuron.name for neuron in working.neurons]
+    blueprint = plan_processes(working, schedule, recorded=recorded, learns=learns)
+    patience = TIMEOUT_SECONDS + operations(working) / OPERATIONS_PER_SECOND if timeout is None else timeout
+    return LavaExecutable(network, schedule, blueprint, timeout=patience)
 
 
 def require_lava(finding: Finding) -> None:

@@ -5,6 +5,7 @@ It takes commands from standard input and answers on standard output, one JSON o
     {"op": "build", "board": false}       -> {"done": "build", "versions": {...}, "processes": {"id": "name"}}
     {"op": "run", "steps": 100}           -> {"beat": 40} {"beat": 80} ... {"done": "run"}
     {"op": "state", "parts": [...]}       -> {"beat": ...} ... {"done": "state"}    writes state.npz
+    {"op": "read", "variables": [["part", "variable"], ...]}    likewise
     what hsnn refuses                     -> {"refused": ["HSNN-T033", "found", "allowed", "fix"]} and the end
     anything else that goes wrong         -> {"failed": "..."} and the end
 
@@ -74,6 +75,9 @@ def _serve(guard: Guard, channel: Channel) -> NoReturn:
         elif command["op"] == "run":
             runner.run(command["steps"])
             channel.send({"done": "run"})
+        elif command["op"] == "read":
+            runner.write_variables(command["variables"])
+            channel.send({"done": "read"})
         else:
             runner.write_state(command["parts"])
             channel.send({"done": "state"})
@@ -128,6 +132,14 @@ class _Runner:
                 state[f"{index}/{variable}"] = values.astype(np.int32)
                 self._channel.send({"beat": part})
         np.savez(STATE_FILE, **state)
+
+    def write_variables(self, variables: list[list[str]]) -> None:
+        """Write some variables of some processes to a file, by their place in the list."""
+        values: dict[str, Any] = {}
+        for index, (part, variable) in enumerate(variables):
+            values[str(index)] = np.asarray(getattr(self._processes[part], variable).get()).astype(np.int64)
+            self._channel.send({"beat": part})
+        np.savez(STATE_FILE, **values)
 
 
 def _take_standard_streams() -> Channel:

@@ -7,12 +7,14 @@ import os
 from hsnn.errors import TargetMissingError
 from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork
 from hsnn.ir.validate import validate_network
+from hsnn.learning import refuse_learning_parts
+from hsnn.passes.idle import without_idle_projections
 from hsnn.target import TargetStatus
 from hsnn_targets.lava.executable import LavaExecutable
 from hsnn_targets.lava.interpreter import VARIABLE, find_lava, worker_interpreter
 from hsnn_targets.lava.planner import plan_processes
 from hsnn_targets.lava.probe import Finding
-from hsnn_targets.lava.schedule import make_schedule, without_idle_projections
+from hsnn_targets.lava.schedule import make_schedule
 from hsnn_targets.loihi2.host import ALLOWED, way_to_board
 from hsnn_targets.loihi2.rules import refuse_what_a_board_lacks
 
@@ -49,6 +51,7 @@ class Loihi2Target:
             RunError: ``HSNN-R020`` to ``HSNN-R022``, if the board does not come up.
         """
         validate_network(network)
+        refuse_learning_parts(network, self.name)
         missing = _missing(find_lava())
         if missing:
             raise TargetMissingError(

@@ -6,45 +6,22 @@ Nothing here is clever. One function per rule, one loop over time, one over popu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    IntegerNetwork,
-    LifPopulation,
-    Neuron,
-    Projection,
-    SigmaDeltaPopulation,
-    SparseProjection,
-    sends,
-    size,
-)
+from hsnn.ir.integer import ConstantSource, IntegerNetwork, Neuron, sends
+from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.validate import validate_inputs, validate_network
 from hsnn.target import Progress, SegmentResult, TargetStatus
+from hsnn_targets.reference.dynamics import State, deliver, rest, step, total_activation
+from hsnn_targets.reference.lessons import LearningReference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Int32 = NDArray[np.int32]
-    Int64 = NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class _State:
-    """State of one population for a batch; all arrays are ``(batch, *feature)``."""
-
-    u: Int32
-    v: Int32
-    held: Int32
-    """Timesteps that the voltage is still held after a spike."""
-    sent: list[Int32] = field(default_factory=list)
-    """What the population sent at each timestep so far."""
 
 
 class ReferenceTarget:
@@ -56,9 +33,11 @@ class ReferenceTarget:
         """Tell that the reference is always there."""
         return TargetStatus(True, "plain numpy", {"numpy": np.__version__})
 
-    def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> ReferenceExecutable:
+    def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> ReferenceExecutable | LearningReference:
         """Prepare a network; ``timeout`` is not used, a run cannot stall."""
         validate_network(network)
+        if needs_learning_engine(network):
+            return LearningReference(network)
         return ReferenceExecutable(network)
 
 
@@ -73,11 +52,11 @@ class ReferenceExecutable:
     ) -> SegmentResult:
         """Run one batch; see :class:`hsnn.target.Executable`."""
         batch = validate_inputs(self.network, inputs)
-        states = {p.name: _rest((batch, *p.shape)) for p in self.network.neurons}
+        states = {p.name: rest((batch, *p.shape)) for p in self.network.neurons}
         for t in range(self.network.timesteps):
             for neuron in self.network.neurons:
                 activation = _activation(self.network, neuron, inputs, states, t)
-                states[neuron.name].sent.append(_step(neuron, states[neuron.name], activation))
+                states[neuron.name].sent.append(step(neuron, states[neuron.name], activation))
         if progress is not None:
             progress(batch)
         sent = {name: np.stack(state.sent) for name, state in states.items()}
@@ -94,17 +73,12 @@ class ReferenceExecutable:
         """Do nothing: there is nothing to release."""
 
 
-def _rest(shape: tuple[int, ...]) -> _State:
-    """State of a population at the start of a sample."""
-    return _State(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
-
-
 def _activation(
-    network: IntegerNetwork, post: Neuron, inputs: Mapping[str, Int32], states: Mapping[str, _State], t: int
+    network: IntegerNetwork, post: Neuron, inputs: Mapping[str, Int32], states: Mapping[str, State], t: int
 ) -> Int32:
     """Sum what all projections deliver to ``post`` at timestep ``t``; shape ``(batch, *feature)``."""
     batch = states[post.name].u.shape[0]
-    total = np.zeros((batch, *post.shape), np.int64)
+    parts = []
     for projection in network.into(post.name):
         sent_at = t - projection.delay
         if sent_at < 0:
@@ -116,80 +90,5 @@ def _activation(
             spikes = states[source.name].sent[sent_at]
         else:
             spikes = inputs[source.name][sent_at]
-        total += _deliver(projection, spikes, post.shape)
-    return rules.wrap_int32(total)
-
-
-def _deliver(projection: Projection, spikes: Int32, post_shape: tuple[int, ...]) -> Int32:
-    """Pass one timestep of spikes, ``(batch, *pre)``, through synapses; returns ``(batch, *post)``."""
-    batch = spikes.shape[0]
-    flat = spikes.reshape(batch, -1).astype(np.int64)
-    match projection:
-        case DenseProjection():
-            summed = flat @ projection.weights.T.astype(np.int64)
-            return rules.wrap_int32(summed << projection.weight_exp).reshape(batch, *post_shape)
-        case SparseProjection():
-            gathered = np.zeros((batch, size(post_shape)), np.int64)
-            rows = np.repeat(np.arange(size(post_shape)), np.diff(projection.indptr))
-            for row, column, weight in zip(rows, projection.indices, projection.data, strict=True):
-                gathered[:, row] += int(weight) * flat[:, column]
-            return rules.wrap_int32(gathered << projection.weight_exp).reshape(batch, *post_shape)
-        case ConvProjection():
-            return rules.wrap_int24(_correlate(projection, spikes, post_shape) << projection.weight_exp)
-
-
-def _correlate(projection: ConvProjection, spikes: Int32, post_shape: tuple[int, ...]) -> Int64:
-    """Correlate ``(batch, C, H, W)`` with the kernel, one kernel position at a time."""
-    (pad_h, pad_w), (step_h, step_w), (dil_h, dil_w) = (
-        projection.padding,
-        projection.stride,
-        projection.dilation,
-    )
-    padded = np.pad(spikes, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w))).astype(np.int64)
-    out_c, in_c, kernel_h, kernel_w = projection.weights.shape
-    _, height, width = post_shape
-    out = np.zeros((spikes.shape[0], *post_shape), np.int64)
-    per_group = out_c // projection.groups
-    for group in range(projection.groups):
-        outputs = slice(group * per_group, (group + 1) * per_group)
-        channels = padded[:, group * in_c : (group + 1) * in_c]
-        for y in range(kernel_h):
-            for x in range(kernel_w):
-                rows = slice(y * dil_h, y * dil_h + (height - 1) * step_h + 1, step_h)
-                columns = slice(x * dil_w, x * dil_w + (width - 1) * step_w + 1, step_w)
-                kernel = projection.weights[outputs, :, y, x].astype(np.int64)
-                out[:, outputs] += np.einsum("oc,bchw->bohw", kernel, channels[:, :, rows, columns])
-    return out
-
-
-def _step(neuron: Neuron, state: _State, activation: Int32) -> Int32:
-    """Advance one population by one timestep and return what it sends."""
-    if isinstance(neuron, SigmaDeltaPopulation):
-        return _step_sigma_delta(neuron, state, activation)
-    state.u = rules.advance_current(state.u, activation, neuron.du)
-    moved = rules.advance_voltage(state.v, state.u, neuron.bias, neuron.dv)
-    if not isinstance(neuron, LifPopulation):
-        state.v = moved
-        return moved.copy()
-    held = state.held > 0
-    state.v = np.where(held, state.v, moved)
-    spikes = (state.v > neuron.threshold) & ~held
-    state.held = np.where(spikes, neuron.refractory, np.maximum(state.held - 1, 0)).astype(np.int32)
-    match neuron.reset:
-        case "zero":
-            state.v = np.where(spikes, 0, state.v).astype(np.int32)
-        case "subtract":
-            state.v = np.where(spikes, state.v - neuron.reset_amount, state.v).astype(np.int32)
-        case "none":
-            pass
-    return spikes.astype(np.int32)
-
-
-def _step_sigma_delta(neuron: SigmaDeltaPopulation, state: _State, activation: Int32) -> Int32:
-    """Advance sigma-delta neurons: ``u`` is the running sum, ``v`` what has been sent."""
-    state.u = rules.accumulate(state.u, activation) if neuron.accumulate else activation
-    wanted = rules.rectify_sum(state.u, neuron.bias, rectify=neuron.rectify)
-    message, state.v = rules.encode_delta(
-        wanted, state.v, neuron.threshold, shift=neuron.message_shift, keep_rest=neuron.keep_rest
-    )
-    return message
+        parts.append(deliver(projection, spikes, post.shape))
+    return total_activation(parts, (batch, *post.shape))

@@ -11,6 +11,7 @@ import numpy as np
 
 from hsnn.artifact import schema
 from hsnn.artifact.codec import dump_json, dump_tensors, parse_model, parse_tensors, require_tensors
+from hsnn.artifact.rules import decode_rule, encode_rule
 from hsnn.errors import ArtifactError, HsnnError
 from hsnn.ir.integer import (
     ConstantSource,
@@ -25,6 +26,7 @@ from hsnn.ir.integer import (
     SigmaDeltaPopulation,
     SparseProjection,
 )
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.ir.validate import validate_network
 
 if TYPE_CHECKING:
@@ -37,11 +39,13 @@ POPULATIONS: Mapping[str, type[Population]] = {
     "lif": LifPopulation,
     "integrator": IntegratorPopulation,
     "sigma_delta": SigmaDeltaPopulation,
+    "learner": LearnerPopulation,
 }
 PROJECTIONS: Mapping[str, type[Projection]] = {
     "dense": DenseProjection,
     "conv": ConvProjection,
     "sparse": SparseProjection,
+    "plastic": PlasticProjection,
 }
 ARRAYS: Mapping[str, tuple[str, ...]] = {
     "constant": (),
@@ -51,6 +55,8 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "dense": ("weights",),
     "conv": ("weights",),
     "sparse": ("data", "indices", "indptr"),
+    "plastic": ("weights", "tag", "tag_delay", "pre_traces", "post_traces"),
+    "learner": ("du", "dv", "threshold", "bias_mant", "reset_amount", "stability", "recruited"),
 }
 """Fields of each kind that are arrays; all others are in the JSON."""
 _WEIGHTS = ("weights", "data")
@@ -116,15 +122,15 @@ def decode_network(structure: bytes, arrays: bytes, name: str) -> IntegerNetwork
     _check_dtypes(tensors, tensors_name)
     for sized in (*model.inputs, *model.populations):
         _check_size(sized.name, sized.shape, name)
-    network = IntegerNetwork(
-        model.name,
-        model.timesteps,
-        tuple(InputPort(**port.model_dump()) for port in model.inputs),
-        tuple(POPULATIONS[item.kind](**_fields(item, "population", tensors)) for item in model.populations),
-        tuple(PROJECTIONS[item.kind](**_fields(item, "projection", tensors)) for item in model.projections),
-        model.outputs,
-    )
     try:
+        network = IntegerNetwork(
+            model.name,
+            model.timesteps,
+            tuple(InputPort(**port.model_dump()) for port in model.inputs),
+            tuple(POPULATIONS[item.kind](**_fields(item, "population", tensors)) for item in model.populations),
+            tuple(PROJECTIONS[item.kind](**_fields(item, "projection", tensors)) for item in model.projections),
+            model.outputs,
+        )
         validate_network(network)
     except HsnnError as error:
         raise ArtifactError("HSNN-A014", f"{name}: {error.found}", allowed=error.allowed, fix=_EDITED) from error
@@ -144,7 +150,8 @@ def _describe(item: Population | Projection, kinds: Mapping[str, type[Any]]) -> 
 
 
 def _scalars(item: InputPort | Population | Projection, arrays: tuple[str, ...]) -> dict[str, object]:
-    return {field.name: getattr(item, field.name) for field in fields(item) if field.name not in arrays}
+    values = {field.name: getattr(item, field.name) for field in fields(item) if field.name not in arrays}
+    return {**values, "rule": encode_rule(item.rule)} if isinstance(item, PlasticProjection) else values
 
 
 def _key(group: str, name: str, array: str) -> str:
@@ -158,7 +165,8 @@ def _fields(
     tensors: Tensors,
 ) -> dict[str, Any]:
     arrays = {array: tensors[_key(group, item.name, array)] for array in ARRAYS[item.kind]}
-    return {**item.model_dump(exclude={"kind"}), **arrays}
+    rule = {"rule": decode_rule(item.rule)} if isinstance(item, schema.Plastic) else {}
+    return {**item.model_dump(exclude={"kind", "rule"}), **rule, **arrays}
 
 
 def _check_dtypes(tensors: Tensors, name: str) -> None:

@@ -17,6 +17,7 @@ Small = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Positive = Annotated[int, Field(ge=1, le=2**16)]
 Padding = Annotated[int, Field(ge=0, le=2**16)]
 Scale = Annotated[float, Field(gt=0)]
+RuleText = Annotated[str, Field(max_length=10_000)]
 Features = Annotated[tuple[Extent, ...], Field(max_length=16)]
 
 
@@ -183,6 +184,23 @@ class Lif(Strict):
     refractory: Small
 
 
+class Learner(Strict):
+    """A :class:`hsnn.ir.plastic.LearnerPopulation` without its arrays."""
+
+    kind: Literal["learner"]
+    name: Name
+    shape: Features
+    bias_exp: Small
+    reset: Literal["zero", "subtract", "none"]
+    refractory: Small
+    label: Name
+    reward: Small
+    penalty: Small
+    stability_up: Small
+    stability_down: Small
+    recruit_margin: Small
+
+
 class Integrator(Strict):
     """A :class:`hsnn.ir.integer.IntegratorPopulation` without its arrays."""
 
@@ -217,6 +235,44 @@ class Dense(Strict):
     num_weight_bits: Small
 
 
+class Trace(Strict):
+    """A :class:`hsnn.ir.learning.Trace`."""
+
+    impulse: float
+    tau: float
+
+
+class Rule(Strict):
+    """A :class:`hsnn.ir.learning.LearningRule`: its sums as text, ``decimate`` among them."""
+
+    version: Literal[1]
+    dw: RuleText
+    dt: RuleText
+    dd: RuleText
+    x1: Trace
+    x2: Trace
+    y1: Trace
+    y2: Trace
+    y3: Trace
+    epoch: Small
+    seed: Small
+
+
+class Plastic(Strict):
+    """A :class:`hsnn.ir.plastic.PlasticProjection` without its arrays."""
+
+    kind: Literal["plastic"]
+    name: Name
+    pre: Name
+    post: Name
+    weight_exp: Small
+    delay: Small
+    sign_mode: Literal["mixed", "excitatory", "inhibitory"]
+    num_weight_bits: Small
+    rule: Rule
+    epochs: Count
+
+
 class Conv(Strict):
     """A :class:`hsnn.ir.integer.ConvProjection` without its weights."""
 
@@ -243,8 +299,8 @@ class Sparse(Strict):
     delay: Small
 
 
-Population: TypeAlias = Constant | Lif | Integrator | SigmaDelta
-Projection: TypeAlias = Dense | Conv | Sparse
+Population: TypeAlias = Constant | Lif | Integrator | SigmaDelta | Learner
+Projection: TypeAlias = Dense | Conv | Sparse | Plastic
 
 
 class Network(Strict):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.errors import HsnnError, UsageError
+from hsnn.errors import UsageError
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import (
     ConstantSource,
@@ -25,6 +25,9 @@ from hsnn.ir.integer import (
     sends,
     size,
 )
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection, needs_learning_engine
+from hsnn.ir.validate_plastic import check_company, check_ends, check_learner, check_plastic
+from hsnn.ir.validate_plastic import require as _require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +54,11 @@ def validate_network(network: IntegerNetwork) -> None:
     for population in network.populations:
         if not isinstance(population, ConstantSource):
             _check_neuron(population)
+        if isinstance(population, LearnerPopulation):
+            check_learner(network, population)
     order = {name: index for index, name in enumerate(names)}
+    if needs_learning_engine(network):
+        check_company(network)
     for projection in network.projections:
         _check_projection(network, projection, order)
     for port in network.inputs:
@@ -128,16 +135,6 @@ def conv_output_shape(projection: ConvProjection, pre: Shape) -> Shape:
     return (projection.weights.shape[0], *spatial)
 
 
-def _require(holds: bool, found: str, allowed: str) -> None:
-    if not holds:
-        raise HsnnError(
-            "HSNN-I001",
-            found,
-            allowed=allowed,
-            fix="report this: hsnn built an integer network that breaks its own contract",
-        )
-
-
 def _require_unique(names: list[str], kind: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     _require(not twice, f"more than one {kind} is called {', '.join(twice)}", "unique names")
@@ -211,6 +208,8 @@ def _check_projection(network: IntegerNetwork, projection: Projection, order: Ma
     _check_weights(projection, pre.shape, post.shape)
     if isinstance(projection, ConvProjection):
         _check_sums(projection, largest_payload(pre)[0])
+    if isinstance(projection, PlasticProjection):
+        check_ends(network, projection, third_factor=isinstance(post, LearnerPopulation))
 
 
 def _check_weights(projection: Projection, pre: Shape, post: Shape) -> None:
@@ -219,6 +218,9 @@ def _check_weights(projection: Projection, pre: Shape, post: Shape) -> None:
     sign_mode: SignMode = "mixed"
     bits = 8
     match projection:
+        case PlasticProjection():
+            check_plastic(projection, pre, post)
+            return
         case DenseProjection():
             sign_mode, bits = projection.sign_mode, projection.num_weight_bits
             _require(1 <= bits <= 8, f"num_weight_bits of {name!r} is {bits}", "1 to 8")

@@ -1,0 +1,1 @@
+"""A Lava process for neurons that compete and send a third factor."""

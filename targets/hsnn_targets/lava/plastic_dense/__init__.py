@@ -1,0 +1,1 @@
+"""Lava's LearningDense, going on from where it stopped."""
