@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.ir import learning_arithmetic as rules
-from hsnn.ir.integer import ConstantSource, ConvProjection, IntegerNetwork, LifPopulation, Neuron, Projection, size
+from hsnn.ir.integer import (
+    ConstantSource,
+    ConvProjection,
+    IntegerNetwork,
+    LifPopulation,
+    Neuron,
+    Projection,
+    SigmaDeltaPopulation,
+    size,
+)
 from hsnn.ir.plastic import (
     LearnerPopulation,
     PlasticProjection,
@@ -220,6 +229,8 @@ def _table(rows: list[list[int]], width: int) -> NDArray[np.int64]:
 
 
 def _parameters(neuron: Neuron) -> NDArray[np.int32]:
+    if isinstance(neuron, SigmaDeltaPopulation):
+        raise TypeError("networks that learn have no sigma-delta neurons; validate_network refuses them")
     threshold, amount = (
         (neuron.threshold, neuron.reset_amount) if isinstance(neuron, LifPopulation) else (np.zeros((), np.int32),) * 2
     )

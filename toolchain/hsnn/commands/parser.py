@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-from hsnn.commands import bench, build, check, doctor, inspect, report, run, targets, verify
+from hsnn.commands import bench, build, check, doctor, inspect, learn, report, run, targets, verify
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ VERBS: Mapping[str, ModuleType] = {
     "build": build,
     "check": check,
     "run": run,
+    "learn": learn,
     "verify": verify,
     "bench": bench,
     "report": report,

@@ -140,13 +140,15 @@ def decay_trace(values: Int64, tau: float, draw: float) -> Int64:
         return np.zeros_like(values)
     left = decay_factor(tau) * values
     whole = np.floor(left)
-    return (whole + (draw < left - whole)).astype(np.int64)
+    decayed: Int64 = (whole + (draw < left - whole)).astype(np.int64)
+    return decayed
 
 
 def add_impulse(values: Int64, trace: Trace, draw: int) -> Int64:
     """Add an impulse to traces and clip them to 0 to 127; its fraction is rounded with a number below 128."""
     whole, fraction = split_impulse(trace)
-    return np.clip(values + whole + (draw < fraction), 0, TRACE_MAX)
+    grown: Int64 = np.clip(values + whole + (draw < fraction), 0, TRACE_MAX)
+    return grown
 
 
 def split_impulse(trace: Trace) -> tuple[int, int]:
