@@ -55,13 +55,13 @@ class HeadOptions:
         seed: Of random rounding of traces; the rule here has none, so it changes nothing.
     """
 
-    column: int = 5
+    column: int = 3
     timesteps: int = 4
     scale: float = 1.0
     threshold: int = 2000
     reward: int = 32
     penalty: int = 32
-    stability_up: int = 4
+    stability_up: int = 8
     stability_down: int = 8
     recruit_margin: int = 2000
     seed: int = 1
