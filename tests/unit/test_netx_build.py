@@ -125,6 +125,29 @@ def test_a_chain_of_convolution_pooling_and_dense():
     assert np.array_equal(run(network, x), expected)
 
 
+def test_transposed_convolution_and_unpooling():
+    """Torch's own transposed convolution says what the synapses have to deliver."""
+    import torch
+
+    window = {"kernelSize": [3, 2], "stride": [2, 1], "padding": [1, 0]}
+    first = {**conv(0, 4, (6, 5, 4), 3), "type": b"convT", **window, "groups": 2, "weight": even(0, 4, 3, 3, 2)}
+    first |= {"bias": even(1, 6, low=-9, high=30), "delay": np.array([0, 2, 0, 1, 1, 0])}
+    second = {**CUBA, "type": b"unpool", "shape": [6, 10, 8], "kernelSize": [2, 2], "stride": [2, 2], "padding": [0, 0]}
+    second |= {"dilation": [1, 1], "weight": np.array([[[[72.0, 40.0], [-8.0, 96.0]]]])}
+    x = spikes(3, 4, 3, 3)
+    network = integers(hybrid_of([first, second], input_shape=(4, 3, 3)), x)
+    train = torch.as_tensor(np.moveaxis(x, 1, 0).reshape(T * BATCH, 4, 3, 3)).double()
+    kernel = torch.as_tensor(first["weight"]).double()
+    drive = torch.conv_transpose2d(train, kernel, stride=(2, 1), padding=(1, 0), groups=2).numpy().astype(np.int64)
+    bias = {**first, "bias": np.repeat(first["bias"], 20)}
+    hidden = cuba(drive.reshape(T, BATCH, 120), bias).reshape(T, BATCH, 6, 5, 4)
+    hidden = np.stack([late(hidden[:, :, c], first["delay"][c]) for c in range(6)], axis=2)
+    spread = np.kron(hidden, second["weight"][0, 0].astype(np.int64)).reshape(T, BATCH, 480)
+    expected = cuba(spread, second)
+    assert 10 < expected.sum() < expected.size - 10
+    assert np.array_equal(run(network, x), expected)
+
+
 def test_recurrent_synapses():
     layer = dense(0, 5, 6, weight_rec=even(1, 6, 6, low=-90, high=60), type=b"dense_rec")
     x = spikes(2, 5)

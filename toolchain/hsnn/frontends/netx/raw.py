@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FILE_MAX = 1 << 30
 SECONDS = 90
+MODULE = ("-m", "hsnn.frontends.netx.extract")
+"""What the child runs."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ALLOWED = "an HDF5 file as lava-dl's export_hdf5 writes it"
 
@@ -44,7 +46,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         raise _unreadable(file, f"it is no regular file of at most {FILE_MAX} bytes")
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "hsnn.frontends.netx.extract", str(file.absolute())],
+            [sys.executable, *MODULE, str(file.absolute())],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SECONDS,

@@ -192,11 +192,32 @@ def _transposed(
     groups: int,
     train: Train,
 ) -> Train:
-    raise UnsupportedError(
-        "HSNN-F072",
-        f"layer {index}: transposed convolution and unpooling are no synapses of hsnn yet",
-        allowed="conv, pool and dense layers",
+    found = tuple(
+        (extent - 1) * stride - 2 * pad + dilation * (kernel - 1) + 1
+        for extent, pad, dilation, kernel, stride in zip(
+            train.shape[1:], window.padding, window.dilation, window.kernel, window.stride, strict=True
+        )
     )
+    if (weights.shape[1] * groups, *found) != shape:
+        raise _mismatch(index, f"has the shape {shape}", f"{(weights.shape[1] * groups, *found)}, by its window")
+    parts = []
+    for steps, members in train.groups():
+        # Delays are per channel, so one place of a channel tells about all.
+        reads = members.reshape(len(members), -1)[:, 0].reshape(-1, 1, 1, 1)
+        parts.append(
+            graph.each_timestep(
+                delayed(graph, train, steps),
+                train.timesteps,
+                "ConvTranspose",
+                graph.constant(weights * reads),
+                strides=list(window.stride),
+                pads=[*window.padding, *window.padding],
+                dilations=list(window.dilation),
+                kernel_shape=list(window.kernel),
+                group=groups,
+            )
+        )
+    return Train(_sum(graph, parts), shape, train.timesteps)
 
 
 def _sum(graph: Graph, parts: list[str]) -> str:
