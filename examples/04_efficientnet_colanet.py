@@ -68,7 +68,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     console.rule("[bold]learn all classes but the last, in a single pass")
     new = len(pictures.classes) - 1
     old = learn.part(learn.labels != new)
-    head = ColanetHead(replace(Parameters(), copies=options.copies), Scaling.of(old.features), seed=1)
+    parameters = replace(Parameters(), copies=options.copies).fitted(features.shape[1])
+    head = ColanetHead(parameters, Scaling.of(old.features), seed=1)
     head.learn(old.features, old.labels)
     known = judge.part(judge.labels != new)
     console.print(f"accuracy on {new} classes: learned {head.accuracy(known.features, known.labels):.2%}")

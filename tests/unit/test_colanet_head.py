@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,3 +217,18 @@ def test_what_a_head_holds_does_not_grow_with_samples():
     sizes = [getattr(head.state, name).nbytes for name in ("resources", "weights", "thresholds", "stability")]
     head.learn(features, labels)
     assert sizes == [getattr(head.state, name).nbytes for name in ("resources", "weights", "thresholds", "stability")]
+
+
+def test_the_page_lists_all_parameters():
+    page = (Path(__file__).parents[2] / "docs" / "colanet.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | {value} | {limits} | {source} |" for name, value, limits, source in Parameters().table()]
+    assert "\n".join(rows) in page
+
+
+def test_parameters_fit_another_number_of_features():
+    features, labels = samples("train")
+    head = ColanetHead(Parameters(copies=2).fitted(64), Scaling.of(features), seed=1)
+    head.learn(features, labels)
+    assert head.accuracy(*samples("test")) > 0.85
+    assert Parameters().fitted(1280) == Parameters()
+    refused("HSNN-U223", Parameters().fitted, 0)

@@ -268,7 +268,10 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         task = tasks.load(options.task, train=options.train, test=options.test, root=options.data, console=console)
-        evaluation = Evaluation(task, preset(options.preset), options.seeds, options.passes, options.threads, console)
+        parameters = preset(options.preset)
+        if options.preset == "features":
+            parameters = parameters.fitted(task.train.features.shape[1])
+        evaluation = Evaluation(task, parameters, options.seeds, options.passes, options.threads, console)
         report, head = evaluation.run(freeze=not options.no_freeze)
         if options.save_head is not None:
             from hsnn_models.colanet.deploy import FrozenHead

@@ -16,6 +16,8 @@ from hsnn.errors import UsageError
 KNP: Final = "KasperskyLab/knp @ 70208e95, examples/mnist-learn"
 ARNI: Final = "ArNI-X network files for CIFAR features, whose repository is not known"
 OWN: Final = "own search on Fashion-MNIST features, validation part of the training split"
+FEATURES: Final = 1280
+"""Features that the defaults were found for."""
 TIMESTEPS_MAX: Final = 64
 """Neurons of a frozen head are silent after their spike for as long as a presentation; Loihi counts to 64."""
 
@@ -91,6 +93,26 @@ class Parameters:
     def width(self) -> float:
         """Distance between the smallest and the largest weight."""
         return self.weight_max - self.weight_min
+
+    def fitted(self, features: int) -> Parameters:
+        """Return the parameters that do the same for another number of features than :data:`FEATURES`.
+
+        With fewer features, each has to weigh more for the voltages to stay what they were: weights and changes of
+        resources grow by one factor, the rate of stability and the number of silent synapses shrink by it.
+
+        Args:
+            features: Number of features, at least 1.
+
+        Raises:
+            UsageError: ``HSNN-U223``, if a parameter would leave its range.
+        """
+        if features < 1:
+            raise _wrong("features", features, "at least 1")
+        factor = FEATURES / features
+        grown = ("weight_min", "weight_max", "weight_start", "anti_hebbian", "dopamine")
+        shrunk = ("stability_rate", "silent_synapses")
+        changes = {name: getattr(self, name) * factor for name in grown}
+        return dataclasses.replace(self, **changes, **{name: getattr(self, name) / factor for name in shrunk})
 
     @classmethod
     def from_json(cls, content: Any) -> Parameters:
