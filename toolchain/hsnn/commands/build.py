@@ -35,6 +35,7 @@ examples:
   hsnn-compile my_model:network --weights weights.safetensors --calibration samples.npz
   hsnn-compile build network.onnx --calibration samples.npz -o network.hsnn --verify
   hsnn-compile network.net --schedule slayer --timesteps 32
+  hsnn-compile network.nir --nir-policy spikingjelly --timesteps 32 --calibration samples.npz
   hsnn-compile my_model:network --calibration samples.npz --pin 'head.*=host' --limit f1=0.9
 """
 _HOW_TO_CALIBRATE = (
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _compile(args: argparse.Namespace, progress: StageProgress) -> tuple[Program, Model]:
     """Load what the arguments name and compile it."""
     from hsnn.commands.files import require_file
-    from hsnn.commands.models import example_inputs, is_netx, load_model, load_samples, require_model
+    from hsnn.commands.models import example_inputs, is_netx, load_samples, named_model, require_model
 
     require_model(args.model)
     if args.calibration is None and not is_netx(args.model):
@@ -150,7 +151,7 @@ def _compile(args: argparse.Namespace, progress: StageProgress) -> tuple[Program
     for name in ("calibration", "weights", "example"):
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)
-    model = load_model(args.model, args.weights, options.netx_options(args))
+    model = named_model(args)
     ignore = () if args.label_key is None else (args.label_key,)
     if args.calibration is None:
         from hsnn.frontends.netx.samples import random_samples

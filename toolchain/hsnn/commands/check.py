@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsnn.commands import options
@@ -12,12 +13,15 @@ if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.feasibility import CheckReport
 
-USAGE = "check MODEL [options]"
+USAGE = "check MODEL|FOLDER [options]"
 HELP = "tell whether a model can be compiled, and what to change if not"
 DESCRIPTION = """\
 Say where every operator of a model would run, what would cross between host and chip, and whether the
 spiking parts fit. Nothing is calibrated and nothing is written. Every problem is listed, with its code and
 a fix. Exit status: 0 it can be compiled, 3 something is unsupported, 4 it does not fit the chip.
+
+Of a folder every .onnx, .nir and .net file below it is checked, one line each; the exit status is that of the first file
+that cannot be compiled.
 """
 EPILOG = """\
 examples:
@@ -25,6 +29,7 @@ examples:
   hsnn-compile check my_model:network --example samples.npz --json
   hsnn-compile check network.onnx --chip my_chip.toml
   hsnn-compile check network.net --timesteps 32
+  hsnn-compile check models/ --nir-policy norse --timesteps 32 --json
 """
 
 
@@ -38,9 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check and report."""
     from hsnn.commands.files import require_file
-    from hsnn.commands.models import example_inputs, is_file, load_model, require_model
+    from hsnn.commands.models import example_inputs, is_file, named_model, require_model
     from hsnn.commands.plain import error_fields, plain_fields
 
+    if Path(args.model).is_dir() and not (Path(args.model) / "manifest.json").is_file():
+        from hsnn.commands import check_folder
+
+        return check_folder.run(args, console)
     require_model(args.model)
     if not is_file(args.model) and args.input_shape is None and args.example is None:
         raise UsageError(
@@ -51,7 +60,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for name in ("weights", "example"):
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)
-    model = load_model(args.model, args.weights, options.netx_options(args))
+    model = named_model(args)
     from hsnn.feasibility import check
 
     report = check(model, example_inputs=example_inputs(args, model), options=chosen)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Model = nn.Module | HybridModel
     Samples = NDArray[Any] | Mapping[str, NDArray[Any]]
 
-_KINDS = "package.module:function that returns a torch module, a hybrid .onnx file, or a .net file of lava-dl"
+_KINDS = "package.module:function that returns a torch module, or a file: hybrid .onnx, .net of lava-dl, .nir"
 
 
 def is_onnx(text: str) -> bool:
@@ -37,16 +37,21 @@ def is_netx(text: str) -> bool:
     return text.lower().endswith(".net")
 
 
+def is_nir(text: str) -> bool:
+    """Whether a model argument names a NIR file."""
+    return text.lower().endswith(".nir")
+
+
 def is_file(text: str) -> bool:
     """Whether a model argument names a file that holds the whole model, rather than a torch factory."""
-    return is_onnx(text) or is_netx(text)
+    return is_onnx(text) or is_netx(text) or is_nir(text)
 
 
 def require_model(text: str) -> None:
     """Check early that a text can name a model.
 
     Raises:
-        UsageError: HSNN-U131 if it names neither kind, HSNN-U120 for a missing file.
+        UsageError: HSNN-U131 if it names no kind, HSNN-U120 for a missing file.
     """
     if is_file(text):
         require_file(text, "model")
@@ -78,6 +83,46 @@ def load_model(text: str, weights: str | None, reading: NetxOptions | None = Non
     from hsnn.frontends.onnx import from_onnx
 
     return from_onnx(text)
+
+
+def named_model(args: argparse.Namespace) -> Model:
+    """Load the model that the arguments name, as :func:`load_model` or :func:`hsnn.frontends.nir.build.from_nir`.
+
+    Raises:
+        UsageError: HSNN-U132 for weights beside a file, HSNN-F085 for a NIR file without ``--timesteps``, HSNN-U146
+            for ``--nir-policy`` with another model; and what the front ends raise.
+    """
+    from hsnn.commands.options import netx_options
+
+    if is_nir(args.model):
+        require_model(args.model)
+        return _load_nir(args)
+    if args.nir_policy is not None:
+        raise UsageError(
+            "HSNN-U146", f"--nir-policy is given for {args.model!r}", allowed="with a .nir file", fix="leave it out"
+        )
+    return load_model(args.model, args.weights, netx_options(args))
+
+
+def _load_nir(args: argparse.Namespace) -> HybridModel:
+    if args.weights is not None:
+        raise UsageError("HSNN-U132", f"{args.model!r} has its weights inside", fix="leave --weights out")
+    for name in ("schedule", "static_input"):
+        if getattr(args, name):
+            raise UsageError(
+                "HSNN-F075",
+                f"--{name.replace('_', '-')} is given with {args.model!r}",
+                allowed="a .net file of lava-dl",
+            )
+    if args.timesteps is None:
+        raise UsageError(
+            "HSNN-F085",
+            "NIR does not say how many timesteps a sample has",
+            fix="add --timesteps, such as --timesteps 64",
+        )
+    from hsnn.frontends.nir.build import from_nir
+
+    return from_nir(args.model, timesteps=args.timesteps, policy=args.nir_policy)
 
 
 def load_torch(text: str, weights: str | None) -> nn.Module:

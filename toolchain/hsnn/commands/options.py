@@ -32,8 +32,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "model",
         metavar="MODEL",
-        help="a function that returns a torch module, written package.module:function, a hybrid .onnx file, or a .net "
-        "file of lava-dl",
+        help="a function that returns a torch module, written package.module:function, a hybrid .onnx file, a .net "
+        "file of lava-dl, or a .nir file",
     )
     add_weights(group)
     group.add_argument(
@@ -44,10 +44,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--example", metavar="FILE", help="an .npz with samples, named as the arguments of the module's forward"
     )
+    group.add_argument(
+        "--nir-policy",
+        metavar="NAME",
+        help="what a .nir file leaves open: the library that wrote it, such as spikingjelly, and changes of that, such "
+        "as norse,dt=0.01; without it all names are listed",
+    )
 
 
 def add_netx(parser: argparse.ArgumentParser) -> None:
-    """Declare what a .net file leaves open."""
+    """Declare what a .net file leaves open, and the timesteps, which .nir files leave open too."""
     group = parser.add_argument_group("a .net file of lava-dl")
     group.add_argument(
         "--schedule",
@@ -56,7 +62,10 @@ def add_netx(parser: argparse.ArgumentParser) -> None:
         "delay_shift=False (lava, the default), or as slayer trains with delay_shift=True (slayer)",
     )
     group.add_argument(
-        "--timesteps", type=positive, metavar="N", help="timesteps of a sample, where the file does not say them"
+        "--timesteps",
+        type=positive,
+        metavar="N",
+        help="timesteps of a sample, where the file does not say them: always with .nir",
     )
     group.add_argument(
         "--static-input", action="store_true", help="its input is one array a sample, the same at every timestep"

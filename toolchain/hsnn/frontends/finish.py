@@ -96,7 +96,7 @@ def check_attributes(node: onnx.NodeProto) -> None:
 def _check_validity(model: onnx.ModelProto, *, full: bool) -> None:
     try:
         onnx.checker.check_model(model, full_check=full)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         raise UnsupportedError("HSNN-F021", f"the model is not valid ONNX: {error}") from error
 
 
@@ -168,7 +168,14 @@ def _check_operands(
     for name, value in zip(op.inputs[1:], node.input[1:], strict=True):
         if value not in constants:
             raise _unsuited(node, f"has {name} {value!r}, which is computed", "a constant")
-        _check_parameter(node, op, name, onnx.numpy_helper.to_array(constants[value]), shape)
+        _check_parameter(node, op, name, _array(constants[value]), shape)
+
+
+def _array(tensor: onnx.TensorProto) -> Array:
+    try:
+        return onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnsupportedError("HSNN-F021", f"constant {tensor.name!r} is damaged: {error}") from error
 
 
 def _check_times(node: onnx.NodeProto, shape: Shape, attributes: Mapping[str, AttributeValue]) -> None:

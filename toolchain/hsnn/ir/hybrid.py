@@ -13,18 +13,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from hsnn.errors import UsageError
+from hsnn.errors import UnsupportedError, UsageError
 from hsnn.ir.plan import ModelValue
 
 if TYPE_CHECKING:
     import onnx
     import onnx_ir
+    from google.protobuf.message import Message  # type: ignore[import-untyped]  # protobuf ships no types
 
 MODULE_KEY = "hsnn.module"
 """Key of a node's metadata that holds the path of the torch module it comes from, such as ``block1.conv``."""
 SCALE_KEY = "hsnn.scale"
 """Key of a neuron's metadata that fixes its integers: integer voltage units per unit of the model's voltage. Who writes
 it knows that weights, biases, decays and threshold are integers at that scale; the quantizer holds the model to it."""
+
+
+RECORD_KEY = "hsnn.import."
+"""Prefix of keys of a model's metadata that say how a front end understood what it read."""
 
 
 RECORD_KEY = "hsnn.import."
@@ -95,7 +100,7 @@ def read_model(path: str | Path) -> onnx.ModelProto:
         UsageError: ``HSNN-F020``, if the file is missing or no ONNX model.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(str(path))
@@ -107,7 +112,24 @@ def read_model(path: str | Path) -> onnx.ModelProto:
         ) from error
     if not model.ByteSize() or not model.HasField("graph"):
         raise UsageError("HSNN-F020", f"{str(path)!r} holds no ONNX graph", allowed="a binary .onnx file")
+    _require_text(model, str(path))
     return model
+
+
+def _require_text(message: Message, path: str) -> None:
+    """Refuse texts that are no UTF-8: they come as bytes, which nobody expects where a name is."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            if any(isinstance(item, bytes) for item in (value if field.is_repeated else (value,))):
+                raise UsageError(
+                    "HSNN-F020",
+                    f"{path!r} has a name that is no text: {field.name}",
+                    allowed="UTF-8",
+                    fix="export it again",
+                )
+        elif field.type == field.TYPE_MESSAGE:
+            for item in value if field.is_repeated else (value,):
+                _require_text(item, path)
 
 
 def save_hybrid(model: HybridModel, path: str | Path) -> None:
@@ -138,7 +160,10 @@ def value_shape(info: onnx.ValueInfoProto) -> tuple[int | None, ...]:
 def _model_value(info: onnx.ValueInfoProto) -> ModelValue:
     import onnx
 
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+    except KeyError as error:
+        raise UnsupportedError("HSNN-F021", f"value {info.name!r} has an unknown type of elements") from error
     return ModelValue(info.name, value_shape(info), str(dtype))
 
 

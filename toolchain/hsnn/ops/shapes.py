@@ -47,7 +47,9 @@ def known_types(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto]:
 def node_attributes(node: onnx.NodeProto) -> dict[str, AttributeValue]:
     """Return the attributes of an hsnn node as numbers and strings."""
     values = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+    return {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value for name, value in values.items()
+    }
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:

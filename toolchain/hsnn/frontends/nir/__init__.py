@@ -1,0 +1,1 @@
+"""NIR files, the Neuromorphic Intermediate Representation, to hybrid models and back."""
