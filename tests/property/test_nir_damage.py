@@ -179,7 +179,7 @@ def test_contents_of_a_file_are_changed(tmp_path):
     nir.write(tmp_path / "whole.nir", whole())
     data = (tmp_path / "whole.nir").read_bytes()
     rng, before, outcomes = np.random.default_rng(2), memory(), []
-    for _ in range(300):
+    for _ in range(220):
         (tmp_path / "edited.nir").write_bytes(data)
         with h5py.File(tmp_path / "edited.nir", "r+") as file:
             for _ in range(int(rng.integers(1, 4))):
