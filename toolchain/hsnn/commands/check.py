@@ -20,8 +20,8 @@ Say where every operator of a model would run, what would cross between host and
 spiking parts fit. Nothing is calibrated and nothing is written. Every problem is listed, with its code and
 a fix. Exit status: 0 it can be compiled, 3 something is unsupported, 4 it does not fit the chip.
 
-Of a folder every .onnx, .nir and .net file below it is checked, one line each; the exit status is that of the first file
-that cannot be compiled.
+Of a folder every .onnx, .nir and .net file below it is checked, one line each; the exit status is that of the
+first file that cannot be compiled.
 """
 EPILOG = """\
 examples:
