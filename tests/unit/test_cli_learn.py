@@ -10,6 +10,7 @@ import pytest
 from hsnn.artifact import load
 from hsnn.artifact.networks import encode_network
 from hsnn.cli import main
+from hsnn.runtime import lessons
 from hsnn.runtime.lessons import teach
 from hsnn.runtime.session import Session
 from hsnn_models.learning_head import HeadOptions, learning_head
@@ -80,6 +81,25 @@ def test_two_lessons_are_one_and_shown_to_people(head, samples, capsys):
     assert "10 samples of classes 0, 1, 2 on reference" in capsys.readouterr().out
     assert main(["learn", "a.zip", "-i", "rest.npy", "--labels", "rest-labels.npy", "-o", "b.hsnn", *common]) == 0
     assert weights_of(load("b.hsnn")) == weights_of(teach(head, x, labels, target="reference").program)
+
+
+def test_lessons_in_many_parts_are_one(head, samples, monkeypatch):
+    whole = teach(head, *samples, target="reference")
+    monkeypatch.setattr(lessons, "LESSON_BYTES", 1)
+    parts = teach(head, *samples, target="reference")
+    assert weights_of(parts.program) == weights_of(whole.program)
+    np.testing.assert_array_equal(parts.answers, whole.answers)
+
+
+def test_inspect_shows_what_learns(head, capsys):
+    assert main(["inspect", "head.hsnn", "--json"]) == 0
+    network = json.loads(capsys.readouterr().out)["stages"][1]["network"]
+    learner, plastic = network["populations"][0], network["projections"][0]
+    assert (learner["kind"], learner["label"], learner["recruited"]) == ("learner", "label", 0)
+    assert (plastic["kind"], plastic["epochs"], plastic["rule"]["epoch"]) == ("plastic", 0, 5)
+    assert plastic["rule"]["dw"].startswith("2^0*x0*y1 - 2^-1*u0*y1")
+    assert main(["inspect", "head.hsnn"]) == 0
+    assert "learner" in capsys.readouterr().out
 
 
 def test_samples_without_a_label_teach_nothing(head, samples):

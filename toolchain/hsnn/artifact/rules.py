@@ -9,14 +9,15 @@ from hsnn.ir.learning_text import format_products, parse_rule
 
 if TYPE_CHECKING:
     from hsnn.artifact import schema
+    from hsnn.program import Json
 
 VERSION = 1
 
 
-def encode_rule(rule: LearningRule) -> dict[str, object]:
+def encode_rule(rule: LearningRule) -> dict[str, Json]:
     """Describe a valid rule; :func:`decode_rule` gives it back."""
-    sums = {name: format_products(getattr(rule, name), rule.decimate) for name in ("dw", "dt", "dd")}
-    traces = {name: _trace(getattr(rule, name)) for name in ("x1", "x2", "y1", "y2", "y3")}
+    sums: dict[str, Json] = {name: format_products(getattr(rule, name), rule.decimate) for name in ("dw", "dt", "dd")}
+    traces: dict[str, Json] = {name: _trace(getattr(rule, name)) for name in ("x1", "x2", "y1", "y2", "y3")}
     return {"version": VERSION, **sums, **traces, "epoch": rule.epoch, "seed": rule.seed}
 
 
@@ -41,5 +42,5 @@ def decode_rule(rule: schema.Rule) -> LearningRule:
     )
 
 
-def _trace(trace: Trace) -> dict[str, float]:
+def _trace(trace: Trace) -> Json:
     return {"impulse": float(trace.impulse), "tau": float(trace.tau)}

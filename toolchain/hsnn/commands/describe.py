@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import assert_never
 
+from hsnn.artifact.rules import encode_rule
 from hsnn.commands.plain import plain
 from hsnn.ir.integer import (
     ConstantSource,
@@ -18,6 +19,7 @@ from hsnn.ir.integer import (
     count_synapses,
     size,
 )
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.program import ChipStage
 from hsnn.report.facts import all_synapses, kind_of, neurons, weights_of
 
@@ -84,6 +86,9 @@ def describe_network(network: IntegerNetwork) -> dict[str, Json]:
     }
 
 
+_TEACHING = ("label", "reward", "penalty", "stability_up", "stability_down", "recruit_margin")
+
+
 def describe_population(item: Population) -> dict[str, Json]:
     """Size and parameters of a population; a parameter is given as its smallest and largest value."""
     common: dict[str, Json] = {
@@ -113,6 +118,9 @@ def describe_population(item: Population) -> dict[str, Json]:
         "reset_amount": _range(item.reset_amount),
         "refractory": item.refractory,
     }
+    if isinstance(item, LearnerPopulation):
+        spiking |= {name: plain(getattr(item, name)) for name in _TEACHING}
+        spiking |= {"recruited": int(np.count_nonzero(item.recruited)), "stability": _range(item.stability)}
     return {**common, **decays, **spiking}
 
 
@@ -131,6 +139,9 @@ def describe_projection(network: IntegerNetwork, item: Projection) -> dict[str, 
         "delay": item.delay,
     }
     match item:
+        case PlasticProjection():
+            state: dict[str, Json] = {"sign_mode": item.sign_mode, "epochs": item.epochs}
+            return {**common, "kind": "plastic", **state, "rule": encode_rule(item.rule)}
         case DenseProjection():
             return {**common, "kind": "dense", "sign_mode": item.sign_mode, "num_weight_bits": item.num_weight_bits}
         case SparseProjection():

@@ -19,6 +19,7 @@ from hsnn.ir.integer import (
     count_synapses,
     size,
 )
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.report.cells import TIMES
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def kind_of(item: InputPort | Population) -> str:
             return "graded input" if item.graded else "spike input"
         case ConstantSource():
             return "constant"
+        case LearnerPopulation():
+            return "learner"
         case LifPopulation():
             return "LIF"
         case IntegratorPopulation():
@@ -65,6 +68,8 @@ def kind_of(item: InputPort | Population) -> str:
 def connection_of(projection: Projection) -> str:
     """How a projection connects, such as ``conv 3×3/2``."""
     match projection:
+        case PlasticProjection():
+            return "plastic"
         case DenseProjection():
             return "dense"
         case SparseProjection():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import UnsupportedError, UsageError
-from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.integer import IntegerNetwork, size
 from hsnn.ir.plan import HostStage
 from hsnn.ir.plastic import LearnerPopulation, learners, plastic_projections
 from hsnn.learning import label_train, learn
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[Any]]
 
-LESSON_SAMPLES = 8192
-"""Samples that are held in memory as spikes at once; learning in parts is learning in one, but a target starts
-anew for each part."""
+LESSON_BYTES = 1 << 28
+"""What the spikes of samples that are learned in one go may take. Learning in parts is learning in one, but a target
+starts anew for each part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +116,9 @@ def teach(
     network, answers = stage.network, []
     with ExitStack() as loaded:
         hosts = _load_hosts(program, stage, host, loaded)
-        for start in range(0, samples, LESSON_SAMPLES):
-            stop = min(start + LESSON_SAMPLES, samples)
+        length = _lesson_samples(network)
+        for start in range(0, samples, length):
+            stop = min(start + length, samples)
             spikes = _spikes(take_samples(arrays, program.inputs, start=start, stop=stop), hosts, stage, population)
             spikes[population.label] = label_train(told[start:stop], population.shape[0], network.timesteps)
             with stage_errors(stage.name):
@@ -150,6 +151,12 @@ def _learn(
         executable.close()
     sent = learned.result.spikes[population.name].sum(axis=(0, 3))
     return learned.network, np.where(sent.any(axis=1), sent.argmax(axis=1), -1)
+
+
+def _lesson_samples(network: IntegerNetwork) -> int:
+    """Samples of one go: all that ports and neurons send is held for each timestep, four bytes apiece."""
+    senders = sum(size(item.shape) for item in (*network.inputs, *network.neurons))
+    return max(1, LESSON_BYTES // (4 * network.timesteps * senders))
 
 
 def _load_hosts(
