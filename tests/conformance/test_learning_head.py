@@ -8,6 +8,8 @@ import pytest
 from hsnn.artifact.networks import encode_network
 from hsnn.runtime.lessons import teach
 from hsnn.runtime.session import Session
+from hsnn_models.colanet.head import ColanetHead, Scaling
+from hsnn_models.colanet.parameters import Parameters
 from hsnn_models.learning_head import HeadOptions, learning_head
 
 OPTIONS = HeadOptions()
@@ -104,6 +106,34 @@ def test_integers_lose_less_than_three_points_to_the_host(digits):
         host = HostHead(64, 10, OPTIONS)
         for row, label in zip(x[order], labels[order], strict=True):
             host.learn(row, label)
+        theirs.append(host.accuracy(*test))
+    assert np.mean(ours) > np.mean(theirs) - 0.03, (ours, theirs)
+    assert np.mean(theirs) > 0.8, theirs
+
+
+def test_a_head_on_the_chip_is_near_colanet(digits):
+    """One copy of CoLaNET with as many microcolumns, learning on the host; means over three orders."""
+    (x, labels), test = digits
+    parameters = Parameters(
+        copies=1,
+        microcolumns=OPTIONS.column,
+        threshold=3.0,
+        threshold_excess=0.01,
+        dopamine=0.08,
+        anti_hebbian=-0.065,
+        noise=0.1,
+        silent_synapses=2.0,
+        stability_rate=0.05,
+        weight_min=-0.253,
+        weight_max=0.0924,
+        leak=0.0,
+    )
+    ours, theirs = [], []
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(labels.size)
+        ours.append(accuracy(teach(learning_head(64, 10, OPTIONS), x[order], labels[order]).program, *test))
+        host = ColanetHead(parameters, Scaling.of(x, quantile=0.95, centre=0.0), seed=seed, classes=range(10))
+        host.learn(x[order], labels[order])
         theirs.append(host.accuracy(*test))
     assert np.mean(ours) > np.mean(theirs) - 0.03, (ours, theirs)
     assert np.mean(theirs) > 0.8, theirs
