@@ -67,6 +67,8 @@ CASES = {
     "merge": snn.MergeTime(),
     "split": snn.SplitTime(4),
     "delay": snn.Delay(3),
+    "axonal_delay": snn.AxonalDelay(torch.tensor([[[0.0]], [[4.0]]])),
+    "axonal_delay_each": snn.AxonalDelay(torch.arange(12.0).reshape(2, 2, 3)),
 }
 
 

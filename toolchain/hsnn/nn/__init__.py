@@ -12,11 +12,12 @@ from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, Poisson
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
-from hsnn.nn.structure import Delay, MergeTime, SplitTime, TimeDistributed
+from hsnn.nn.structure import AxonalDelay, Delay, MergeTime, SplitTime, TimeDistributed
 from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
 
 __all__ = [
     "Atan",
+    "AxonalDelay",
     "BitPlaneEncode",
     "Delay",
     "Delta",

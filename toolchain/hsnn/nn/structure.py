@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from hsnn.errors import UsageError
 from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_input
 
+AXONAL_DELAY_MAX = 62
+"""Largest delay of an axon, in timesteps: a synapse of the hardware adds one more of its own."""
+
 
 class MergeTime(OpLayer):
     """``(timestep, batch, *feature)`` to ``(timestep * batch, *feature)``."""
@@ -73,6 +76,43 @@ class Delay(OpLayer):
         if exporting():
             return self.emit((x,))
         return torch.cat((x.new_zeros((self.steps, *x.shape[1:])), x))[: x.shape[0]]
+
+
+class AxonalDelay(OpLayer):
+    """What each neuron sends arrives its own time later: ``y[t, b, f] = x[t - steps[f], b, f]``, zero before.
+
+    These are the delays of lava-dl's blocks, which delay a block's outputs: put it behind the neurons. lava-dl trains
+    real delays and uses their floor.
+
+    Args:
+        steps: Whole numbers from 0 to 62; a tensor that broadcasts to the feature shape.
+
+    Raises:
+        UsageError: ``HSNN-U025``, if a delay is out of range or not whole.
+    """
+
+    steps: Tensor
+
+    def __init__(self, steps: Tensor) -> None:
+        super().__init__("AxonalDelay", {})
+        values = torch.as_tensor(steps, dtype=torch.float32).detach().clone()
+        if not bool(((values >= 0) & (values <= AXONAL_DELAY_MAX) & (values == values.floor())).all()):
+            raise UsageError(
+                "HSNN-U025",
+                f"delays of AxonalDelay are {values.min():g} to {values.max():g}, or not whole",
+                allowed=f"whole numbers from 0 to {AXONAL_DELAY_MAX}",
+                fix="round trained delays down, as lava-dl does",
+            )
+        self.register_buffer("steps", values)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Delay ``x``, ``(timestep, batch, *feature)``; same shape."""
+        require_input(self, x, at_least=3, axes=TRAIN_AXES)
+        if exporting():
+            return self.emit((x, self.steps))
+        sent_at = torch.arange(x.shape[0]).reshape(-1, *(1,) * (x.ndim - 1)) - self.steps.long()
+        taken = x.gather(0, sent_at.clamp(min=0).expand(x.shape))
+        return torch.where(sent_at < 0, x.new_zeros(()), taken)
 
 
 class TimeDistributed(nn.Module):

@@ -64,4 +64,41 @@ DELAY = OpSpec(
 )
 """``s[t] = x[t - steps]``, zero before."""
 
-STRUCTURE: tuple[OpSpec, ...] = (MERGE_TIME, SPLIT_TIME, DELAY)
+AXONAL_DELAY = OpSpec(
+    "AxonalDelay",
+    "structure",
+    ("x", "steps"),
+    (),
+    "same",
+    "as_input",
+    """{
+        zero = Constant <value_float = 0.0> ()
+        first = Constant <value_int = 0> ()
+        next = Constant <value_int = 1> ()
+        column_shape = Constant <value_ints = [-1, 1, 1]> ()
+        row_shape = Constant <value_ints = [1, 1, -1]> ()
+        x_shape = Shape (x)
+        lead = Shape <end = 2> (x)
+        feature = Shape <start = 2> (x)
+        features = ReduceProd <keepdims = 1> (feature)
+        flat_shape = Concat <axis = 0> (lead, features)
+        flat = Reshape (x, flat_shape)
+        each = Expand (steps, feature)
+        whole = Cast <to = 7> (each)
+        row = Reshape (whole, row_shape)
+        length = Shape <end = 1> (x)
+        timesteps = Squeeze (length)
+        time = Range (first, timesteps, next)
+        column = Reshape (time, column_shape)
+        sent_at = Sub (column, row)
+        early = Less (sent_at, first)
+        index = Max (sent_at, first)
+        indices = Expand (index, flat_shape)
+        taken = GatherElements <axis = 0> (flat, indices)
+        arrived = Where (early, zero, taken)
+        s = Reshape (arrived, x_shape)
+    }""",
+)
+"""``s[t, b, f] = x[t - steps[f], b, f]``, zero before: what each neuron sends travels for its own time."""
+
+STRUCTURE: tuple[OpSpec, ...] = (MERGE_TIME, SPLIT_TIME, DELAY, AXONAL_DELAY)
