@@ -77,15 +77,21 @@ def export(blocks, path):
             block.export_hdf5(layers.create_group(str(index)))
 
 
-def run(hybrid: HybridModel, x) -> np.ndarray:
-    """Run the integers of a hybrid model; host parts in ONNX Runtime, the spiking part on the reference."""
-    import onnxruntime
-
+def integers(hybrid: HybridModel, x):
+    """Cut and quantize a model with one spiking segment; also give back its run in float."""
     plan = Partition(())(canonicalize(hybrid))
     (segment,) = plan.chip_segments
     (batch,) = run_float(plan, {"x": x}, keep=lambda graph: ())
     ranges = calibration_of(segment.graph, batch.driven[segment.name], batch.simulations[segment.name])
-    quantized = quantize(segment.graph, ranges)
+    return plan, quantize(segment.graph, ranges), batch
+
+
+def run(hybrid: HybridModel, x) -> np.ndarray:
+    """Run the integers of a hybrid model; host parts in ONNX Runtime, the spiking part on the reference."""
+    import onnxruntime
+
+    plan, quantized, batch = integers(hybrid, x)
+    (segment,) = plan.chip_segments
     (port,), (entry,) = quantized.network.inputs, segment.graph.inputs
     payloads, _ = to_payloads(batch.values[entry.value], port, scale=1.0, timesteps=T)
     (sent,) = find_target("reference").load(quantized.network).run({port.name: payloads}).outputs.values()

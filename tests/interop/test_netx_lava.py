@@ -16,6 +16,7 @@ import torch
 from slayer import T, cuba, neuron, norm
 
 from hsnn.frontends.netx.build import NetxOptions, from_netx
+from hsnn.frontends.netx.write import net_bytes
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 MEAN = norm.MeanOnlyBatchNorm
@@ -54,21 +55,39 @@ def on_lava(folder: Path, spikes, layers: int, shape) -> np.ndarray:
     return np.load(folder / "y.npy")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_spike_is_equal(name, tmp_path):
+def networks_of(name, folder):
+    """Write a network with slayer; return its input, what hsnn sends for the first sample, and the hybrid model."""
     shape, parts, layers = NETWORKS[name]
     torch.manual_seed(0)
     blocks = [kind(neuron(**more), *sizes, **SMALL) if more is not None else kind() for kind, sizes, more in parts]
     x = library.fired(1, *shape)
     library.make_ready(blocks, x)
     library.forward(blocks, x)
-    library.export(blocks, tmp_path / "a.net")
-    hybrid = from_netx(tmp_path / "a.net", NetxOptions("lava", T, shape))
+    library.export(blocks, folder / "a.net")
+    hybrid = from_netx(folder / "a.net", NetxOptions("lava", T, shape))
+    assert int(hybrid.record()["output_offset"]) == layers
     ours = library.run(hybrid, np.moveaxis(x.numpy(), -1, 1))[0]
-    offset = int(hybrid.record()["output_offset"])
-    assert offset == layers
+    assert 5 < ours.sum() < ours.size - 5
+    return x, ours, hybrid
+
+
+def assert_equal_on_lava(name, folder, x, ours):
+    shape, _, layers = NETWORKS[name]
     spikes = np.moveaxis(x[0].numpy(), -1, 0)  # Lava's axes are (W, H, C)
     spikes = spikes.transpose(0, *range(spikes.ndim - 1, 0, -1))
-    theirs = on_lava(tmp_path, spikes, layers, shape[::-1])
-    assert 5 < ours.sum() < ours.size - 5
-    assert np.array_equal(theirs.reshape(len(theirs), -1)[offset : offset + T], ours)
+    theirs = on_lava(folder, spikes, layers, shape[::-1])
+    assert np.array_equal(theirs.reshape(len(theirs), -1)[layers : layers + T], ours)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_spike_is_equal(name, tmp_path):
+    x, ours, _ = networks_of(name, tmp_path)
+    assert_equal_on_lava(name, tmp_path, x, ours)
+
+
+@pytest.mark.parametrize("name", ["recurrent", "conv and dense"])
+def test_netx_runs_what_hsnn_exports(name, tmp_path):
+    x, ours, hybrid = networks_of(name, tmp_path)
+    _, quantized, _ = library.integers(hybrid, np.moveaxis(x.numpy(), -1, 1))
+    (tmp_path / "a.net").write_bytes(net_bytes(quantized.network))
+    assert_equal_on_lava(name, tmp_path, x, ours)

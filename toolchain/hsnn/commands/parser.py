@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-from hsnn.commands import bench, build, check, doctor, inspect, learn, report, run, targets, verify
+from hsnn.commands import bench, build, check, doctor, export, inspect, learn, report, run, targets, verify
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ VERBS: Mapping[str, ModuleType] = {
     "bench": bench,
     "report": report,
     "inspect": inspect,
+    "export": export,
     "targets": targets,
     "doctor": doctor,
 }

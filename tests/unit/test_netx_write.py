@@ -1,0 +1,180 @@
+"""Writing .net files: reading them back gives the same integers, and what netx lacks is refused by name."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsnn.cli import main
+from hsnn.errors import UnsupportedError
+from hsnn.frontends.netx.build import NetxOptions, from_netx
+from hsnn.frontends.netx.write import net_bytes, net_layers
+from hsnn.ir.integer import (
+    ConvProjection,
+    DenseProjection,
+    InputPort,
+    IntegerNetwork,
+    IntegratorPopulation,
+    LifPopulation,
+)
+from hsnn.ir.plan import ModelValue
+from hsnn.ir.validate import validate_network
+from hsnn.passes.calibrate import calibration_of
+from hsnn.passes.canonicalize import canonicalize
+from hsnn.passes.float_run import run_float
+from hsnn.passes.partition import Partition
+from hsnn.passes.quantize import quantize
+from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program
+from hsnn.verify.netx_files import even
+
+h5py = pytest.importorskip("h5py")
+
+
+def array(*values):
+    return np.array(values[0] if len(values) == 1 else values, np.int32)
+
+
+def lif(name, shape, **changes):
+    fields = {"du": array(1023), "dv": array(128), "threshold": array(80 << 6), "bias_mant": array(0)} | changes
+    return LifPopulation(name, shape, **fields)
+
+
+def weights(seed, *shape):
+    return even(seed, *shape).astype(np.int16)
+
+
+def chain() -> IntegerNetwork:
+    """Convolution, recurrent dense, read-out."""
+    bias = np.repeat(array(-6, 0, 254), 20).reshape(3, 4, 5)
+    network = IntegerNetwork(
+        "chip.0",
+        12,
+        (InputPort("x", (2, 5, 5)),),
+        (
+            lif("a", (3, 4, 5), bias_mant=bias, bias_exp=6, du=np.repeat(array(-1, 5, 4095), 20).reshape(3, 4, 5)),
+            lif("b", (7,), bias_mant=array(128), bias_exp=0),
+            IntegratorPopulation("c", (4,), array(4095), array(array(0, 1, 2, 4096)), array(0)),
+        ),
+        (
+            ConvProjection("xa", "x", "a", weights(0, 3, 2, 2, 3), padding=(0, 1)),
+            DenseProjection("ab", "a", "b", weights(1, 7, 60) // 4 * 2, 1),
+            DenseProjection("bb", "b", "b", weights(2, 7, 7), delay=1),
+            DenseProjection("bc", "b", "c", weights(3, 4, 7)),
+        ),
+        ("c",),
+    )
+    validate_network(network)
+    return network
+
+
+def read_back(network, tmp_path) -> IntegerNetwork:
+    path = tmp_path / "a.net"
+    path.write_bytes(net_bytes(network))
+    hybrid = from_netx(path, NetxOptions())
+    plan = Partition(())(canonicalize(hybrid))
+    (segment,) = plan.chip_segments
+    shape = (2, *hybrid.inputs[0].shape[1:])
+    x = (np.random.default_rng(0).random(shape) < 0.3).astype(np.float32)
+    (batch,) = run_float(plan, {"x": x}, keep=lambda graph: ())
+    ranges = calibration_of(segment.graph, batch.driven[segment.name], batch.simulations[segment.name])
+    return quantize(segment.graph, ranges).network
+
+
+def test_reading_back_gives_the_same_integers(tmp_path):
+    network = chain()
+    found = read_back(network, tmp_path)
+    assert found.timesteps == network.timesteps
+    assert found.inputs[0].shape == network.inputs[0].shape
+    for ours, theirs in zip(network.neurons, found.neurons, strict=True):
+        assert type(ours) is type(theirs)
+        for name in ("du", "dv", "bias", *(("threshold",) if isinstance(ours, LifPopulation) else ())):
+            whole = [np.broadcast_to(getattr(item, name), ours.shape) for item in (ours, theirs)]
+            assert np.array_equal(*whole)
+    assert len(found.projections) == len(network.projections)
+    for ours in network.projections:
+        pre, post = (order(network, end) for end in (ours.pre, ours.post))
+        (theirs,) = (p for p in found.projections if (order(found, p.pre), order(found, p.post)) == (pre, post))
+        wide = [item.weights.astype(int) << item.weight_exp for item in (ours, theirs)]
+        assert np.array_equal(*wide)
+        assert ours.delay == theirs.delay
+        if isinstance(ours, ConvProjection):
+            assert (ours.stride, ours.padding, ours.groups) == (theirs.stride, theirs.padding, theirs.groups)
+
+
+def order(network, name):
+    return [item.name for item in (*network.inputs, *network.populations)].index(name)
+
+
+def test_the_types_are_those_of_lava_dl(tmp_path):
+    path = tmp_path / "a.net"
+    path.write_bytes(net_bytes(chain()))
+    assert path.read_bytes() == net_bytes(chain())
+    with h5py.File(path) as file:
+        kinds = [file[f"layer/{index}/type"] for index in range(len(file["layer"]))]
+        assert [bytes(kind[0]) for kind in kinds] == [b"input", b"conv", b"flatten", b"dense_rec", b"dense"]
+        assert all(kind.dtype == "S10" and kind.shape == (1,) for kind in kinds)
+        assert file["layer/3/neuron/type"].dtype == object
+        assert file["layer/3/weight"].dtype == np.float32
+        assert file["layer/3/inFeatures"].dtype == np.int64
+        assert file["layer/3/bias"][:].tolist() == [2.0] * 7
+        assert file["layer/1/neuron/iDecay"][:].tolist() == [0, 6, 4096]
+
+
+def saved(network, path):
+    """An artifact with nothing but a segment in it."""
+    stage = ChipStage("chip.0", network, (ChipInput("x", "x", 1.0),), (ChipOutput("y", network.outputs[0], 1.0),))
+    values = [ModelValue(name, (None, 12), "float32") for name in "xy"]
+    Program((stage,), (values[0],), (values[1],), Metadata("0", "reference")).save(path)
+    return str(path)
+
+
+def test_the_verb_export(tmp_path, capsys):
+    artifact, path = saved(chain(), tmp_path / "a.hsnn"), tmp_path / "a.net"
+    assert main(["export", artifact, "--to", "netx", "-o", str(path), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["layers"] == ["input", "conv", "flatten", "dense_rec", "dense"]
+    assert path.read_bytes() == net_bytes(chain())
+    assert main(["export", artifact, "--to", "netx", "-o", str(path)]) == 2
+    refused = saved(changed(0, reset="none"), tmp_path / "b.hsnn")
+    assert main(["export", refused, "--to", "netx", "-o", str(tmp_path / "b.net")]) == 3
+    assert "HSNN-F079: 'a' resets by 'none'" in capsys.readouterr().err
+    assert not (tmp_path / "b.net").exists()
+
+
+def changed(index, **changes):
+    network = chain()
+    populations = list(network.populations)
+    populations[index] = replace(populations[index], **changes)
+    return replace(network, populations=tuple(populations))
+
+
+def linked(index, **changes):
+    network = chain()
+    projections = list(network.projections)
+    projections[index] = replace(projections[index], **changes)
+    return replace(network, projections=tuple(projections))
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (changed(0, reset="none"), "'a' resets by 'none'"),
+        (changed(1, refractory=2), "refractory time of 2"),
+        (changed(1, threshold=array(5000)), "threshold of 'b'"),
+        (changed(1, bias_mant=array(3)), "biases of 'b'"),
+        (changed(0, dv=np.arange(60, dtype=np.int32).reshape(3, 4, 5)), "dv of 'a'"),
+        (linked(0, delay=2), "'xa' has a delay of 2"),
+        (linked(2, delay=2), "'bb' is a loop"),
+        (linked(3, weight_exp=3), "weights of 'bc'"),
+        (linked(3, weights=np.zeros((4, 7), np.int16)), "all weights of 'bc' are 0"),
+        (linked(3, pre="a", weights=weights(0, 4, 60)), "'c' reads a"),
+        (replace(chain(), outputs=("b",)), "gives back b"),
+        (replace(chain(), inputs=(InputPort("x", (2, 5, 5), max_payload=7),)), "x (graded)"),
+    ],
+)
+def test_what_netx_lacks_is_refused(network, said):
+    with pytest.raises(UnsupportedError) as caught:
+        net_layers(network)
+    assert caught.value.code == "HSNN-F079"
+    assert said in caught.value.found
