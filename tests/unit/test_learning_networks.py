@@ -12,7 +12,7 @@ from hsnn.artifact.networks import ARRAYS, decode_network, encode_network
 from hsnn.errors import ArtifactError, HsnnError
 from hsnn.ir.integer import ConstantSource
 from hsnn.ir.learning import LearningRule, Trace
-from hsnn.ir.plastic import LearnerPopulation, PlasticProjection, frozen_weights
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.ir.validate import validate_network
 from hsnn.learning import label_train, learn
 from hsnn.passes.epochs import learning_clock
@@ -113,11 +113,6 @@ def test_labels():
         with pytest.raises(HsnnError) as caught:
             label_train(wrong, 3, 4)
         assert caught.value.code == "HSNN-U060"
-
-
-def test_weights_of_both_signs_are_made_even_without_drift():
-    found = frozen_weights(np.array([-256, -3, -1, 0, 1, 3, 5, 255], np.int16))
-    assert found.tolist() == [-256, -4, 0, 0, 0, 4, 4, 254]
 
 
 def test_targets_without_a_learning_engine_refuse(network):

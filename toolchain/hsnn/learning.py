@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from hsnn.errors import UnsupportedError, UsageError
-from hsnn.ir.plastic import label_ports, learners, needs_learning_engine, plastic_projections
+from hsnn.ir.plastic import learners, needs_learning_engine, plastic_projections
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,8 +109,3 @@ def label_train(labels: NDArray[np.integer], classes: int, timesteps: int) -> In
     train = np.zeros((timesteps, labels.size, 1), np.int32)
     train[-1, :, 0] = labels + 1
     return train
-
-
-def without_labels(network: IntegerNetwork, samples: int) -> dict[str, Int32]:
-    """Trains of all label ports that say nothing."""
-    return {name: np.zeros((network.timesteps, samples, 1), np.int32) for name in label_ports(network)}

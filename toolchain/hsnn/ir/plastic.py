@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import DenseProjection, IntegerNetwork, LifPopulation, size
+from hsnn.ir.integer import DenseProjection, IntegerNetwork, LifPopulation
 from hsnn.ir.learning import LearningRule
 
 if TYPE_CHECKING:
@@ -141,21 +141,6 @@ def needs_learning_engine(network: IntegerNetwork) -> bool:
 def has_third_factor(network: IntegerNetwork, projection: PlasticProjection) -> bool:
     """Whether the neurons that a projection leads to send its postsynaptic traces."""
     return isinstance(network.source(projection.post), LearnerPopulation)
-
-
-def frozen_weights(weights: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Make weights of mixed signs even, as projections that do not learn have them.
-
-    An odd weight goes to the neighbour that 4 divides, so that sums do not drift.
-    """
-    even = 2 * np.rint(np.clip(weights, -256, 254) / 2)
-    frozen: NDArray[np.int16] = np.clip(even, -256, 254).astype(np.int16)
-    return frozen
-
-
-def columns(population: LearnerPopulation) -> tuple[int, int]:
-    """Classes, and neurons of a column."""
-    return population.shape[0], size(population.shape[1:])
 
 
 def with_parts(

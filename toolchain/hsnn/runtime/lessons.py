@@ -70,15 +70,6 @@ def learning_stage(program: Program) -> tuple[ChipStage, LearnerPopulation]:
     return taught[0]
 
 
-def class_count(program: Program) -> int:
-    """Number of classes that a program learns.
-
-    Raises:
-        UnsupportedError: ``HSNN-T061``, if it learns none.
-    """
-    return learning_stage(program)[1].shape[0]
-
-
 def teach(
     program: Program,
     inputs: ArrayLike | Mapping[str, ArrayLike],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -202,11 +201,3 @@ def _draw_learners(rng: np.random.Generator, name: str, shape: tuple[int, int], 
         stability=_draw_state(rng, (0, learning.STABILITY_MAX), shape, fresh=not known),
         recruited=_draw_state(rng, (0, 1), shape, fresh=not known),
     )
-
-
-def with_rule(network: IntegerNetwork, name: str, rule: LearningRule) -> IntegerNetwork:
-    """Return a network with another rule on one of its plastic projections."""
-    projections = tuple(
-        replace(p, rule=rule) if isinstance(p, PlasticProjection) and p.name == name else p for p in network.projections
-    )
-    return replace(network, projections=projections)
