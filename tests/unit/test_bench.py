@@ -18,7 +18,7 @@ PAGE = "# Speed\n\n<!-- figures of tests/bench -->\nold\n<!-- end of these figur
 def run(folder, *arguments):
     # the thresholds of its networks are kept in the current folder
     return subprocess.run(
-        [sys.executable, BENCH, *arguments], cwd=folder, capture_output=True, text=True, timeout=300, env=os.environ
+        [sys.executable, BENCH, *arguments], cwd=folder, capture_output=True, text=True, timeout=540, env=os.environ
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from hsnn.cli import main
 from hsnn.ir.integer import ConvProjection, InputPort, SparseProjection
+from hsnn.runtime.alone import neurons_alone, projection_alone, sent_to
 from hsnn.runtime.operations import fan_out, synaptic_operations
 from hsnn.runtime.result import ChipTrace
 from hsnn.verify.random_networks import random_inputs, random_network
@@ -104,3 +105,65 @@ def test_operations_follow_spikes_and_delays():
                 steps = max(network.timesteps - projection.delay, 0)
                 fired = (inputs[source.name][:steps] != 0).sum(axis=(0, 1)).reshape(-1)
                 assert found[projection.name] == int(fired @ fan_out(network, projection))
+
+
+def test_bench_times_every_projection_and_population_alone(artifact, chain, capsys):
+    (segment,) = bench(capsys, artifact)["segments"]
+    (stage,) = chain.chip_stages
+    names = {p.name for p in stage.network.projections} | {neuron.name for neuron in stage.network.neurons}
+    assert set(segment["alone_ms"]) == names
+    assert min(segment["alone_ms"].values()) > 0
+    assert set(segment["spikes_of_neurons"]) == {neuron.name for neuron in stage.network.neurons}
+    assert sum(segment["spikes_of_neurons"].values()) == pytest.approx(segment["spikes_per_sample"])
+
+
+def test_parts_alone_do_what_they_do_in_the_network():
+    """A population that one projection feeds sends the same alone, fed with the trace; so it is the same work."""
+    checked = 0
+    for seed in range(30):
+        network = random_network(seed)
+        inputs = random_inputs(network, 2, seed)
+        trace = ChipTrace(inputs, REFERENCE.load(network).run(inputs, trace=True))
+        for projection in network.projections:
+            part = projection_alone(network, projection)
+            result = REFERENCE.load(part).run(sent_to(part, projection.pre, trace), trace=True)
+            if len(network.into(projection.post)) == 1:
+                np.testing.assert_array_equal(result.current["neurons"], trace.result.current[projection.post])
+                np.testing.assert_array_equal(result.voltage["neurons"], trace.result.voltage[projection.post])
+                checked += 1
+        for neuron in network.neurons:
+            part = neurons_alone(network, neuron)
+            result = REFERENCE.load(part).run(sent_to(part, None, trace), trace=True)
+            assert result.voltage[neuron.name].shape == trace.result.voltage[neuron.name].shape
+    assert checked > 20
+
+
+@pytest.mark.parametrize("way", ["products", "events"])
+def test_bench_runs_synapses_as_it_is_told(artifact, way, capsys):
+    from hsnn_targets.emulator.tiers import usable_tiers
+
+    if usable_tiers() == ("portable",):
+        pytest.skip("this processor has no kernels for products")
+    result = bench(capsys, artifact, "--synapses", way, "--threads", "1", "--tier", usable_tiers()[-1])
+    assert result["synapses"] == way
+    other = {"products": "events", "events": "products"}[way]
+    ways = [used for segment in result["segments"] for used in segment["usage"].values()]
+    assert sum(used[way] for used in ways) > 0
+    assert sum(used[other] for used in ways) == 0
+
+
+def test_bench_takes_the_tier(artifact, capsys):
+    result = bench(capsys, artifact, "--tier", "portable")
+    assert {segment["tier"] for segment in result["segments"]} == {"portable"}
+
+
+def test_options_of_the_emulator_are_refused_on_other_targets(artifact, capsys):
+    assert main(["bench", artifact, "--target", "reference", "--synapses", "events"]) == 2
+    assert "HSNN-U053" in capsys.readouterr().err
+
+
+def test_the_ways_of_synapses_are_those_of_the_emulator():
+    from hsnn.commands.options import SYNAPSES
+    from hsnn_targets.emulator import vector_plan
+
+    assert SYNAPSES == vector_plan.SYNAPSES

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.commands.console import Console
+    from hsnn.ir.integer import IntegerNetwork
     from hsnn.program import ChipStage, Json, Program
     from hsnn.runtime.result import RunResult
+    from hsnn.target import Target
 
     Arrays = Mapping[str, NDArray[Any]]
 
@@ -23,13 +25,16 @@ USAGE = "bench ARTIFACT [options]"
 HELP = "measure how fast an artifact runs here"
 DESCRIPTION = """\
 Measure the latency of single samples and the throughput of batches, stage by stage, and count the spikes and
-synaptic operations of every spiking part. Times are medians of several runs. Without --input the samples are
-random numbers of 0 to 1; the activity of real ones may be quite another.
+synaptic operations of every spiking part. On the emulator, time every projection and population alone, too, fed
+with what it got in the whole network; a projection brings the neurons that it leads to, so these times add up to
+more than the segment's. Times are medians of several runs. Without --input the samples are random numbers of 0 to
+1; the activity of real ones may be quite another.
 """
 EPILOG = """\
 examples:
   hsnn-compile bench network.hsnn --input test.npz
   hsnn-compile bench network.hsnn --samples 256 --batch-size 64 --json
+  hsnn-compile bench network.hsnn --input test.npz --synapses events --threads 1
 """
 TRACED = 8
 """Most samples whose spikes are counted; all of them are kept in memory."""
@@ -61,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--repeats", type=options.positive, default=5, metavar="N", help="runs whose median is told (default 5)"
     )
+    options.add_kernels(how)
     options.add_timeout(how)
 
 
@@ -69,12 +75,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hsnn.artifact import load
     from hsnn.runtime.inputs import sample_count, take_samples
     from hsnn.runtime.session import Session
+    from hsnn.target import find_target
 
+    target = options.tune(find_target(args.target), synapses=args.synapses, tier=args.tier, threads=args.threads)
     program = load(args.artifact)
     inputs = _samples(args, program)
     first = take_samples(inputs, program.inputs, start=0, stop=1)
     traced = take_samples(inputs, program.inputs, start=0, stop=TRACED)
-    common = {"target": args.target, "host": args.host, "timeout": args.timeout}
+    common = {"target": target, "host": args.host, "timeout": args.timeout}
     with Session(program, batch_size=args.batch_size, **common) as session:
         activity = session.run(traced, trace=True)
         batches = [session.run(inputs) for _ in range(args.repeats)]
@@ -92,7 +100,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "repeats": args.repeats,
         **_whole(singles, batches),
         "stages": _stages(singles, batches),
-        "segments": [_segment(args.target, stage, activity, args.timeout) for stage in program.chip_stages],
+        "synapses": args.synapses,
+        "segments": [_segment(target, stage, activity, args) for stage in program.chip_stages],
         "peak_memory_bytes": peak_memory(),
     }
     console.result(result, lambda: render(result))
@@ -109,16 +118,10 @@ def render(result: Mapping[str, Any]) -> Iterator[object]:
         for item in result["stages"]
     ]
     yield FittingTable(Table("Stages", columns, tuple(rows)))
-    wide = (
-        Column("Projection", code=True),
-        Column("Synaptic operations a sample", number=True),
-        Column("Ran as products", number=True),
-        Column("as events", number=True),
-    )
     for segment in result["segments"]:
-        ways = tuple(_projection_row(segment, name) for name in segment["operations_per_sample"])
         yield ""
-        yield FittingTable(Table(visible(segment["name"]), wide, ways))
+        yield FittingTable(_projections(segment))
+        yield FittingTable(_neurons(segment))
         yield f"{segment['spikes_per_sample']:.0f} spikes a sample" + _tier(segment)
     yield ""
     memory = result["peak_memory_bytes"]
@@ -186,39 +189,98 @@ def _stages(singles: list[RunResult], batches: list[RunResult]) -> list[Json]:
     ]
 
 
-def _segment(target: str, stage: ChipStage, activity: RunResult, timeout: float | None) -> dict[str, Json]:
-    """What one network did with the traced samples, and how its target ran it."""
+def _segment(target: Target, stage: ChipStage, activity: RunResult, args: argparse.Namespace) -> dict[str, Json]:
+    """What one network did with the traced samples, how its target ran it, and what its parts take alone."""
     from hsnn.commands.plain import plain
     from hsnn.ir.integer import size
     from hsnn.runtime.operations import synaptic_operations
-    from hsnn.target import find_target
 
     network, trace = stage.network, activity.traces[stage.name]
-    samples = activity.samples
+    samples, counts = activity.samples, trace.result.spike_counts
     operations = synaptic_operations(network, trace)
-    executable = find_target(target).load(network, timeout=timeout)
+    executable = target.load(network, timeout=args.timeout)
     try:
         executable.run(trace.payloads)
         usage = plain(executable.usage()) if isinstance(executable, Explains) else {}
     finally:
         executable.close()
-    neurons = sum(size(neuron.shape) for neuron in network.neurons)
+    times = _alone(target, stage, activity, args.repeats) if isinstance(executable, Explains) else {}
     return {
         "name": stage.name,
         "timesteps": network.timesteps,
-        "neurons": neurons,
+        "neurons": sum(size(neuron.shape) for neuron in network.neurons),
         "traced_samples": samples,
-        "spikes_per_sample": sum(trace.result.spike_counts.values()) / samples,
+        "spikes_per_sample": sum(counts.values()) / samples,
+        "spikes_of_neurons": {neuron.name: counts.get(neuron.name, 0) / samples for neuron in network.neurons},
         "operations_per_sample": {name: count / samples for name, count in operations.items()},
+        "alone_ms": times,
         "tier": getattr(executable, "tier", None),
         "usage": usage,
     }
 
 
-def _projection_row(segment: Mapping[str, Any], name: str) -> tuple[Cell, ...]:
-    used = segment["usage"].get(name)
-    ways = (Cell("-"), Cell("-")) if used is None else (Cell(compact(used["products"])), Cell(compact(used["events"])))
-    return (Cell(visible(name)), Cell(decimal(segment["operations_per_sample"][name])), *ways)
+def _alone(target: Target, stage: ChipStage, activity: RunResult, repeats: int) -> dict[str, float]:
+    """Milliseconds of a sample of every projection and population by itself, the traced samples in one batch."""
+    from statistics import median
+    from time import perf_counter
+
+    from hsnn.runtime.alone import neurons_alone, projection_alone, sent_to
+
+    network, trace = stage.network, activity.traces[stage.name]
+    parts: list[tuple[str, str | None, IntegerNetwork]] = [
+        *((p.name, p.pre, projection_alone(network, p)) for p in network.projections),
+        *((neuron.name, None, neurons_alone(network, neuron)) for neuron in network.neurons),
+    ]
+    times: dict[str, float] = {}
+    for name, source, part in parts:
+        executable, inputs = target.load(part), sent_to(part, source, trace)
+        try:
+            executable.run(inputs)
+            seconds = []
+            for _ in range(repeats):
+                start = perf_counter()
+                executable.run(inputs)
+                seconds.append(perf_counter() - start)
+        finally:
+            executable.close()
+        times[name] = 1000 * median(seconds) / activity.samples
+    return times
+
+
+def _projections(segment: Mapping[str, Any]) -> Table:
+    """What every projection did, and how it ran."""
+    columns = (
+        Column("Projection", code=True),
+        Column("Synaptic operations a sample", number=True),
+        Column("Ran as products", number=True),
+        Column("as events", number=True),
+        Column("Alone, ms a sample", number=True),
+    )
+    rows = []
+    for name, operations in segment["operations_per_sample"].items():
+        used = segment["usage"].get(name)
+        ways = ("-", "-") if used is None else (compact(used["products"]), compact(used["events"]))
+        texts = (decimal(operations), *ways, _milliseconds(segment, name))
+        rows.append((Cell(visible(name)), *map(Cell, texts)))
+    return Table(visible(segment["name"]), columns, tuple(rows))
+
+
+def _neurons(segment: Mapping[str, Any]) -> Table:
+    """What every population did."""
+    columns = (
+        Column("Neurons", code=True),
+        Column("Spikes a sample", number=True),
+        Column("Alone, ms a sample", number=True),
+    )
+    rows = tuple(
+        (Cell(visible(name)), Cell(decimal(spikes)), Cell(_milliseconds(segment, name)))
+        for name, spikes in segment["spikes_of_neurons"].items()
+    )
+    return Table("", columns, rows)
+
+
+def _milliseconds(segment: Mapping[str, Any], name: str) -> str:
+    return f"{segment['alone_ms'][name]:.4f}" if name in segment["alone_ms"] else "-"
 
 
 def _tier(segment: Mapping[str, Any]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from hsnn.errors import UsageError
 
@@ -24,6 +24,8 @@ FREEZE_BATCH = 64
 DECODE = "auto"
 SEED = 0
 """What is used where the command line says nothing; a test holds them to :class:`hsnn.compiler.Options`."""
+SYNAPSES = ("auto", "products", "events")
+"""How the emulator may run synapses; a test holds them to what it knows."""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -190,6 +192,35 @@ def find_device_target(name: str, device: str | None) -> Target:
             fix="leave it out, or choose --target gpu",
         )
     return on(device)
+
+
+def add_kernels(group: argparse._ArgumentGroup) -> None:
+    """Declare how the emulator runs."""
+    group.add_argument(
+        "--synapses",
+        choices=SYNAPSES,
+        help="emulator: run synapses as matrix products or as events (default auto: by the activity of each layer)",
+    )
+    group.add_argument("--tier", help="emulator: kernels to use (default: the fastest that this processor has)")
+    group.add_argument(
+        "--threads", type=positive, metavar="N", help="emulator: most threads (default: processors, up to 4)"
+    )
+
+
+def tune(target: Target, **chosen: object) -> Target:
+    """Set options of a target; those that are None stay what they are.
+
+    Raises:
+        UsageError: HSNN-U053 for an option that the target lacks.
+    """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    known: set[str] = {field.name for field in fields(target)} if is_dataclass(target) else set()
+    unknown = ", ".join(f"--{name}" for name in given if name not in known)
+    if unknown:
+        raise UsageError(
+            "HSNN-U053", f"target {target.name!r} has no {unknown}", fix="leave it out, or choose --target emulator"
+        )
+    return replace(cast("Any", target), **given) if given else target
 
 
 def limits(args: argparse.Namespace) -> Limits:
