@@ -53,6 +53,7 @@ def test_bench_is_readable(artifact, capsys):
     out = capsys.readouterr().out
     assert "ms a sample" in out
     assert "samples a second" in out
+    assert "Alone, ms a sample" in out
 
 
 def synapses_of(network, projection):
@@ -150,6 +151,11 @@ def test_bench_runs_synapses_as_it_is_told(artifact, way, capsys):
     assert (sum(used["products"] for used in ways) > 0) == (way == "products")
     if way == "products":
         assert sum(used["events"] for used in ways) == 0
+
+
+def test_bench_says_where_events_are_the_only_way(artifact, capsys):
+    assert main(["bench", artifact, "--samples", "3", "--repeats", "1", "--tier", "portable"]) == 0
+    assert capsys.readouterr().out.count("always") == 4
 
 
 def test_bench_takes_the_tier(artifact, capsys):

@@ -259,8 +259,7 @@ def _projections(segment: Mapping[str, Any]) -> Table:
     rows = []
     for name, operations in segment["operations_per_sample"].items():
         used = segment["usage"].get(name)
-        ways = ("-", "-") if used is None else (compact(used["products"]), compact(used["events"]))
-        texts = (decimal(operations), *ways, _milliseconds(segment, name))
+        texts = (decimal(operations), *_ways(used), _milliseconds(segment, name))
         rows.append((Cell(visible(name)), *map(Cell, texts)))
     return Table(visible(segment["name"]), columns, tuple(rows))
 
@@ -277,6 +276,13 @@ def _neurons(segment: Mapping[str, Any]) -> Table:
         for name, spikes in segment["spikes_of_neurons"].items()
     )
     return Table("", columns, rows)
+
+
+def _ways(used: Mapping[str, Any] | None) -> tuple[str, str]:
+    """How often synapses ran as products and as events."""
+    if used is None:
+        return "-", "-"
+    return ("-", "always") if used["limit"] is None else (compact(used["products"]), compact(used["events"]))
 
 
 def _milliseconds(segment: Mapping[str, Any], name: str) -> str:
