@@ -1,10 +1,12 @@
-"""Sigma-delta neurons and graded messages between populations: every back end computes what the reference does."""
+"""Sigma-delta and adaptive neurons, and graded messages: every back end computes what the reference does."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from hsnn.errors import UnsupportedError
+from hsnn.ir.integer import AdaptiveLifPopulation
 from hsnn.recording import Recording
 from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_network, summarize
 from hsnn_targets.emulator.target import EmulatorTarget
@@ -13,7 +15,8 @@ from hsnn_targets.reference.machine import ReferenceTarget
 
 
 def draw(seed, **options):
-    network = random_network(400_000 + seed, features=EVERYTHING, **options)
+    options.setdefault("features", EVERYTHING)
+    network = random_network(400_000 + seed, **options)
     return network, random_inputs(network, 3, seed)
 
 
@@ -28,14 +31,18 @@ def require_equal(expected, found):
 
 @pytest.mark.parametrize("tier", usable_tiers())
 def test_emulator_equals_reference(tier):
-    seen = messages = 0
+    seen = adaptive = messages = fired = 0
     for seed in range(120):
         network, inputs = draw(seed, timesteps=(None, None, 1, 40)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         require_equal(expected, EmulatorTarget(tier=tier).load(network).run(inputs, trace=True))
         seen += summarize(network)["sigma-delta"]
+        adaptive += summarize(network)["adaptive"]
+        fired += sum(expected.spike_counts[p.name] for p in network.neurons if isinstance(p, AdaptiveLifPopulation))
         messages += sum(int((np.abs(sent) > 1).sum()) for sent in expected.spikes.values())
-    assert seen > 100
+    assert seen > 80
+    assert adaptive > 50
+    assert fired > 1000
     assert messages > 10_000
 
 
@@ -44,7 +51,7 @@ def test_gpu_equals_reference():
     from hsnn_targets.gpu.target import GpuTarget
 
     for seed in range(60):
-        network, inputs = draw(seed)
+        network, inputs = draw(seed, features=EVERYTHING - {"adaptive"})
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         require_equal(expected, GpuTarget("cpu").load(network).run(inputs, trace=True))
 
@@ -58,3 +65,13 @@ def test_recorded_bits_say_which_neurons_sent_a_message():
             np.testing.assert_array_equal(found.packed[name].unpack(), sent != 0)
         for name, state in expected.voltage.items():
             np.testing.assert_array_equal(found.voltages[name][-1], state)
+
+
+def test_gpu_refuses_adaptive_neurons():
+    pytest.importorskip("torch")
+    from hsnn_targets.gpu.target import GpuTarget
+
+    networks = (draw(seed)[0] for seed in range(100))
+    network = next(n for n in networks if any(isinstance(p, AdaptiveLifPopulation) for p in n.neurons))
+    with pytest.raises(UnsupportedError, match="HSNN-T052"):
+        GpuTarget("cpu").load(network)

@@ -122,6 +122,8 @@ def test_schema_mirrors_the_dataclasses():
         schema.Port: (integer.InputPort, ()),
         schema.Constant: (integer.ConstantSource, networks.ARRAYS["constant"]),
         schema.Lif: (integer.LifPopulation, networks.ARRAYS["lif"]),
+        schema.AdaptiveLif: (integer.AdaptiveLifPopulation, networks.ARRAYS["adaptive_lif"]),
+        schema.SigmaDelta: (integer.SigmaDeltaPopulation, networks.ARRAYS["sigma_delta"]),
         schema.Integrator: (integer.IntegratorPopulation, networks.ARRAYS["integrator"]),
         schema.Dense: (integer.DenseProjection, networks.ARRAYS["dense"]),
         schema.Conv: (integer.ConvProjection, networks.ARRAYS["conv"]),

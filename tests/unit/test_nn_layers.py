@@ -54,6 +54,10 @@ CASES = {
         recurrent_weight=torch.tensor([[0.1, 0.7, -0.4], [-0.2, 0.3, 0.9], [0.6, -0.8, 0.05]]),
     ),
     "integrator": snn.LeakyIntegrator(0.2, current_decay=0.4, bias=0.1, decay_input=True),
+    "adaptive": snn.AdaptiveLif(0.5, voltage_decay=0.25, threshold_step=torch.full((2, 1, 3), 0.125), bias=0.02),
+    "adaptive_all": snn.AdaptiveLif(
+        0.25, current_decay=0.5, threshold_decay=0.1, refractory_decay=0.9, decay_input=True, learn_decay=True
+    ),
     "delta": snn.Delta(torch.full((1, 2, 3), 0.4)),
     "sigma_delta": snn.SigmaDelta(0.8, bias=-0.7),
     "sigma_delta_identity": snn.SigmaDelta(torch.full((2, 1, 3), 0.9), activation="identity", learn_bias=True),

@@ -15,6 +15,7 @@ import numpy as np
 from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.messages import update_sigma_delta
 from hsnn_targets.emulator.tables import (
+    ADAPTIVE,
     AMOUNT,
     BIAS,
     FIELDS,
@@ -97,6 +98,30 @@ def update_refractory(tile: Int32, sums: Int32, fired: UInt8, shift: int, subtra
 
 
 @inner
+def shrink_wide(x: int32, keep: int32) -> int32:
+    """Return ``x * keep / 4096`` rounded toward zero for any 32-bit ``x``."""
+    product = np.int64(x) * np.int64(keep)
+    return int32(product >> 12) if product >= 0 else int32(-((-product) >> 12))
+
+
+@inner
+def update_adaptive(tile: Int32, more: Int32, sums: Int32, fired: UInt8, shift: int) -> None:
+    """Advance one tile of adaptive neurons; ``more`` has what their threshold is raised by, and what is against v."""
+    for j in range(TILE):
+        u = advance_current(tile[U * TILE + j], sums[j], tile[KEEP_U * TILE + j], shift)
+        v = advance_voltage(tile[V * TILE + j], u, tile[KEEP_V * TILE + j], tile[BIAS * TILE + j])
+        raised = shrink_wide(more[U * TILE + j], more[KEEP_U * TILE + j])
+        against = shrink_wide(more[V * TILE + j], more[KEEP_V * TILE + j])
+        level = int32(raised + tile[THRESHOLD * TILE + j])
+        spike = int32(v - against) >= level
+        tile[U * TILE + j] = u
+        tile[V * TILE + j] = v
+        more[U * TILE + j] = int32(raised + tile[AMOUNT * TILE + j]) if spike else raised
+        more[V * TILE + j] = int32(against + 2 * level) if spike else against
+        fired[j] = spike
+
+
+@inner
 def update_integrator(tile: Int32, sums: Int32, shift: int) -> None:
     """Advance one tile of read-out neurons by one timestep; the voltages replace the sums."""
     for j in range(TILE):
@@ -126,7 +151,10 @@ def update_tile(
             continue
         start = node["plane_at"] + t * node["plane_stride"] + k * TILE
         fired = scratch.fired[start : start + TILE]
-        if population["refractory"] > 0:
+        if population["model"] == ADAPTIVE:
+            more = (population["first_tile"] + population["tiles"] + k) * FIELDS * TILE
+            update_adaptive(tile, scratch.tiles[more : more + FIELDS * TILE], sums, fired, shift)
+        elif population["refractory"] > 0:
             update_refractory(tile, sums, fired, shift, population["subtract"] != 0, population["refractory"])
         else:
             update_lif(tile, sums, fired, shift, population["subtract"] != 0)

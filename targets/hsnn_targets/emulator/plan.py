@@ -15,6 +15,7 @@ import numpy as np
 
 from hsnn.ir.arithmetic import DECAY_ONE, VOLTAGE_MAX
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     IntegerNetwork,
     LifPopulation,
     Neuron,
@@ -177,7 +178,10 @@ def _component_records(cycles: tuple[tuple[Neuron, ...], ...], live: tuple[Proje
 def _population_records(
     neurons: tuple[Neuron, ...], groups: tuple[tuple[Group, ...], ...], nodes: Nodes, lists: Heap[np.int32]
 ) -> Records:
-    tiles = np.cumsum([0, *(padded(size(neuron.shape)) // tables.TILE for neuron in neurons)])
+    tiles = [padded(size(neuron.shape)) // tables.TILE for neuron in neurons]
+    # Adaptive neurons have more state, in as many tiles again behind their own.
+    room = [count * (1 + isinstance(n, AdaptiveLifPopulation)) for count, n in zip(tiles, neurons, strict=True)]
+    first_tiles = np.cumsum([0, *room])
     first_groups = np.cumsum([0, *map(len, groups)])
     return make_records(
         tables.POPULATION,
@@ -185,8 +189,8 @@ def _population_records(
             {
                 "node": nodes.number.get(neuron.name, -1),
                 "count": size(neuron.shape),
-                "first_tile": tiles[place],
-                "tiles": tiles[place + 1] - tiles[place],
+                "first_tile": first_tiles[place],
+                "tiles": tiles[place],
                 "first_group": first_groups[place],
                 "groups": len(groups[place]),
                 "subtract": isinstance(neuron, LifPopulation) and neuron.reset != "zero",
@@ -202,7 +206,8 @@ def _population_records(
 def _model(neuron: Neuron) -> dict[str, int]:
     """Fields of a population that only neurons of its kind have."""
     if not isinstance(neuron, SigmaDeltaPopulation):
-        return {"model": tables.INTEGRATE_FIRE}
+        adapts = isinstance(neuron, AdaptiveLifPopulation)
+        return {"model": tables.ADAPTIVE if adapts else tables.INTEGRATE_FIRE}
     return {
         "model": tables.SIGMA_DELTA,
         "message_shift": neuron.message_shift,
@@ -269,5 +274,16 @@ def _tiles(neuron: Neuron) -> Int32:
         fill(tables.THRESHOLD, neuron.threshold)
         if neuron.reset == "subtract":
             fill(tables.AMOUNT, neuron.reset_amount)
-    tiled = fields.reshape(tables.FIELDS, -1, tables.TILE).transpose(1, 0, 2)
-    return np.ascontiguousarray(tiled).reshape(-1)
+    if not isinstance(neuron, AdaptiveLifPopulation):
+        return _tiled(fields)
+    fill(tables.AMOUNT, neuron.threshold_step)
+    own = _tiled(fields)
+    fields = np.zeros_like(fields)
+    fill(tables.KEEP_U, DECAY_ONE - neuron.threshold_decay)
+    fill(tables.KEEP_V, DECAY_ONE - neuron.refractory_decay)
+    return np.concatenate([own, _tiled(fields)])
+
+
+def _tiled(fields: Int32) -> Int32:
+    """Cut ``(FIELDS, neuron)`` into tiles."""
+    return np.ascontiguousarray(fields.reshape(tables.FIELDS, -1, tables.TILE).transpose(1, 0, 2)).reshape(-1)

@@ -31,7 +31,7 @@ U, V, HELD, KEEP_U, KEEP_V, BIAS, THRESHOLD, AMOUNT = range(8)
 FIELDS, STATES = 8, 3
 PORT, CONSTANT, NEURONS = range(3)
 DENSE, CONV, SPARSE = range(3)
-INTEGRATE_FIRE, SIGMA_DELTA = range(2)
+INTEGRATE_FIRE, SIGMA_DELTA, ADAPTIVE = range(3)
 STATE_SHIFT = 6
 ALWAYS = 1 << 40
 """A ``limit`` that no number of events passes."""

@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from hsnn_targets.lava.blueprint import Blueprint, Kind, Part, Wire
 from hsnn_targets.lava.delay_line.process import DelayLine
+from hsnn_targets.lava.gated_adaptive.process import GatedAdaptive
 from hsnn_targets.lava.gated_integrator.process import GatedIntegrator
 from hsnn_targets.lava.gated_lif.process import GatedLif
 from hsnn_targets.lava.gated_sigma_delta.process import GatedSigmaDelta
@@ -123,6 +124,7 @@ BUILDERS: dict[Kind, Callable[[str, Settings, Arrays], Any]] = {
     "lif_reset": _plain(LIFReset),
     "always": _always,
     "gated_lif": _plain(GatedLif),
+    "gated_adaptive": _plain(GatedAdaptive),
     "gated_integrator": _plain(GatedIntegrator),
     "gated_sigma_delta": _plain(GatedSigmaDelta),
     "dense": _dense,

@@ -21,6 +21,7 @@ Kind = Literal[
     "lif_reset",
     "always",
     "gated_lif",
+    "gated_adaptive",
     "gated_integrator",
     "gated_sigma_delta",
     "dense",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import IntegratorPopulation, LifPopulation, Neuron, SigmaDeltaPopulation
+from hsnn.ir.integer import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, Neuron, SigmaDeltaPopulation
 from hsnn.ir.plastic import LearnerPopulation
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, parameter
@@ -66,6 +66,8 @@ def stock_obstacle(neuron: Neuron) -> str:
     """Say why Lava's LIFReset cannot compute a population, or return an empty string."""
     if isinstance(neuron, IntegratorPopulation):
         return "it sends its voltage and never spikes"
+    if isinstance(neuron, AdaptiveLifPopulation):
+        return "Lava's ATRLIF cannot be reset between samples"
     if isinstance(neuron, SigmaDeltaPopulation):
         return "Lava's SigmaDelta cannot be reset between samples"
     du, dv, threshold = _uniform(neuron.du), _uniform(neuron.dv), _uniform(neuron.threshold)
@@ -92,6 +94,10 @@ def _gated(neuron: Neuron, window: Window, obstacle: str) -> Part:
     }
     if isinstance(neuron, IntegratorPopulation):
         return Part(part_name(neuron.name), "gated_integrator", settings, arrays, obstacle)
+    if isinstance(neuron, AdaptiveLifPopulation):
+        names = ("threshold", "threshold_decay", "refractory_decay", "threshold_step")
+        arrays |= {name: parameter(getattr(neuron, name), shape) for name in names}
+        return Part(part_name(neuron.name), "gated_adaptive", settings, arrays, obstacle)
     settings |= {"reset": neuron.reset, "refractory": neuron.refractory}
     arrays |= {
         "threshold": parameter(neuron.threshold, shape),

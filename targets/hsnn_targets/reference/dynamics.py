@@ -10,6 +10,7 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     ConvProjection,
     DenseProjection,
     LifPopulation,
@@ -17,6 +18,7 @@ from hsnn.ir.integer import (
     Projection,
     SigmaDeltaPopulation,
     SparseProjection,
+    adaptation,
     size,
 )
 
@@ -35,13 +37,18 @@ class State:
     v: Int32
     held: Int32
     """Timesteps that the voltage is still held after a spike."""
+    raised: Int32
+    """What spikes have added to the threshold of adaptive neurons."""
+    refractory: Int32
+    """What they have set against the voltage."""
     sent: list[Int32] = field(default_factory=list)
     """What the population sent at each timestep so far."""
 
 
 def rest(shape: tuple[int, ...]) -> State:
     """State of a population at the start of a sample."""
-    return State(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.int32))
+    u, v, held, raised, refractory = (np.zeros(shape, np.int32) for _ in range(5))
+    return State(u, v, held, raised, refractory)
 
 
 def total_activation(parts: Sequence[Int32], shape: tuple[int, ...]) -> Int32:
@@ -103,6 +110,10 @@ def step(neuron: Neuron, state: State, activation: Int32) -> Int32:
     if not isinstance(neuron, LifPopulation):
         state.v = moved
         return moved.copy()
+    if isinstance(neuron, AdaptiveLifPopulation):
+        state.v = moved
+        fired, state.raised, state.refractory = rules.adapt(moved, state.raised, state.refractory, **adaptation(neuron))
+        return fired.astype(np.int32)
     held = state.held > 0
     state.v = np.where(held, state.v, moved)
     spikes = (state.v > neuron.threshold) & ~held

@@ -14,6 +14,7 @@ from hsnn.artifact.codec import dump_json, dump_tensors, parse_model, parse_tens
 from hsnn.artifact.rules import decode_rule, encode_rule
 from hsnn.errors import ArtifactError, HsnnError
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     ConstantSource,
     ConvProjection,
     DenseProjection,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 POPULATIONS: Mapping[str, type[Population]] = {
     "constant": ConstantSource,
     "lif": LifPopulation,
+    "adaptive_lif": AdaptiveLifPopulation,
     "integrator": IntegratorPopulation,
     "sigma_delta": SigmaDeltaPopulation,
     "learner": LearnerPopulation,
@@ -50,6 +52,10 @@ PROJECTIONS: Mapping[str, type[Projection]] = {
 ARRAYS: Mapping[str, tuple[str, ...]] = {
     "constant": (),
     "lif": ("du", "dv", "threshold", "bias_mant", "reset_amount"),
+    "adaptive_lif": (
+        *("du", "dv", "threshold", "bias_mant", "reset_amount"),
+        *("threshold_decay", "refractory_decay", "threshold_step"),
+    ),
     "integrator": ("du", "dv", "bias_mant"),
     "sigma_delta": ("threshold", "bias"),
     "dense": ("weights",),

@@ -201,6 +201,17 @@ class Learner(Strict):
     recruit_margin: Small
 
 
+class AdaptiveLif(Strict):
+    """A :class:`hsnn.ir.integer.AdaptiveLifPopulation` without its arrays."""
+
+    kind: Literal["adaptive_lif"]
+    name: Name
+    shape: Features
+    bias_exp: Small
+    reset: Literal["none"]
+    refractory: Small
+
+
 class Integrator(Strict):
     """A :class:`hsnn.ir.integer.IntegratorPopulation` without its arrays."""
 
@@ -299,7 +310,7 @@ class Sparse(Strict):
     delay: Small
 
 
-Population: TypeAlias = Constant | Lif | Integrator | SigmaDelta | Learner
+Population: TypeAlias = Constant | Lif | AdaptiveLif | Integrator | SigmaDelta | Learner
 Projection: TypeAlias = Dense | Conv | Sparse | Plastic
 
 

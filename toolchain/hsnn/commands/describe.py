@@ -10,6 +10,7 @@ from typing_extensions import assert_never
 from hsnn.artifact.rules import encode_rule
 from hsnn.commands.plain import plain
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     ConstantSource,
     ConvProjection,
     DenseProjection,
@@ -118,6 +119,10 @@ def describe_population(item: Population) -> dict[str, Json]:
         "reset_amount": _range(item.reset_amount),
         "refractory": item.refractory,
     }
+    if isinstance(item, AdaptiveLifPopulation):
+        spiking["threshold_decay"] = _range(item.threshold_decay)
+        spiking["refractory_decay"] = _range(item.refractory_decay)
+        spiking["threshold_step"] = _range(item.threshold_step)
     if isinstance(item, LearnerPopulation):
         spiking |= {name: plain(getattr(item, name)) for name in _TEACHING}
         spiking |= {"recruited": int(np.count_nonzero(item.recruited)), "stability": _range(item.stability)}

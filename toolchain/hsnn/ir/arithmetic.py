@@ -112,6 +112,37 @@ def advance_voltage(v: Int32, u: Int32, bias: IntArray, dv: IntArray | int) -> I
     return np.clip(total, -VOLTAGE_MAX, VOLTAGE_MAX).astype(np.int32, copy=False)
 
 
+def adapt(
+    v: Int32,
+    raised: Int32,
+    refractory: Int32,
+    *,
+    threshold: IntArray,
+    step: IntArray,
+    decays: tuple[IntArray, IntArray],
+) -> tuple[NDArray[np.bool_], Int32, Int32]:
+    """Let an adaptive neuron's threshold and refractory state decay, and tell whether it fires.
+
+    Every sum wraps at 32 bits; Lava clips none. Source: ``PyATRLIFModelFixed`` of lava ``proc/atrlif/models.py``.
+
+    Args:
+        v: Voltage of this timestep; a spike does not change it.
+        raised: By how much the threshold is above its rest.
+        refractory: What is taken off the voltage before it is compared.
+        threshold: Threshold at rest.
+        step: What a spike adds to the threshold.
+        decays: Decay of ``raised`` and of ``refractory``, 0 to 4096.
+
+    Returns:
+        Spikes (bool), and the next ``raised`` and ``refractory``.
+    """
+    raised, refractory = shrink(raised, decays[0]), shrink(refractory, decays[1])
+    level = wrap_int32(raised.astype(np.int64) + threshold)
+    spikes = wrap_int32(v.astype(np.int64) - refractory) >= level
+    after = wrap_int32(refractory.astype(np.int64) + np.where(spikes, 2 * level.astype(np.int64), 0))
+    return spikes, wrap_int32(raised.astype(np.int64) + np.where(spikes, step, 0)), after
+
+
 def accumulate(total: Int32, activation: Int32) -> Int32:
     """Add synaptic input to the running sum of a sigma-delta neuron; it wraps at 32 bits, as Lava's Sigma does."""
     return wrap_int32(total.astype(np.int64) + activation)

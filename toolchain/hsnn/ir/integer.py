@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeGuard
 
 import numpy as np
 
@@ -104,6 +104,30 @@ class LifPopulation:
     def bias(self) -> NDArray[np.int32]:
         """Effective bias, shape () or ``shape``, in units of voltage."""
         return (self.bias_mant.astype(np.int32) << self.bias_exp).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptiveLifPopulation(LifPopulation):
+    """LIF neurons whose threshold rises with every spike, and whose voltage is never reset.
+
+    ::
+
+        raised = shrink(raised, threshold_decay);  refractory = shrink(refractory, refractory_decay)
+        s = v - refractory >= threshold + raised
+        refractory = refractory + 2 * (threshold + raised);  raised = raised + threshold_step     where s
+
+    Attributes are those of :class:`LifPopulation`, with ``reset`` ``none`` and no ``refractory`` timesteps, and these,
+    int32 of shape () or ``shape``:
+
+    Attributes:
+        threshold_decay: Decay of what spikes have added to the threshold, 0 to 4096.
+        refractory_decay: Decay of what spikes have set against the voltage, 0 to 4096.
+        threshold_step: What a spike adds to the threshold, 0 to 2**23 - 1.
+    """
+
+    threshold_decay: NDArray[np.int32] = field(default_factory=lambda: np.zeros((), np.int32))
+    refractory_decay: NDArray[np.int32] = field(default_factory=lambda: np.zeros((), np.int32))
+    threshold_step: NDArray[np.int32] = field(default_factory=lambda: np.zeros((), np.int32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,6 +303,23 @@ class IntegerNetwork:
     def neurons(self) -> tuple[Neuron, ...]:
         """Populations that have a state."""
         return tuple(p for p in self.populations if not isinstance(p, ConstantSource))
+
+
+class Adaptation(TypedDict):
+    """What :func:`hsnn.ir.arithmetic.adapt` needs to know of a population."""
+
+    threshold: NDArray[np.int32]
+    step: NDArray[np.int32]
+    decays: tuple[NDArray[np.int32], NDArray[np.int32]]
+
+
+def adaptation(neuron: AdaptiveLifPopulation) -> Adaptation:
+    """Parameters of a population's adaptation."""
+    return Adaptation(
+        threshold=neuron.threshold,
+        step=neuron.threshold_step,
+        decays=(neuron.threshold_decay, neuron.refractory_decay),
+    )
 
 
 def sends_spikes(item: InputPort | Population) -> TypeGuard[LifPopulation]:

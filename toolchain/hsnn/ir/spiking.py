@@ -17,13 +17,14 @@ neuron with current memory comes from a :class:`~hsnn.ir.integer.ConstantSource`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
 
 from hsnn.ir.integer import ConstantSource, Reset, Shape
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Float = NDArray[np.float64]
@@ -76,6 +77,22 @@ class FloatLif:
     comparison: Comparison = ">"
     refractory: int = 0
     scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatAdaptiveLif(FloatLif):
+    """LIF neurons whose threshold rises with every spike; :class:`hsnn.ir.integer.AdaptiveLifPopulation` has the rules.
+
+    ``reset`` is ``none``, ``comparison`` ``>=``, and there are no ``refractory`` timesteps.
+
+    Attributes:
+        threshold_decay, refractory_decay: 0 to 1, shape () or ``shape``.
+        threshold_step: 0 or more, shape () or ``shape``.
+    """
+
+    threshold_decay: Float = field(default_factory=lambda: np.zeros(()))
+    refractory_decay: Float = field(default_factory=lambda: np.zeros(()))
+    threshold_step: Float = field(default_factory=lambda: np.zeros(()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from hsnn.errors import UsageError
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     ConstantSource,
     ConvProjection,
     DenseProjection,
@@ -162,6 +163,8 @@ def _check_neuron(neuron: Neuron) -> None:
     _within(neuron.bias_mant, shape, rules.BIAS_MANT_MIN, rules.BIAS_MANT_MAX, f"bias_mant of {name!r}")
     _require(0 <= neuron.bias_exp <= rules.BIAS_EXP_MAX, f"bias_exp of {name!r} is {neuron.bias_exp}", "0 to 7")
     if isinstance(neuron, LifPopulation):
+        if isinstance(neuron, AdaptiveLifPopulation):
+            _check_adaptive(neuron)
         _within(neuron.threshold, shape, 0, rules.VOLTAGE_MAX, f"threshold of {name!r}")
         _within(neuron.reset_amount, shape, 0, rules.STATE_LIMIT, f"reset_amount of {name!r}")
         _require(0 <= neuron.refractory <= 64, f"refractory of {name!r} is {neuron.refractory}", "0 to 64")
@@ -170,6 +173,18 @@ def _check_neuron(neuron: Neuron) -> None:
             f"reset of {name!r} is {neuron.reset!r}",
             "zero, subtract or none",
         )
+
+
+def _check_adaptive(neuron: AdaptiveLifPopulation) -> None:
+    name, shape = neuron.name, neuron.shape
+    _within(neuron.threshold_decay, shape, 0, rules.DECAY_ONE, f"threshold_decay of {name!r}")
+    _within(neuron.refractory_decay, shape, 0, rules.DECAY_ONE, f"refractory_decay of {name!r}")
+    _within(neuron.threshold_step, shape, 0, rules.VOLTAGE_MAX, f"threshold_step of {name!r}")
+    _require(
+        neuron.reset == "none" and neuron.refractory == 0,
+        f"{name!r} adapts, and has reset {neuron.reset!r} and {neuron.refractory} refractory timesteps",
+        "reset none and 0 timesteps",
+    )
 
 
 def _check_sigma_delta(neuron: SigmaDeltaPopulation) -> None:

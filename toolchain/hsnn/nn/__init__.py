@@ -6,6 +6,7 @@ is; wrap layers that need one batch axis in :class:`TimeDistributed`. State is z
 
 from __future__ import annotations
 
+from hsnn.nn.adaptive import AdaptiveLif
 from hsnn.nn.bit_planes import has8, matched
 from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSumDecode, WindowSumDecode
 from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
@@ -16,6 +17,7 @@ from hsnn.nn.structure import AxonalDelay, Delay, MergeTime, SplitTime, TimeDist
 from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
 
 __all__ = [
+    "AdaptiveLif",
     "Atan",
     "AxonalDelay",
     "BitPlaneEncode",

@@ -103,6 +103,40 @@ RECURRENT_LIF = OpSpec(
 )
 """As ``Lif`` with input ``x[t] + recurrent_weight @ s[t - 1]``; weight is ``(post, pre)``, features 1-D."""
 
+ADAPTIVE_LIF = OpSpec(
+    "AdaptiveLif",
+    "neuron",
+    (
+        *("x", "current_decay", "voltage_decay", "threshold", "bias"),
+        *("threshold_decay", "refractory_decay", "threshold_step"),
+    ),
+    (DECAY_INPUT,),
+    "same",
+    "binary",
+    f"""{{{_LEAK}
+        keep_raised = Sub (one, threshold_decay)
+        keep_refractory = Sub (one, refractory_decay)
+        u_end, v_end, raised_end, refractory_end, s = Scan <num_scan_inputs = 1, body = adaptive_lif_step
+                (float[] u, float[] v, float[] raised, float[] refractory, float[] a)
+                => (float[] u_next, float[] v_next, float[] raised_next, float[] refractory_next, float[] spike) {{
+{_INTEGRATE}
+            v_next = Add (leaked, bias)
+            raised_kept = Mul (keep_raised, raised)
+            refractory_kept = Mul (keep_refractory, refractory)
+            level = Add (threshold, raised_kept)
+            reached = Sub (v_next, refractory_kept)
+            fire = GreaterOrEqual (reached, level)
+            spike = Cast <to = 1> (fire)
+            lift = Mul (spike, threshold_step)
+            raised_next = Add (raised_kept, lift)
+            twice = Add (level, level)
+            push = Mul (spike, twice)
+            refractory_next = Add (refractory_kept, push)
+        }}> (rest, rest, rest, rest, x)
+    }}""",
+)
+"""LIF whose threshold rises with every spike; :class:`hsnn.nn.AdaptiveLif` has the equations."""
+
 LEAKY_INTEGRATOR = OpSpec(
     "LeakyIntegrator",
     "neuron",
@@ -121,4 +155,4 @@ LEAKY_INTEGRATOR = OpSpec(
 )
 """As ``Lif`` without spikes; the output is the voltage of every timestep."""
 
-NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, LEAKY_INTEGRATOR, *SIGMA_DELTA_NEURONS)
+NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, ADAPTIVE_LIF, LEAKY_INTEGRATOR, *SIGMA_DELTA_NEURONS)

@@ -11,6 +11,7 @@ from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import DELAY_MAX
 from hsnn.ir.integer import ConstantSource, Shape, size
 from hsnn.ir.spiking import (
+    FloatAdaptiveLif,
     FloatConv,
     FloatDense,
     FloatIntegrator,
@@ -88,6 +89,10 @@ def _check_neuron(neuron: FloatNeuron) -> None:
     if isinstance(neuron, FloatIntegrator):
         return
     _check_range(neuron.threshold, neuron, "threshold", _TINY, _HUGE)
+    if isinstance(neuron, FloatAdaptiveLif):
+        _check_range(neuron.threshold_decay, neuron, "threshold_decay", 0.0, 1.0)
+        _check_range(neuron.refractory_decay, neuron, "refractory_decay", 0.0, 1.0)
+        _check_range(neuron.threshold_step, neuron, "threshold_step", 0.0, _HUGE)
     _parameter(neuron.comparison in (">", ">="), f"comparison of {name!r} is {neuron.comparison!r}", "> or >=")
     resets = ("zero", "subtract", "none")
     _parameter(neuron.reset in resets, f"reset of {name!r} is {neuron.reset!r}", ", ".join(resets))

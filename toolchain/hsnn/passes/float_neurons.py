@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hsnn.ir.integer import Shape
-from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta
+from hsnn.ir.spiking import FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class PopulationStatistics:
     updates: int
     message: float = 0.0
     power: float = 0.0
+    adaptation: float = 0.0
+    """Largest magnitude of what spikes of adaptive neurons have set against the voltage, and of their threshold."""
 
     @property
     def rate(self) -> Float:
@@ -59,6 +61,7 @@ class PopulationStatistics:
             self.updates + other.updates,
             max(self.message, other.message),
             self.power + other.power,
+            max(self.adaptation, other.adaptation),
         )
 
 
@@ -75,6 +78,11 @@ class NeuronState:
     current: float = 0.0
     low: float = np.inf
     high: float = -np.inf
+    raised: Float = field(default_factory=lambda: np.zeros(()))
+    """What spikes have added to the threshold of adaptive neurons."""
+    against: Float = field(default_factory=lambda: np.zeros(()))
+    """What they have set against the voltage."""
+    adaptation: float = 0.0
 
 
 def new_state(neuron: FloatNeuron, shape: Shape) -> NeuronState:
@@ -97,6 +105,8 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
     state.low, state.high = min(state.low, float(state.v.min())), max(state.high, float(state.v.max()))
     if not isinstance(neuron, FloatLif):
         return state.v
+    if isinstance(neuron, FloatAdaptiveLif):
+        return _adapt(neuron, state)
     above = state.v >= neuron.threshold if neuron.comparison == ">=" else state.v > neuron.threshold
     spikes = above & ~held
     state.held = np.where(spikes, neuron.refractory, np.maximum(state.held - 1, 0)).astype(np.int32)
@@ -107,6 +117,19 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
             state.v = np.where(spikes, state.v - neuron.threshold, state.v)
         case "none":
             pass
+    return spikes
+
+
+def _adapt(neuron: FloatAdaptiveLif, state: NeuronState) -> Sent:
+    """Let adaptive neurons fire, after their current and voltage have advanced."""
+    raised = (1.0 - neuron.threshold_decay) * state.raised
+    against = (1.0 - neuron.refractory_decay) * state.against
+    level = neuron.threshold + raised
+    spikes: Sent = state.v - against >= level
+    state.raised = np.where(spikes, raised + neuron.threshold_step, raised)
+    state.against = np.where(spikes, against + 2.0 * level, against)
+    highest = float(np.max(neuron.threshold + state.raised))
+    state.adaptation = max(state.adaptation, largest(state.against), highest)
     return spikes
 
 
@@ -132,7 +155,9 @@ def statistics_of(neuron: FloatNeuron, state: NeuronState) -> PopulationStatisti
     if isinstance(neuron, FloatSigmaDelta):
         messages = state.sent.astype(np.float64, copy=False)
         message, power = largest(messages), float(np.sum(messages * messages))
-    return PopulationStatistics(state.activation, state.current, state.low, state.high, spikes, updates, message, power)
+    return PopulationStatistics(
+        state.activation, state.current, state.low, state.high, spikes, updates, message, power, state.adaptation
+    )
 
 
 def largest(array: Float) -> float:

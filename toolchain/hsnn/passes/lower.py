@@ -19,6 +19,7 @@ from hsnn.ir.hybrid import module_of, scale_text
 from hsnn.ir.integer import ConstantSource, Reset, Shape, size
 from hsnn.ir.spiking import (
     Comparison,
+    FloatAdaptiveLif,
     FloatDense,
     FloatIntegrator,
     FloatLif,
@@ -165,6 +166,22 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
             neuron.name, drive.shape, neuron.value, current_decay, voltage_decay, bias, _fixed_scale(neuron)
         )
         return reader, projections
+    if neuron.node.op_type == "AdaptiveLif":
+        adaptive = FloatAdaptiveLif(
+            neuron.name,
+            drive.shape,
+            neuron.value,
+            current_decay,
+            voltage_decay,
+            parameter("threshold"),
+            bias,
+            reset="none",
+            comparison=">=",
+            threshold_decay=parameter("threshold_decay"),
+            refractory_decay=parameter("refractory_decay"),
+            threshold_step=parameter("threshold_step"),
+        )
+        return adaptive, projections
     attributes = neuron.node.attributes
     spiking = FloatLif(
         neuron.name,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import IntegratorPopulation, LifPopulation, Shape
-from hsnn.ir.spiking import CurrentNeuron, FloatIntegrator, FloatLif
+from hsnn.ir.integer import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, Shape
+from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif, FloatIntegrator, FloatLif
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,6 +80,22 @@ def quantize_neuron(neuron: CurrentNeuron, scale: float) -> tuple[LifPopulation 
     level = np.rint(neuron.threshold * scale)
     threshold_error = float(np.max(np.abs(level / (neuron.threshold * scale) - 1.0)))
     threshold_error = 0.0 if threshold_error < _ROUNDING else threshold_error
+    if isinstance(neuron, FloatAdaptiveLif):
+        errors = NeuronError(current_error, voltage_error, threshold_error, bias_error)
+        adaptive = AdaptiveLifPopulation(
+            neuron.name,
+            neuron.shape,
+            du,
+            dv,
+            uniform(level, neuron.shape),
+            bias,
+            exponent,
+            "none",
+            threshold_decay=uniform(_quantize_decay(neuron.threshold_decay)[0], neuron.shape),
+            refractory_decay=uniform(_quantize_decay(neuron.refractory_decay)[0], neuron.shape),
+            threshold_step=uniform(np.rint(neuron.threshold_step * scale), neuron.shape),
+        )
+        return adaptive, errors
     population = LifPopulation(
         name=neuron.name,
         shape=neuron.shape,

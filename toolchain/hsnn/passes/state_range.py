@@ -125,7 +125,8 @@ def measure_range(
     voltage_bound = (current_bound + bias) * growth(neuron.voltage_decay, timesteps)
     current = max(margin * max(stats.current, stats.activation), room, synapse)
     voltage = max(margin * lasting_voltage(neuron, stats), 0.0 if forgets(neuron) else room)
-    return StateRange(min(current_bound, current), min(voltage_bound, voltage))
+    # What adaptive neurons compare the voltage with lies in the same 24 bits.
+    return StateRange(min(current_bound, current), max(min(voltage_bound, voltage), margin * stats.adaptation))
 
 
 def lasting_voltage(neuron: CurrentNeuron, stats: PopulationStatistics) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import assert_never
 
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     ConstantSource,
     ConvProjection,
     DenseProjection,
@@ -53,6 +54,8 @@ def kind_of(item: InputPort | Population) -> str:
             return "graded input" if item.graded else "spike input"
         case ConstantSource():
             return "constant"
+        case AdaptiveLifPopulation():
+            return "adaptive LIF"
         case LearnerPopulation():
             return "learner"
         case LifPopulation():

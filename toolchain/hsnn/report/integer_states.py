@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import ConstantSource, ConvProjection, IntegerNetwork, LifPopulation, Neuron, SigmaDeltaPopulation
+from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
+    ConstantSource,
+    ConvProjection,
+    IntegerNetwork,
+    LifPopulation,
+    Neuron,
+    SigmaDeltaPopulation,
+    adaptation,
+)
 from hsnn.passes.synapses import deliver
 
 if TYPE_CHECKING:
@@ -48,7 +57,7 @@ def replay(network: IntegerNetwork, name: str, sent: Mapping[str, Int32]) -> Int
     activation = _activation(network, neuron, sent)
     if isinstance(neuron, SigmaDeltaPopulation):
         return _replay_sigma_delta(neuron, activation)
-    u, v, held = (np.zeros(activation.shape[1:], np.int32) for _ in range(3))
+    u, v, held, raised, refractory = (np.zeros(activation.shape[1:], np.int32) for _ in range(5))
     out = np.empty(activation.shape, np.int32)
     saturated = wrapped = 0
     for t, arriving in enumerate(activation):
@@ -57,7 +66,10 @@ def replay(network: IntegerNetwork, name: str, sent: Mapping[str, Int32]) -> Int
         wrapped += int(np.count_nonzero(u != wide_u))
         moved = rules.advance_voltage(v, u, neuron.bias, neuron.dv)
         clipped = (rules.shrink(v, neuron.dv).astype(np.int64) + u + neuron.bias) != moved
-        if isinstance(neuron, LifPopulation):
+        if isinstance(neuron, AdaptiveLifPopulation):
+            v = moved
+            out[t], raised, refractory = rules.adapt(v, raised, refractory, **adaptation(neuron))
+        elif isinstance(neuron, LifPopulation):
             clipped &= held == 0
             out[t], v, held = _fire(neuron, np.where(held > 0, v, moved), held)
             clipped &= (out[t] == 0) | (neuron.reset != "zero")

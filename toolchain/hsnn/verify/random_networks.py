@@ -7,13 +7,14 @@ branches, loops and delays, every reset, and neurons with parameters of their ow
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     ConstantSource,
     ConvProjection,
     DenseProjection,
@@ -21,12 +22,23 @@ from hsnn.ir.integer import (
     IntegerNetwork,
     IntegratorPopulation,
     LifPopulation,
+    Population,
+    Shape,
     SigmaDeltaPopulation,
     SparseProjection,
     sends,
 )
 from hsnn.ir.validate import conv_output_shape, validate_network
-from hsnn.verify.random_parts import Draft, Feature, draw_conv, draw_dynamics, draw_flat, draw_lif, draw_sigma_delta
+from hsnn.verify.random_parts import (
+    Draft,
+    Feature,
+    draw_adaptive,
+    draw_conv,
+    draw_dynamics,
+    draw_flat,
+    draw_lif,
+    draw_sigma_delta,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +47,11 @@ if TYPE_CHECKING:
 
 EVERYTHING: frozenset[Feature] = frozenset(get_args(Feature))
 """Every feature."""
-FEATURES: frozenset[Feature] = EVERYTHING - {"sigma_delta"}
+_SPECIAL: Mapping[str, Callable[[Draft, str, Shape], Population]] = {
+    "sigma_delta": draw_sigma_delta,
+    "adaptive": draw_adaptive,
+}
+FEATURES: frozenset[Feature] = EVERYTHING - _SPECIAL.keys()
 """Every feature of networks of LIF neurons. Without any, a network is dense layers that Lava's own LIF can hold."""
 
 STOCK: frozenset[Feature] = frozenset({"conv", "sparse", "graded", "residual", "bias", "extreme"})
@@ -135,8 +151,8 @@ def _draw_layer(draft: Draft, name: str) -> None:
     for other in others:
         if draft.may("residual", 0.35) or (other == "constant" and rng.random() < 0.5):
             draft.projections.append(draw_flat(draft, other, name, sources[other], shape))
-    graded = "sigma_delta" in draft.features and rng.random() < 0.5
-    draft.populations.append((draw_sigma_delta if graded else draw_lif)(draft, name, shape))
+    special = [draw for feature, draw in _SPECIAL.items() if feature in draft.features and rng.random() < 0.4]
+    draft.populations.append((special or [draw_lif])[0](draft, name, shape))
 
 
 def _draw_readout(draft: Draft) -> None:
@@ -178,6 +194,7 @@ def summarize(network: IntegerNetwork) -> Mapping[str, int]:
         "soft": sum(p.reset != "zero" for p in lifs),
         "refractory": sum(p.refractory > 0 for p in lifs),
         "own parameters": sum(p.du.ndim > 0 or p.threshold.ndim > 0 for p in lifs),
+        "adaptive": sum(isinstance(p, AdaptiveLifPopulation) for p in network.populations),
         "sigma-delta": sum(isinstance(p, SigmaDeltaPopulation) for p in network.populations),
         "integrators": sum(isinstance(p, IntegratorPopulation) for p in network.populations),
     }

@@ -9,6 +9,7 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
     ConvProjection,
     DenseProjection,
     InputPort,
@@ -45,6 +46,7 @@ Feature = Literal[
     "refractory",
     "integrator",
     "sigma_delta",
+    "adaptive",
     "extreme",
 ]
 
@@ -201,4 +203,26 @@ def draw_sigma_delta(draft: Draft, name: str, shape: Shape) -> SigmaDeltaPopulat
         accumulate=accumulate,
         rectify=accumulate and bool(rng.random() < 0.6),
         keep_rest=bool(rng.random() < 0.5),
+    )
+
+
+def draw_adaptive(draft: Draft, name: str, shape: Shape) -> AdaptiveLifPopulation:
+    """Draw adaptive neurons; some states wrap."""
+    rng = draft.rng
+    plain = draw_lif(draft, name, shape)
+    own = shape if draft.may("per_neuron", 0.3) else ()
+    decays = [rng.choice([0, 40, 512, 4096], size=own).astype(np.int32) for _ in range(2)]
+    step = (rng.uniform(0.0, 1.0, size=own) * float(rng.choice([0, 1_000, 1_000_000]))).astype(np.int32)
+    return AdaptiveLifPopulation(
+        name,
+        shape,
+        plain.du,
+        plain.dv,
+        plain.threshold,
+        plain.bias_mant,
+        plain.bias_exp,
+        "none",
+        threshold_decay=np.asarray(decays[0], np.int32),
+        refractory_decay=np.asarray(decays[1], np.int32),
+        threshold_step=np.asarray(step, np.int32),
     )

@@ -1,0 +1,1 @@
+"""A Lava process for LIF neurons whose threshold adapts."""

@@ -1,0 +1,56 @@
+"""The process; Lava imports every module beside it while it looks for models, so there are only those."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Int32 = NDArray[np.int32]
+
+
+class GatedAdaptive(AbstractProcess):
+    """LIF neurons whose threshold rises with every spike, and whose voltage is never reset, in their window only.
+
+    Args:
+        name: Name of the process.
+        shape: Shape of all ports and states.
+        window: ``(period, timesteps, lag)`` of :class:`hsnn_targets.lava.clock.Window`.
+        du, dv, bias_mant, bias_exp, threshold, threshold_decay, refractory_decay, threshold_step: As in
+            :class:`hsnn.ir.integer.AdaptiveLifPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        shape: tuple[int, ...],
+        window: tuple[int, int, int],
+        du: Int32,
+        dv: Int32,
+        bias_mant: Int32,
+        bias_exp: int,
+        threshold: Int32,
+        threshold_decay: Int32,
+        refractory_decay: Int32,
+        threshold_step: Int32,
+    ) -> None:
+        super().__init__(name=name, shape=shape, window=window)
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape)
+        self.u = Var(shape=shape, init=0)
+        self.v = Var(shape=shape, init=0)
+        self.du = Var(shape=du.shape, init=du)
+        self.dv = Var(shape=dv.shape, init=dv)
+        self.bias_mant = Var(shape=bias_mant.shape, init=bias_mant)
+        self.bias_exp = Var(shape=(1,), init=bias_exp)
+        self.threshold = Var(shape=threshold.shape, init=threshold)
+        self.threshold_decay = Var(shape=threshold_decay.shape, init=threshold_decay)
+        self.refractory_decay = Var(shape=refractory_decay.shape, init=refractory_decay)
+        self.threshold_step = Var(shape=threshold_step.shape, init=threshold_step)
