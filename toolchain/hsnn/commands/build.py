@@ -36,6 +36,7 @@ examples:
   hsnn-compile build network.onnx --calibration samples.npz -o network.hsnn --verify
   hsnn-compile network.net --schedule slayer --timesteps 32
   hsnn-compile network.nir --nir-policy spikingjelly --timesteps 32 --calibration samples.npz
+  hsnn-compile ann.onnx --spike 'layer3.*' --spike-plot curve.svg --calibration samples.npz
   hsnn-compile my_model:network --calibration samples.npz --pin 'head.*=host' --limit f1=0.9
 """
 _HOW_TO_CALIBRATE = (
@@ -97,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seed", type=options.natural, default=options.SEED, help=f"recorded in the artifact (default {options.SEED})"
     )
+    options.add_spike(parser)
     options.add_placement(parser)
     output = parser.add_argument_group("artifact")
     output.add_argument(
@@ -151,7 +153,12 @@ def _compile(args: argparse.Namespace, progress: StageProgress) -> tuple[Program
     for name in ("calibration", "weights", "example"):
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)
-    model = named_model(args)
+    if args.spike:
+        from hsnn.commands.spike import converted
+
+        model: Model = converted(args)
+    else:
+        model = named_model(args)
     ignore = () if args.label_key is None else (args.label_key,)
     if args.calibration is None:
         from hsnn.frontends.netx.samples import random_samples

@@ -102,6 +102,29 @@ def _extents(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
+def add_spike(parser: argparse.ArgumentParser) -> None:
+    """Declare how activations of a plain ONNX network become spiking."""
+    group = parser.add_argument_group("a plain .onnx network without spikes")
+    group.add_argument(
+        "--spike",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="make neurons of matching Relu nodes: --spike 'layer3.*' (may be repeated)",
+    )
+    group.add_argument(
+        "--spike-timesteps", type=positive, default=32, metavar="N", help="timesteps of a sample (default 32)"
+    )
+    group.add_argument(
+        "--spike-percentile",
+        type=real,
+        default=99.9,
+        metavar="P",
+        help="percentile of the activations of a layer that its threshold is (default 99.9)",
+    )
+    group.add_argument("--spike-plot", metavar="FILE", help="draw error and agreement against timesteps into this .svg")
+
+
 def add_weights(group: argparse._ArgumentGroup) -> None:
     """Declare the file of trained weights."""
     group.add_argument(
