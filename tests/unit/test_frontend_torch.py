@@ -207,7 +207,8 @@ def test_every_operator_two_inputs_and_two_outputs():
     hybrid = from_torch(net, (torch.rand(1, 3), torch.rand(1, 3)))
     assert [item.name for item in hybrid.inputs] == ["a", "b"]
     assert [item.name for item in hybrid.outputs] == ["output_0", "output_1"]
-    assert {node.op_type for node in hybrid.proto.graph.node if node.domain == DOMAIN} == set(OPS)
+    used = {node.op_type for node in hybrid.proto.graph.node if node.domain == DOMAIN}
+    assert used == set(OPS) - {"TrainEncode", "TrainDecode"}, "those two have inputs and outputs of another shape"
     lifs = [node for node in hybrid.proto.graph.node if node.op_type == "Lif"]
     assert [node.name for node in lifs] == ["lif/Lif", "lif/Lif_1"]
     assert [module_of(node) for node in lifs] == ["lif", "lif"]
