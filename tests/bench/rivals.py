@@ -11,10 +11,11 @@ from networks import Case, made_case
 from section import Column, Row, Section, Settings
 from turns import Seconds, ratio, repeated, take_turns
 
+from hsnn.passes.idle import without_idle_projections
 from hsnn.target import find_target
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
-from hsnn_targets.lava.schedule import make_schedule, without_idle_projections
+from hsnn_targets.lava.schedule import make_schedule
 
 LAVA_SAMPLES = {"tiny": 2, "A": 8, "loop": 8, "B": 2}
 """Samples of one run of Lava; it takes half a second for one of B."""
