@@ -1,5 +1,6 @@
 """Every construct of the support matrix has the outcome that the matrix states."""
 
+import matrix
 import pytest
 import registry
 
@@ -14,3 +15,7 @@ def test_outcome(item):
     with pytest.raises(HsnnError) as caught:
         item.check()
     assert caught.value.code == item.code
+
+
+def test_the_page_shows_what_is_tested():
+    assert matrix.PAGE.read_text(encoding="utf-8") == matrix.page(), "run python tests/interop/matrix.py"

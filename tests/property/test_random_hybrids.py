@@ -64,7 +64,7 @@ class RandomHybrid(nn.Module):
             self.pick.choice((0.5, 1.0)),
             current_decay=self.pick.choice((1.0, 0.5)),
             voltage_decay=self.pick.choice((0.0, 0.25, 0.5)),
-            reset=self.pick.choice(("zero", "subtract", "none")),
+            reset=self.pick.choice(("zero", "subtract", "subtract_late", "none")),
             comparison=self.pick.choice((">", ">=")),
             refractory=self.pick.choice((0, 0, 2)),
             decay_input=self.pick.random() < 0.2,

@@ -41,6 +41,7 @@ CASES = {
         learn_threshold=True,
         learn_bias=True,
     ),
+    "lif_late": snn.Lif(0.6, voltage_decay=torch.tensor([0.0, 0.25, 0.9]), reset="subtract_late", refractory=1),
     "lif_none": snn.Lif(0.8, reset="none", refractory=1),
     "recurrent": snn.RecurrentLif(
         3, threshold=0.5, recurrent_weight=torch.tensor([[0.3, -1, 0], [1, 0, 0.2], [0, 0, 0.5]])

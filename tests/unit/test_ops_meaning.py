@@ -215,12 +215,13 @@ def lif(series, du, dv, threshold, bias, *, reset, comparison, refractory, decay
         fires = wait == 0 and (v > threshold if comparison == ">" else v >= threshold)
         wait = refractory if fires else max(wait - 1, 0)
         if fires and reset != "none":
-            v = F(0) if reset == "zero" else F(v - threshold)
+            amount = F(threshold / F(1 - dv)) if reset == "subtract_late" else threshold
+            v = F(0) if reset == "zero" else F(v - amount)
         out.append(int(fires))
     return out
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract", "none"])
+@pytest.mark.parametrize("reset", ["zero", "subtract", "subtract_late", "none"])
 @pytest.mark.parametrize("comparison", [">", ">="])
 @pytest.mark.parametrize(("refractory", "decay_input"), [(0, 0), (2, 1), (1, 0)])
 def test_lif_on_dyadic_values(reset, comparison, refractory, decay_input):

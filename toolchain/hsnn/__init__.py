@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from hsnn.compiler import compile
     from hsnn.errors import HsnnError
     from hsnn.feasibility import check
+    from hsnn.frontends.live import register_neuron
     from hsnn.program import Program
     from hsnn.runtime.session import Session
 
-__all__ = ["HsnnError", "Program", "Session", "__version__", "check", "compile", "load"]
+__all__ = ["HsnnError", "Program", "Session", "__version__", "check", "compile", "load", "register_neuron"]
 
 __version__: str
 
@@ -28,6 +29,7 @@ _HOMES = {
     "check": "hsnn.feasibility",
     "compile": "hsnn.compiler",
     "load": "hsnn.artifact",
+    "register_neuron": "hsnn.frontends.live",
 }
 
 

@@ -15,10 +15,16 @@ import onnx
 import onnx_ir
 from torch import Tensor, nn
 
-from hsnn.errors import UsageError
+from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.finish import finish
+from hsnn.frontends.live import adapt, has_foreign_neurons
 from hsnn.frontends.tidy import tidy
-from hsnn.frontends.torch_compare import NeuronAgreement, TorchComparison, compare_with_torch
+from hsnn.frontends.torch_compare import (
+    NeuronAgreement,
+    TorchComparison,
+    compare_with_library,
+    compare_with_torch,
+)
 from hsnn.frontends.torch_load import check_finite, example_inputs, load_factory, load_weights
 from hsnn.frontends.torch_state import check_stateless, inference_copy
 from hsnn.frontends.torch_trace import BATCH, trace
@@ -27,6 +33,7 @@ from hsnn.ir.hybrid import HybridModel
 __all__ = [
     "NeuronAgreement",
     "TorchComparison",
+    "compare_with_library",
     "compare_with_torch",
     "example_inputs",
     "from_torch",
@@ -35,8 +42,12 @@ __all__ = [
 ]
 
 
+_LIBRARY_TOLERANCE = 1e-4
+"""Largest relative difference of an output between a library's own model and ours, samples without a flip."""
+
+
 def from_torch(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> HybridModel:
-    """Export a torch module that uses :mod:`hsnn.nn` layers.
+    """Export a torch module that uses :mod:`hsnn.nn` layers, or neurons of other libraries.
 
     Args:
         module: Any module; it is exported in eval mode and left as it is.
@@ -49,14 +60,33 @@ def from_torch(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> HybridM
         UsageError: ``HSNN-F005``, if a weight is infinite or NaN; ``HSNN-F006``, if the example inputs are no
             tuple of tensors; ``HSNN-F010``, if the module fails on them.
         UnsupportedError: ``HSNN-F011`` to ``HSNN-F018`` for what cannot be exported, and those of
-            :func:`~hsnn.frontends.finish.finish`.
+            :func:`~hsnn.frontends.finish.finish`; ``HSNN-F090`` to ``HSNN-F095`` for neurons of other libraries.
     """
     _check_inputs(example_inputs)
     check_finite((*module.named_parameters(), *module.named_buffers()), where=type(module).__name__)
+    if has_foreign_neurons(module):
+        module = _of_other_libraries(module, example_inputs)
     check_stateless(module, example_inputs)
     proto = onnx_ir.to_proto(tidy(trace(inference_copy(module), example_inputs)))
     _name_batch_axis(proto)
     return finish(proto)
+
+
+def _of_other_libraries(module: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
+    """Return the model with its neurons as hsnn layers, checked against what the libraries compute."""
+    live = adapt(module, inputs)
+    found = compare_with_library(live, inputs)
+    if found.flips_explained and found.max_rel <= _LIBRARY_TOLERANCE:
+        return live.rolled
+    worst = max(found.neurons, key=lambda item: item.margin, default=None)
+    where = f" first in {worst.module!r}" if worst and worst.margin > found.tolerance else ""
+    raise UnsupportedError(
+        "HSNN-F095",
+        f"what hsnn makes of {type(module).__name__} differs from what the module computes{where}: "
+        f"{found.flips} spikes, outputs by {found.max_rel:.2g}",
+        allowed="neurons that start from zero at every call and are not reset in between",
+        fix="take resets and changes of states out of forward, or register the neuron with hsnn.register_neuron",
+    )
 
 
 def _check_inputs(inputs: tuple[Tensor, ...]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hsnn.errors import VerificationError
+from hsnn.frontends.live import LiveModel, adapt, has_foreign_neurons
 from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.ir.hybrid import HybridModel, module_of
 from hsnn.nn.encoders import BitPlaneEncode, GradedEncode
-from hsnn.nn.neurons import RecurrentLif
+from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.symbolic import OpLayer
 from hsnn.ops import DOMAIN, OPS
@@ -106,7 +107,10 @@ def compare_with_torch(
         UsageError: ``HSNN-F010``, if the module fails on the inputs.
         VerificationError: ``HSNN-V010``, if the hybrid model is not one of this module.
     """
-    calls, expected = _run_torch(module, inputs)
+    if has_foreign_neurons(module):
+        calls, expected = _run_live(adapt(module, inputs), inputs)
+    else:
+        calls, expected = _run_torch(module, inputs)
     nodes = _matching_nodes(hybrid, calls)
     found, values = _run_onnx(hybrid, inputs, [node.output[0] for node in nodes])
     samples = int(inputs[0].shape[0])
@@ -115,11 +119,45 @@ def compare_with_torch(
     for made, node, value in zip(calls, nodes, values, strict=True):
         if isinstance(made.layer, BitPlaneEncode) and made.layer.rescale == "batch":
             flipped |= flipped.any()
-        agreement, here = _compare_spikes(made, node, value, flipped)
+        agreement, here = _compare_spikes(made, node.name, value, flipped)
         neurons.append(agreement)
         flipped |= here
     max_abs, max_rel = _compare_outputs(expected, found, ~flipped)
     return TorchComparison(samples, int(flipped.sum()), max_abs, max_rel, tuple(neurons), tolerance)
+
+
+def compare_with_library(live: LiveModel, inputs: tuple[Tensor, ...], *, tolerance: float = 1e-5) -> TorchComparison:
+    """Compare a model with neurons of other libraries, run by these, with the model that hsnn layers make of it.
+
+    Args:
+        live: Both models.
+        inputs: One tensor for each input, batch axis first.
+        tolerance: Relative distance from its threshold within which a value may flip.
+    """
+    ours, outputs = _run_torch(live.rolled, inputs)
+    theirs, expected = _run_live(live, inputs)
+    flipped = np.zeros(int(inputs[0].shape[0]), np.bool_)
+    neurons = []
+    for made, call_of_ours in zip(theirs, ours, strict=True):
+        agreement, here = _compare_spikes(made, made.path, call_of_ours.y.numpy(), flipped)
+        neurons.append(agreement)
+        flipped |= here
+    max_abs, max_rel = _compare_outputs(expected, outputs, ~flipped)
+    return TorchComparison(flipped.size, int(flipped.sum()), max_abs, max_rel, tuple(neurons), tolerance)
+
+
+def _run_live(live: LiveModel, inputs: tuple[Tensor, ...]) -> tuple[list[_Call], list[Array]]:
+    """Run the library's model; what its neurons sent stands in the calls of the layers that we made of them."""
+    ours, _ = _run_torch(live.rolled, inputs)
+    outputs, sent = live.run_original(inputs)
+    calls = []
+    for made in ours:
+        spikes = sent.get(made.path)
+        neuron = live.neurons.get(made.path)
+        if spikes is not None and neuron is not None and isinstance(made.layer, Lif):
+            made = replace(made, y=(spikes != 0).float())
+        calls.append(made)
+    return calls, [item.numpy() for item in outputs]
 
 
 def _run_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[_Call], list[Array]]:
@@ -175,7 +213,7 @@ def _run_onnx(hybrid: HybridModel, inputs: tuple[Tensor, ...], values: list[str]
     return results[: len(outputs)], results[len(outputs) :]
 
 
-def _compare_spikes(made: _Call, node: onnx.NodeProto, value: Array, flipped: Bools) -> tuple[NeuronAgreement, Bools]:
+def _compare_spikes(made: _Call, node: str, value: Array, flipped: Bools) -> tuple[NeuronAgreement, Bools]:
     quantum = _quantum(made.layer)
     flips: Bools = np.abs(made.y.numpy() - value) > quantum / 2
     before: NDArray[np.int64] = np.cumsum(flips, axis=0) - flips
@@ -187,7 +225,7 @@ def _compare_spikes(made: _Call, node: onnx.NodeProto, value: Array, flipped: Bo
         margin = made.layer.decision_margin(made.x)
     worst = float(margin.numpy()[first].max()) if margin is not None and first.any() else 0.0
     agreement = NeuronAgreement(
-        node.name,
+        node,
         made.path,
         int(torch.count_nonzero(made.y)),
         int(flips.sum()),

@@ -36,16 +36,34 @@ def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> onnx_ir.Model:
             ONNX equivalent; ``HSNN-F015``, if the module works for one batch size only.
     """
     with _quiet(), torch.no_grad():
-        program = _traced(module, tuple(_at_least_two(item) for item in inputs))
-        return _converted(module, program)
+        return _converted(module, exported(module, inputs))
 
 
-def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = False) -> torch.export.ExportedProgram:
+    """Trace a module with torch.export, hsnn layers as symbols, every input with a free batch axis.
+
+    Args:
+        module: In eval mode.
+        inputs: Example inputs, batch axis first.
+        lenient: Whether conditions on the batch size that torch cannot decide become assertions in the graph. For
+            graphs that are traced once more.
+
+    Raises:
+        UnsupportedError: ``HSNN-F013``, if torch cannot trace the module; ``HSNN-F015``, if it works for one batch
+            size only.
+    """
     batch = torch.export.Dim(BATCH)
+    samples = tuple(_at_least_two(item) for item in inputs)
     try:
         # Not strict: strict tracing analyses bytecode and does not see that hsnn layers emit symbols.
-        with tracing():
-            return torch.export.export(module, inputs, dynamic_shapes=tuple({0: batch} for _ in inputs), strict=False)
+        with _quiet(), tracing():
+            return torch.export.export(
+                module,
+                samples,
+                dynamic_shapes=tuple({0: batch} for _ in samples),
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=lenient,
+            )
     except HsnnError:
         raise
     except Exception as error:

@@ -9,7 +9,7 @@ One timestep ``t``::
     u = (1 - current_decay) * u + a
     v = (1 - voltage_decay) * v + u + bias                     held while refractory
     s = v > threshold   or   v >= threshold                    never while refractory
-    v = 0 | v - threshold | v   where s                        reset: zero | subtract | none
+    v = 0 | v - reset_amount | v   where s                     reset: zero | subtract | none
 
 ``decay_input`` of the operator set is folded into weights, and a bias that enters the current of a
 neuron with current memory comes from a :class:`~hsnn.ir.integer.ConstantSource`.
@@ -64,6 +64,7 @@ class FloatLif:
         reset, comparison, refractory: See the module.
         scale: Integer voltage units per unit of the model's voltage where the model fixes them; None to let the
             quantizer choose.
+        reset_amount: What ``subtract`` takes off, shape () or ``shape``; the threshold where ``None``.
     """
 
     name: str
@@ -77,6 +78,12 @@ class FloatLif:
     comparison: Comparison = ">"
     refractory: int = 0
     scale: float | None = None
+    reset_amount: Float | None = None
+
+    @property
+    def amount(self) -> Float:
+        """What ``subtract`` takes off, shape () or ``shape``."""
+        return self.threshold if self.reset_amount is None else self.reset_amount
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,7 @@ from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSu
 from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
+from hsnn.nn.over_time import OverTime
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.structure import AxonalDelay, Delay, MergeTime, SplitTime, TimeDistributed
 from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
@@ -30,6 +31,7 @@ __all__ = [
     "Lif",
     "MembraneDecode",
     "MergeTime",
+    "OverTime",
     "PoissonEncode",
     "RateDecode",
     "RateEncode",

@@ -27,6 +27,9 @@ class Lif(Neuron):
         s = [v > threshold] or [v >= threshold]
         v = 0 | v - threshold | v   where s            reset: zero | subtract | none
 
+    ``subtract_late`` takes the threshold off at the next timestep, behind the decay; that is to take off
+    ``threshold / (1 - voltage_decay)`` at once, which is how it is computed.
+
     For ``refractory`` timesteps after a spike the voltage is held and there is no spike.
 
     Args:
@@ -34,7 +37,7 @@ class Lif(Neuron):
         current_decay: Fraction of the current lost per timestep, 0 to 1; 1 is no memory.
         voltage_decay: Fraction of the voltage lost per timestep, 0 to 1; ``1 / tau`` in other libraries.
         bias: Added to the voltage at every timestep.
-        reset: ``zero``, ``subtract`` or ``none``.
+        reset: ``zero``, ``subtract``, ``subtract_late`` or ``none``.
         comparison: ``>`` or ``>=``.
         refractory: Timesteps without a spike after one, 0 to 64.
         decay_input: Whether the current is scaled by ``voltage_decay``.
@@ -79,6 +82,12 @@ class Lif(Neuron):
         lowest = THRESHOLD_MIN if learn_threshold else torch.finfo(torch.float32).tiny
         self._add_value("threshold", threshold, learn=learn_threshold, low=lowest, high=math.inf)
         self._add_value("bias", bias, learn=learn_bias, low=-math.inf, high=math.inf)
+        if reset == "subtract_late" and not bool((self.voltage_decay < 1).all()):
+            raise UsageError(
+                "HSNN-U023",
+                f"voltage_decay of {self.op.name} is 1 with reset subtract_late",
+                allowed="below 1: a voltage that is forgotten cannot be lowered",
+            )
         self.detach_reset = detach_reset
         self.surrogate = find_surrogate(surrogate)
 
@@ -128,14 +137,14 @@ class Lif(Neuron):
             if self.refractory:
                 s = s * (wait <= 0)
                 wait = torch.where(s > 0, torch.full_like(wait, self.refractory), (wait - 1).clamp(min=0))
-            v = self._after_spike(v_in, s, threshold)
+            v = self._after_spike(v_in, s, threshold / keep_v if self.reset == "subtract_late" else threshold)
             yield s, v_in
 
-    def _after_spike(self, v: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
+    def _after_spike(self, v: Tensor, s: Tensor, amount: Tensor) -> Tensor:
         if self.reset == "none":
             return v
         fired = s.detach() if self.detach_reset else s
-        return v * (1 - fired) if self.reset == "zero" else v - fired * threshold
+        return v * (1 - fired) if self.reset == "zero" else v - fired * amount
 
 
 class RecurrentLif(Lif):

@@ -11,7 +11,7 @@ from hsnn.ops.spec import FLAG, Attribute, OpSpec
 
 DECAY_INPUT = Attribute("decay_input", "int", 0, choices=FLAG)
 SPIKE_ATTRIBUTES = (
-    Attribute("reset", "string", choices=("zero", "subtract", "none")),
+    Attribute("reset", "string", choices=("zero", "subtract", "subtract_late", "none")),
     Attribute("comparison", "string", choices=(">", ">=")),
     Attribute("refractory", "int", 0, minimum=0, maximum=64),
     DECAY_INPUT,
@@ -34,9 +34,14 @@ _CHOICES = """
         refractory = Constant <value_int: int = @refractory> ()
         zero_word = Constant <value_string = "zero"> ()
         subtract_word = Constant <value_string = "subtract"> ()
+        late_word = Constant <value_string = "subtract_late"> ()
         reach_word = Constant <value_string = ">="> ()
         to_zero = Equal (reset, zero_word)
-        to_rest = Equal (reset, subtract_word)
+        at_once = Equal (reset, subtract_word)
+        late = Equal (reset, late_word)
+        to_rest = Or (at_once, late)
+        divisor = Where (late, keep_v, one)
+        amount = Div (threshold, divisor)
         at_threshold = Equal (comparison, reach_word)
         silence = Cast <to = 1> (refractory)
 """
@@ -56,7 +61,7 @@ _FIRE = """
             level_counts = And (level, at_threshold)
             over = Or (above, level_counts)
             fire = And (over, active)
-            lowered = Sub (v_in, threshold)
+            lowered = Sub (v_in, amount)
             v_soft = Where (to_rest, lowered, v_in)
             v_reset = Where (to_zero, zero, v_soft)
             v_next = Where (fire, v_reset, v_in)

@@ -93,6 +93,8 @@ def _check_neuron(neuron: FloatNeuron) -> None:
         _check_range(neuron.threshold_decay, neuron, "threshold_decay", 0.0, 1.0)
         _check_range(neuron.refractory_decay, neuron, "refractory_decay", 0.0, 1.0)
         _check_range(neuron.threshold_step, neuron, "threshold_step", 0.0, _HUGE)
+    else:
+        _check_range(neuron.amount, neuron, "reset_amount", 0.0, _HUGE)
     _parameter(neuron.comparison in (">", ">="), f"comparison of {name!r} is {neuron.comparison!r}", "> or >=")
     resets = ("zero", "subtract", "none")
     _parameter(neuron.reset in resets, f"reset of {name!r} is {neuron.reset!r}", ", ".join(resets))

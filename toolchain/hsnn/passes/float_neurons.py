@@ -114,7 +114,7 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
         case "zero":
             state.v = np.where(spikes, 0.0, state.v)
         case "subtract":
-            state.v = np.where(spikes, state.v - neuron.threshold, state.v)
+            state.v = np.where(spikes, state.v - neuron.amount, state.v)
         case "none":
             pass
     return spikes

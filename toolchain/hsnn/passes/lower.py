@@ -183,15 +183,18 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
         )
         return adaptive, projections
     attributes = neuron.node.attributes
+    threshold, reset = parameter("threshold"), attributes["reset"].as_string()
+    late = reset == "subtract_late"
     spiking = FloatLif(
         neuron.name,
         drive.shape,
         neuron.value,
         current_decay,
         voltage_decay,
-        parameter("threshold"),
+        threshold,
         bias,
-        reset=cast("Reset", attributes["reset"].as_string()),
+        reset=cast("Reset", "subtract" if late else reset),
+        reset_amount=threshold / (1.0 - voltage_decay) if late else None,
         comparison=cast("Comparison", attributes["comparison"].as_string()),
         refractory=attributes["refractory"].as_int(),
         scale=_fixed_scale(neuron),

@@ -106,10 +106,17 @@ def quantize_neuron(neuron: CurrentNeuron, scale: float) -> tuple[LifPopulation 
         bias_mant=bias,
         bias_exp=exponent,
         reset=neuron.reset,
-        reset_amount=uniform(level if neuron.reset == "subtract" else np.zeros(()), neuron.shape),
+        reset_amount=uniform(_taken_off(neuron, level, scale), neuron.shape),
         refractory=neuron.refractory,
     )
     return population, NeuronError(current_error, voltage_error, threshold_error, bias_error)
+
+
+def _taken_off(neuron: FloatLif, level: Float, scale: float) -> Float:
+    """Return the integer amount of a reset by subtraction; the threshold itself where it is that."""
+    if neuron.reset != "subtract":
+        return np.zeros(())
+    return level if neuron.reset_amount is None else np.rint(neuron.reset_amount * scale)
 
 
 def uniform_threshold(neuron: FloatLif) -> float | None:

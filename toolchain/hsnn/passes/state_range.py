@@ -144,6 +144,8 @@ def largest_scale(neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: S
     limits = [_STATE_MAX / magnitude for magnitude in (needed.current, needed.voltage) if magnitude > 0.0]
     if isinstance(neuron, FloatLif):
         limits.append(rules.STOCK_VTH_MAX * MANTISSA_UNIT / float(neuron.threshold.max()))
+        if neuron.reset == "subtract":
+            limits.append(_STATE_MAX / max(float(neuron.amount.max()), float(neuron.threshold.max())))
     bias = float(np.max(np.abs(neuron.bias)))
     if bias > 0.0:
         limits.append(BIAS_MAX / bias)

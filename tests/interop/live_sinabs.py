@@ -1,0 +1,126 @@
+"""sinabs inside a torch model."""
+
+from __future__ import annotations
+
+import sinabs.layers as sl
+import torch
+from live_models import TIMESTEPS, assert_equal
+from registry import EXACT, POLICY, REFUSED, construct
+from sinabs.activation import MembraneReset, MembraneSubtract, SingleSpike
+from torch import nn
+
+LIBRARY = "sinabs 3.1.3, live modules"
+ZERO_STATE = "state starts at zero for every sample, as `sinabs.reset_states` does"
+ONE = {"spike_fn": SingleSpike}
+
+
+class BatchFirst(nn.Module):
+    """Neurons on ``(batch, timestep, *feature)``."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1, self.first, self.fc2, self.second = nn.Linear(6, 5), first, nn.Linear(5, 4), second
+        with torch.no_grad():
+            self.fc1.weight.mul_(2.0)
+            self.fc2.weight.mul_(3.0)
+
+    def forward(self, x):
+        x = x.unsqueeze(1).repeat(1, TIMESTEPS, 1)
+        return self.second(self.fc2(self.first(self.fc1(x)))).mean(1)
+
+
+@construct(LIBRARY, "IAF with SingleSpike, both resets", POLICY, note=ZERO_STATE)
+def integrate():
+    hard = sl.IAF(torch.tensor(0.7), reset_fn=MembraneReset(), **ONE)
+    assert_equal(BatchFirst(sl.IAF(torch.tensor(0.8), **ONE), hard))
+
+
+@construct(LIBRARY, "LIF, `norm_input`, synaptic current, a time constant for each neuron", POLICY, note=ZERO_STATE)
+def leaky():
+    first = sl.LIF(tau_mem=3.0, tau_syn=2.0, spike_threshold=torch.tensor(0.2), **ONE)
+    taus = torch.tensor([2.0, 4.0, 6.0, 8.0])
+    assert_equal(BatchFirst(first, sl.LIF(tau_mem=taus, norm_input=False, spike_threshold=torch.tensor(0.5), **ONE)))
+    trained = sl.LIF(tau_mem=5.0, tau_syn=3.0, train_alphas=True, spike_threshold=torch.tensor(0.1), **ONE)
+    assert_equal(
+        BatchFirst(trained, sl.LIF(tau_mem=2.0, reset_fn=MembraneReset(), spike_threshold=torch.tensor(0.1), **ONE))
+    )
+
+
+@construct(LIBRARY, "LIFRecurrent with `nn.Linear(bias=False)`", POLICY, note=ZERO_STATE)
+def recurrent():
+    torch.manual_seed(2)
+    first = sl.LIFRecurrent(4.0, nn.Linear(5, 5, bias=False), tau_syn=2.0, spike_threshold=torch.tensor(0.2), **ONE)
+    assert_equal(BatchFirst(first, sl.IAFRecurrent(nn.Linear(4, 4, bias=False), torch.tensor(0.5), **ONE)))
+
+
+@construct(LIBRARY, "ExpLeak read-out", POLICY, note=ZERO_STATE)
+def readout():
+    assert_equal(BatchFirst(sl.IAF(torch.tensor(0.6), **ONE), sl.ExpLeak(tau_mem=4.0)))
+
+
+@construct(LIBRARY, "IAFSqueeze and LIFSqueeze among convolutions, `num_timesteps` given", POLICY, note=ZERO_STATE)
+def squeeze():
+    class Squeezed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Sequential(
+                nn.Conv2d(1, 3, 3, bias=False),
+                sl.IAFSqueeze(num_timesteps=TIMESTEPS, spike_threshold=torch.tensor(0.5), **ONE),
+                nn.AvgPool2d(2),
+                nn.Flatten(),
+                nn.Linear(27, 5, bias=False),
+                sl.LIFSqueeze(num_timesteps=TIMESTEPS, tau_mem=3.0, spike_threshold=torch.tensor(0.05), **ONE),
+            )
+
+        def forward(self, x):
+            x = x.unsqueeze(1).repeat(1, TIMESTEPS, 1, 1, 1).flatten(0, 1)
+            return self.net(x).unflatten(0, (-1, TIMESTEPS)).sum(1)
+
+    assert_equal(Squeezed(), shape=(1, 8, 8), scale=2.0)
+
+
+@construct(LIBRARY, "the input is a train `(batch, timestep, *feature)`", EXACT)
+def train():
+    class Train(BatchFirst):
+        def forward(self, x):
+            return self.second(self.fc2(self.first(self.fc1(x))))
+
+    model = Train(sl.IAF(torch.tensor(0.6), **ONE), sl.LIF(tau_mem=3.0, spike_threshold=torch.tensor(0.2), **ONE))
+    assert_equal(model, x=(torch.rand(4, TIMESTEPS, 6) > 0.5).float())
+
+
+@construct(
+    LIBRARY, "MultiSpike (the default) and MaxSpike", REFUSED, code="HSNN-F091", note="several spikes in one timestep"
+)
+def multi_spike():
+    assert_equal(BatchFirst(sl.IAF(), sl.IAF(**ONE)))
+
+
+@construct(LIBRARY, "`min_v_mem`", REFUSED, code="HSNN-F091", note="hsnn has no lower bound of the voltage")
+def bounded():
+    assert_equal(BatchFirst(sl.IAF(min_v_mem=-1.0, **ONE), sl.IAF(**ONE)))
+
+
+@construct(
+    LIBRARY,
+    "reset to another value, or by another amount",
+    REFUSED,
+    code="HSNN-F091",
+    note="hsnn resets to zero or by the threshold",
+)
+def other_reset():
+    assert_equal(BatchFirst(sl.IAF(reset_fn=MembraneSubtract(0.4), **ONE), sl.IAF(**ONE)))
+
+
+@construct(
+    LIBRARY, "squeezed layers with a fixed `batch_size`", REFUSED, code="HSNN-F091", note="the batch has to be free"
+)
+def fixed_batch():
+    assert_equal(nn.Sequential(sl.IAFSqueeze(batch_size=2, **ONE)))
+
+
+@construct(LIBRARY, "ALIF and other layers", REFUSED, code="HSNN-F090", note="no equation of hsnn")
+def adaptive():
+    assert_equal(BatchFirst(sl.ALIF(tau_mem=3.0, tau_adapt=4.0), sl.IAF(**ONE)))

@@ -1,0 +1,221 @@
+"""snnTorch inside a torch model."""
+
+from __future__ import annotations
+
+import snntorch as snn
+import torch
+from live_models import TIMESTEPS, Loop, assert_equal
+from registry import EXACT, POLICY, REFUSED, construct
+from snntorch import utils
+from torch import nn
+
+from hsnn.nn import OverTime
+
+LIBRARY = "snnTorch 1.0.0, live modules"
+ZERO_STATE = "state starts at zero for every sample, as `snntorch.utils.reset` does"
+
+
+def explicit(neuron, x, state):
+    out = neuron(x, *(state or ()))
+    return out[0], (out if isinstance(neuron, snn.RLeaky | snn.RSynaptic) else out[1:])
+
+
+def hidden(neuron, x, state):
+    out = neuron(x)
+    return (out[0] if isinstance(out, tuple) else out), None
+
+
+@construct(LIBRARY, "Leaky, reset by subtraction (the default, one timestep late)", EXACT)
+def leaky_subtract():
+    assert_equal(Loop(snn.Leaky(0.8, threshold=0.6), snn.Leaky(torch.rand(4), threshold=0.5), explicit))
+
+
+@construct(LIBRARY, "Leaky, reset to zero, late and at once", EXACT)
+def leaky_zero():
+    late = snn.Leaky(0.7, threshold=0.4, reset_mechanism="zero")
+    at_once = snn.Leaky(0.9, threshold=0.3, reset_mechanism="zero", reset_delay=False)
+    assert_equal(Loop(late, at_once, explicit, stacked=False))
+
+
+@construct(LIBRARY, "Leaky without reset; its voltage read out over time", EXACT)
+def leaky_none():
+    class Readout(Loop):
+        def forward(self, x):
+            one = two = None
+            voltages = []
+            for _ in range(TIMESTEPS):
+                spikes, one = self.first(self.fc1(x), one)
+                _, two = self.second(self.fc2(spikes), two)
+                voltages.append(two)
+            return torch.stack(voltages)
+
+    readout = snn.Leaky(0.95, reset_mechanism="none")
+    assert_equal(Readout(snn.Leaky(0.9, threshold=0.7, reset_mechanism="none"), readout, None))
+
+
+@construct(LIBRARY, "hidden state (`init_hidden=True`), reset in forward", POLICY, note=ZERO_STATE)
+def leaky_hidden():
+    class Hidden(Loop):
+        def forward(self, x):
+            utils.reset(self)
+            return super().forward(x)
+
+    first = snn.Leaky(0.85, threshold=0.5, init_hidden=True)
+    assert_equal(Hidden(first, snn.Leaky(0.9, threshold=0.4, init_hidden=True, output=True), hidden))
+
+
+@construct(LIBRARY, "graded spikes (`graded_spikes_factor`)", EXACT)
+def graded():
+    first = snn.Leaky(0.8, threshold=0.5, graded_spikes_factor=0.75)
+    assert_equal(Loop(first, snn.Leaky(0.5, threshold=0.2), explicit))
+
+
+@construct(LIBRARY, "Synaptic, each reset", EXACT)
+def synaptic():
+    pair = snn.Synaptic(0.6, 0.8, threshold=0.5), snn.Synaptic(0.3, 0.9, threshold=0.4, reset_mechanism="zero")
+    assert_equal(Loop(*pair, explicit))
+    at_once = snn.Synaptic(0.5, 0.7, threshold=0.6, reset_mechanism="zero", reset_delay=False)
+    assert_equal(Loop(at_once, snn.Synaptic(0.2, 0.9, threshold=0.5, reset_mechanism="none"), explicit))
+
+
+@construct(LIBRARY, "RLeaky and RSynaptic, all to all (`linear_features`) and one weight for each neuron", EXACT)
+def recurrent():
+    dense = snn.RLeaky(0.7, linear_features=5, threshold=0.5)
+    single = snn.RLeaky(0.8, all_to_all=False, V=torch.tensor([0.3, -0.2, 0.5, -0.4]), threshold=0.4)
+    assert_equal(Loop(dense, single, explicit))
+    zero = snn.RSynaptic(0.4, 0.8, linear_features=5, threshold=0.6, reset_mechanism="zero")
+    assert_equal(Loop(zero, snn.RLeaky(0.9, linear_features=4, threshold=0.5, reset_mechanism="zero"), explicit))
+
+
+@construct(LIBRARY, "Lapicque", EXACT)
+def lapicque():
+    first = snn.Lapicque(R=5.0, C=0.8, time_step=1, threshold=0.3)
+    assert_equal(Loop(first, snn.Lapicque(beta=0.6, threshold=0.2, reset_mechanism="zero"), explicit))
+
+
+@construct(LIBRARY, "the input is a train, `x[:, t]` at each timestep; spikes over time returned", EXACT)
+def train_input():
+    class Train(Loop):
+        def forward(self, x):
+            one = two = None
+            sent = []
+            for t in range(x.shape[1]):
+                spikes, one = self.first(self.fc1(x[:, t]), one)
+                out, two = self.second(self.fc2(spikes), two)
+                sent.append(out)
+            return torch.stack(sent, dim=1)
+
+    model = Train(snn.Leaky(0.8, threshold=0.4), snn.Leaky(0.9, threshold=0.3), None)
+    assert_equal(model, x=(torch.rand(4, TIMESTEPS, 6) > 0.5).float())
+
+
+@construct(LIBRARY, "convolution, batch norm, max pooling and flattening inside the loop", EXACT)
+def convolutional():
+    class Conv(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn, self.pool = nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.MaxPool2d(2)
+            self.lif1, self.fc = (
+                snn.Leaky(0.9, threshold=torch.tensor([0.3, 0.4, 0.5]).reshape(3, 1, 1)),
+                nn.Linear(48, 5),
+            )
+            self.lif2 = snn.Leaky(0.8, threshold=0.1)
+
+        def forward(self, x):
+            mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
+            total = 0.0
+            for _ in range(TIMESTEPS):
+                spikes, mem1 = self.lif1(self.bn(self.conv(x)), mem1)
+                hidden = self.pool(spikes)
+                out, mem2 = self.lif2(self.fc(hidden.view(hidden.size(0), -1)), mem2)
+                total = total + out
+            return torch.softmax(total / TIMESTEPS, dim=1)
+
+    torch.manual_seed(0)
+    assert_equal(Conv(), shape=(1, 8, 8))
+
+
+@construct(LIBRARY, "a model of one timestep in `hsnn.nn.OverTime`", POLICY, note=ZERO_STATE)
+def over_time():
+    one_step = nn.Sequential(nn.Linear(6, 5), snn.Leaky(0.8, threshold=0.2, init_hidden=True))
+    assert_equal(OverTime(one_step, timesteps=TIMESTEPS, outputs="sum"))
+
+
+def refused_pair(neuron):
+    assert_equal(Loop(neuron, snn.Leaky(0.9), explicit))
+
+
+@construct(
+    LIBRARY,
+    "`reset_delay=False` with reset by subtraction",
+    REFUSED,
+    code="HSNN-F091",
+    note="a voltage above twice the threshold is compared with that",
+)
+def subtract_at_once():
+    refused_pair(snn.Leaky(0.8, reset_delay=False))
+
+
+@construct(LIBRARY, "`inhibition=True`", REFUSED, code="HSNN-F091", note="neurons of a layer see each other")
+def inhibition():
+    refused_pair(snn.Leaky(0.8, inhibition=True))
+
+
+@construct(
+    LIBRARY,
+    "convolutional recurrence (`conv2d_channels`)",
+    REFUSED,
+    code="HSNN-F091",
+    note="RecurrentLif is all to all",
+)
+def recurrent_conv():
+    refused_pair(snn.RLeaky(0.8, conv2d_channels=2, kernel_size=3))
+
+
+@construct(LIBRARY, "Alpha, SLSTM and other neurons", REFUSED, code="HSNN-F090", note="no equation of hsnn")
+def alpha():
+    refused_pair(snn.Alpha(alpha=0.9, beta=0.8))
+
+
+@construct(
+    LIBRARY,
+    "voltage of neurons that spike and reset, as an output",
+    REFUSED,
+    code="HSNN-F093",
+    note="spiking neurons send spikes only",
+)
+def voltage():
+    class Reads(Loop):
+        def forward(self, x):
+            mem = None
+            voltages = []
+            for _ in range(TIMESTEPS):
+                _, mem = self.first(self.fc1(x), mem)
+                voltages.append(mem)
+            return torch.stack(voltages).mean(0)
+
+    assert_equal(Reads(snn.Leaky(0.8), snn.Leaky(0.8), None))
+
+
+@construct(
+    LIBRARY,
+    "the loop over time is outside of the model",
+    REFUSED,
+    code="HSNN-F092",
+    note="`hsnn.nn.OverTime` brings it in",
+)
+def no_loop():
+    assert_equal(nn.Sequential(nn.Linear(6, 4), snn.Leaky(0.8, init_hidden=True)))
+
+
+@construct(LIBRARY, "spikes fed back through another layer", REFUSED, code="HSNN-F092", note="use RLeaky")
+def feedback():
+    class Feedback(Loop):
+        def forward(self, x):
+            mem, spikes, sent = None, torch.zeros(x.shape[0], 5), []
+            for _ in range(TIMESTEPS):
+                spikes, mem = self.first(self.fc1(x) + 0.5 * spikes, mem)
+                sent.append(spikes)
+            return torch.stack(sent).mean(0)
+
+    assert_equal(Feedback(snn.Leaky(0.8), snn.Leaky(0.8), None))

@@ -1,0 +1,100 @@
+"""Put the layers of a neuron into the rolled model, and start spike trains where the model has none yet."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx
+
+from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.graph import Traced
+from hsnn.frontends.live.operators import name_of
+from hsnn.frontends.live.program import Program, Ref
+from hsnn.frontends.live.values import BATCH_SIZE, Forms, Layout, Plain, Timed, scope_of
+from hsnn.nn import TrainEncode
+
+
+class Placer:
+    """Places neurons.
+
+    Args:
+        traced: The model.
+        program: Where the steps go.
+        forms: Turns values into the form that a step wants.
+        binary: Inputs that held nothing but 0 and 1 in the samples; a run ends with an error if they ever hold more.
+    """
+
+    def __init__(self, traced: Traced, program: Program, *, forms: Forms, binary: frozenset[Ref]) -> None:
+        self._traced, self._program, self._forms, self._binary = traced, program, forms, binary
+
+    def place(self, path: str, drive: Timed) -> tuple[Timed | None, ...]:
+        """Return what a neuron gives for each of its outputs; ``None`` for one that cannot be read."""
+        neuron = self._traced.neurons[path]
+        drive = self._scaled(path, "in", drive, gain=neuron.gain, shift=neuron.shift)
+        train = self._forms.train(drive, path)
+        outputs: list[Timed | None] = []
+        for index, layer in enumerate(neuron.outputs):
+            if layer is None:
+                outputs.append(None)
+                continue
+            name = path if index == 0 else f"{path}.output_{index}"
+            value = Timed(self._program.layer(name, layer, train), "train", drive.timesteps, drive.layout)
+            scaled = self._scaled(path, "out", value, gain=neuron.out_gain, shift=neuron.out_shift)
+            outputs.append(scaled if index == 0 else value)
+        return tuple(outputs)
+
+    def readable(self, path: str, index: int, value: Timed | None) -> Timed:
+        """Return an output that the model uses.
+
+        Raises:
+            UnsupportedError: ``HSNN-F093``, if it is a state that hsnn's neurons do not send.
+        """
+        if value is None:
+            raise UnsupportedError(
+                "HSNN-F093",
+                f"the model uses a state of {self._traced.title(path)} (output {index}), which it cannot send",
+                allowed="spikes of spiking neurons; voltages of neurons that are never reset",
+                fix="return the spikes alone, or read out neurons without reset (LI, ExpLeak, reset_mechanism='none')",
+            )
+        return value
+
+    def start(self, value: Plain, layout: Layout, node: fx.Node) -> Timed:
+        """Start a train from an ordinary value that has a time axis.
+
+        Raises:
+            UnsupportedError: ``HSNN-F094``, if its axes are others.
+        """
+        shape = value.shape or ()
+        batch_axis = {"time_first": 1, "batch_first": 0}.get(layout)
+        if batch_axis is None or len(shape) < 3 or shape[batch_axis] != BATCH_SIZE:
+            raise UnsupportedError(
+                "HSNN-F094",
+                f"at {name_of(node)} in {scope_of(node) or 'the model'} a value of shape "
+                f"{tuple('batch' if extent == BATCH_SIZE else extent for extent in shape)} goes into neurons",
+                allowed="(timestep, batch, *feature) or (batch, timestep, *feature), as the neurons take it",
+            )
+        scope = scope_of(node)
+        ref = value.ref if batch_axis == 0 else self._program.function(torch.transpose, value.ref, 0, 1, scope=scope)
+        timesteps = shape[1 - batch_axis]
+        kind = "binary" if value.ref in self._binary else "graded"
+        train = self._program.function(train_encode, ref, timesteps, kind, scope=scope)
+        return Timed(train, "train", timesteps, layout)
+
+    def _scaled(self, path: str, where: str, value: Timed, *, gain: Tensor | None, shift: Tensor | None) -> Timed:
+        ref = value.ref
+        if gain is not None or shift is not None:
+            # The constants have the shape of the features, as parameters of neurons do.
+            ref = value.ref if value.form == "static" else self._forms.train(value, path)
+        form = value.form if value.form == "static" else "train"
+        if gain is not None:
+            ref = self._program.function(torch.mul, ref, self._constant(path, f"{where}_gain", gain), scope=path)
+        if shift is not None:
+            ref = self._program.function(torch.add, ref, self._constant(path, f"{where}_shift", shift), scope=path)
+        return value if ref is value.ref else Timed(ref, form, value.timesteps, value.layout)
+
+    def _constant(self, path: str, name: str, tensor: Tensor) -> Ref:
+        return self._program.weight(f"{path}.{name}" if path else name, tensor)
+
+
+def train_encode(x: Tensor, timesteps: int, values: str) -> Tensor:
+    """A value that is a train already, batch first, as a train."""
+    return TrainEncode(timesteps, values=values).forward(x)

@@ -1,0 +1,188 @@
+"""Neurons of snnTorch (read at 1.0.0): Leaky, Synaptic, RLeaky, RSynaptic, Lapicque.
+
+snnTorch resets one timestep late: the spike of ``t`` acts on the voltage of ``t + 1``. What that means differs::
+
+    Leaky     zero       mem' = beta * 0 + x              a reset at t
+    Leaky     subtract   mem' = beta * mem + x - thr      taken off behind the decay: Lif's subtract_late
+    others    zero       mem' = 0                         the input of t + 1 is dropped: one refractory timestep
+
+With ``reset_delay=False`` a reset to zero acts at ``t``; one by subtraction compares with twice the threshold where
+a voltage is still above it, which no layer of hsnn does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.spec import Emit, LiveNeuron, Protocol, comparison_of, inexpressible, is_zero, tensor
+from hsnn.nn import LeakyIntegrator, Lif, RecurrentLif
+from hsnn.nn.symbolic import OpLayer
+
+_BASE = "snntorch._neurons.neurons.SpikingNeuron"
+_ALSO = ("snntorch._neurons.leakyparallel.LeakyParallel", "snntorch._neurons.slstm.SLSTM")
+
+
+def is_neuron(_: nn.Module, names: tuple[str, ...]) -> bool:
+    """Tell whether classes of these names make a neuron of snnTorch."""
+    return _BASE in names or any(name in _ALSO for name in names)
+
+
+def reset(module: Any) -> None:
+    """Forget the state that earlier calls left."""
+    for name in ("spk", "syn", "mem"):
+        if name in module._buffers:
+            setattr(module, name, torch.zeros(0))
+
+
+def _leaky(module: Any) -> LiveNeuron:
+    return _neuron(module, ("mem",), 1.0, 1 - _kept(module.beta), late_zero=False)
+
+
+def _synaptic(module: Any) -> LiveNeuron:
+    return _neuron(module, ("syn", "mem"), 1 - _kept(module.alpha), 1 - _kept(module.beta), late_zero=True)
+
+
+def _recurrent_leaky(module: Any) -> LiveNeuron:
+    return _neuron(module, ("spk", "mem"), 1.0, 1 - _kept(module.beta), late_zero=True)
+
+
+def _recurrent_synaptic(module: Any) -> LiveNeuron:
+    return _neuron(module, ("spk", "syn", "mem"), 1 - _kept(module.alpha), 1 - _kept(module.beta), late_zero=True)
+
+
+def _lapicque(module: Any) -> LiveNeuron:
+    step, resistance, capacity = tensor(module.time_step), tensor(module.R), tensor(module.C)
+    gain = resistance * (1 / (resistance * capacity)) * step
+    return _neuron(module, ("mem",), 1.0, step / (resistance * capacity), late_zero=True, gain=gain)
+
+
+CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
+    "snntorch._neurons.leaky.Leaky": _leaky,
+    "snntorch._neurons.synaptic.Synaptic": _synaptic,
+    "snntorch._neurons.rleaky.RLeaky": _recurrent_leaky,
+    "snntorch._neurons.rsynaptic.RSynaptic": _recurrent_synaptic,
+    "snntorch._neurons.lapicque.Lapicque": _lapicque,
+}
+
+
+def _neuron(
+    module: Any,
+    states: tuple[str, ...],
+    current_decay: Tensor | float,
+    voltage_decay: Tensor,
+    *,
+    late_zero: bool,
+    gain: Tensor | None = None,
+) -> LiveNeuron:
+    """Map a neuron.
+
+    Args:
+        module: The neuron.
+        states: Names of the states that a call takes and returns.
+        current_decay: Fraction of the current lost per timestep.
+        voltage_decay: Fraction of the voltage lost per timestep.
+        late_zero: Whether a late reset to zero also drops the input of the next timestep.
+        gain: Factor of the input.
+    """
+    _check_options(module)
+    reset, refractory = _reset(module, late_zero=late_zero)
+    values: dict[str, Any] = {"current_decay": current_decay, "voltage_decay": voltage_decay}
+    if reset == "subtract_late" and bool((voltage_decay == 0).all()):
+        reset = "subtract"  # Without decay there is no difference.
+    options: dict[str, Any] = {
+        "threshold": tensor(module.threshold),
+        "comparison": comparison_of(module.spike_grad, module.threshold),
+        "reset": reset,
+        "refractory": refractory,
+        **values,
+    }
+    layer, shift = (Lif(**options), None) if "spk" not in states else _recurrent(module, options)
+    voltage: OpLayer | None = None
+    if reset == "none" and "spk" not in states:
+        voltage = LeakyIntegrator(**values)
+    names = ("spk", *(name for name in states if name != "spk"))
+    return LiveNeuron(
+        outputs=tuple({"spk": layer, "mem": voltage}.get(name) for name in names),
+        states=tuple(names.index(name) for name in states),
+        gain=gain,
+        shift=shift,
+        out_gain=None if is_zero(module.graded_spikes_factor - 1) else tensor(module.graded_spikes_factor),
+        protocol=_protocol(module, states, names),
+    )
+
+
+def _reset(module: Any, *, late_zero: bool) -> tuple[str, int]:
+    """Return hsnn's reset and refractory time."""
+    kind, late = module.reset_mechanism, getattr(module, "reset_delay", True)
+    # The state function was chosen when the module was made; reset_mechanism may have been set since.
+    chosen = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}.get(module.state_function.__name__)
+    if chosen != kind:
+        raise inexpressible(f"its reset_mechanism is {kind!r}, but it was built with {chosen!r} and computes that")
+    if kind == "none":
+        return "none", 0
+    if kind == "zero":
+        return "zero", int(late and late_zero)
+    if not late:
+        raise inexpressible(
+            "it subtracts with reset_delay=False: a voltage that stays above the threshold is compared with twice that",
+            allowed="reset_delay=True, or reset_mechanism='zero' or 'none'",
+        )
+    return "subtract_late", 0
+
+
+def _recurrent(module: Any, options: dict[str, Any]) -> tuple[RecurrentLif, Tensor | None]:
+    """Return the recurrent layer, and what its feedback adds at every timestep."""
+    feedback = module.recurrent
+    if module.all_to_all and isinstance(feedback, nn.Linear):
+        bias = None if feedback.bias is None else tensor(feedback.bias)
+        weight = tensor(feedback.weight)
+        return RecurrentLif(weight.shape[0], recurrent_weight=weight, **options), bias
+    if module.all_to_all or tensor(module.V).ndim != 1:
+        raise inexpressible(
+            f"it feeds back through {type(feedback).__name__}"
+            + ("" if module.all_to_all else " with one weight for all"),
+            allowed="linear_features, or all_to_all=False with a weight V for each neuron of one feature axis",
+        )
+    weight = torch.diag(tensor(module.V))
+    return RecurrentLif(weight.shape[0], recurrent_weight=weight, **options), None
+
+
+def _check_options(module: Any) -> None:
+    if module.inhibition:
+        raise inexpressible("inhibition=True lets one neuron of the layer spike", allowed="inhibition=False")
+    if module.state_quant:
+        raise inexpressible("state_quant rounds its state", allowed="state_quant=False: hsnn rounds to integers itself")
+
+
+def _kept(value: Any) -> Tensor:
+    return tensor(value).clamp(0, 1)
+
+
+def _protocol(module: Any, states: tuple[str, ...], names: tuple[str, ...]) -> Protocol:
+    """Return the calling convention: state may be passed in and is returned unless it is hidden."""
+    hidden = module.init_hidden and not module.output
+
+    def protocol(_: nn.Module, emit: Emit) -> Callable[..., Any]:
+        def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+            given = dict(zip(states, args, strict=False)) | kwargs
+            passed = [given[name] for name in states if given.get(name) is not None]
+            if passed and len(passed) < len(states):
+                raise UnsupportedError(
+                    "HSNN-F093",
+                    f"a {type(module).__name__} is called with some of its states: {', '.join(given)}",
+                    allowed=f"none, or {', '.join(states)}",
+                )
+            outputs = emit(x, passed)
+            by_name = dict(zip(names, outputs, strict=True))
+            if hidden:
+                return outputs[0]
+            return (outputs[0], *(by_name[name] for name in states if name != "spk"))
+
+        return forward
+
+    return protocol

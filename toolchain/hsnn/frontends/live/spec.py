@@ -1,0 +1,107 @@
+"""What is known of a neuron of another library: the hsnn layers that compute the same, and how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from hsnn.errors import UnsupportedError
+from hsnn.nn.symbolic import OpLayer
+
+Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_batch_first"]
+"""Axes that a neuron takes: ``(batch, *feature)`` at every timestep; ``(timestep, batch, *feature)``;
+``(batch, timestep, *feature)``; or ``(batch * timestep, *feature)``."""
+Emit: TypeAlias = Callable[[Tensor, Iterable[Tensor]], list[Tensor]]
+"""Takes the input and the state that was passed in; returns one tensor for each output of the neuron."""
+Protocol: TypeAlias = Callable[[nn.Module, Emit], Callable[..., Any]]
+"""Makes the ``forward`` that stands in for the library's while the model is traced."""
+
+
+def _one_tensor(_: nn.Module, emit: Emit) -> Callable[..., Any]:
+    return lambda x: emit(x, ())[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveNeuron:
+    """A neuron of another library in terms of hsnn layers.
+
+    Attributes:
+        outputs: The layer that computes each output of the neuron from the same input, or ``None`` for a state
+            that hsnn cannot read out.
+        layout: Axes of its input and outputs.
+        states: For each state that a call takes, the output of the call before that it has to be.
+        keeps_state: Whether a call without state goes on from the call before; else it starts from zero.
+        gain, shift: The layers see ``gain * x + shift``; broadcast to the feature shape.
+        out_gain, out_shift: The first output is ``out_gain * y + out_shift``.
+        timesteps: Timesteps, for ``merged_batch_first``.
+        protocol: How the neuron is called; the default takes and returns one tensor.
+    """
+
+    outputs: tuple[OpLayer | None, ...]
+    layout: Layout = "step"
+    states: tuple[int, ...] = ()
+    keeps_state: bool = True
+    gain: Tensor | None = None
+    shift: Tensor | None = None
+    out_gain: Tensor | None = None
+    out_shift: Tensor | None = None
+    timesteps: int | None = None
+    protocol: Protocol = _one_tensor
+
+
+def title(path: str, module: nn.Module) -> str:
+    """Return path and class of a module for a message."""
+    name = f"{type(module).__module__.split('.')[0]}'s {type(module).__name__}"
+    return f"{path!r} ({name})" if path else name
+
+
+def inexpressible(what: str, *, allowed: str = "", fix: str = "") -> UnsupportedError:
+    """Return the error for an option of a neuron that hsnn has no equation for; the caller adds the module."""
+    return UnsupportedError(
+        "HSNN-F091",
+        what,
+        allowed=allowed,
+        fix=fix or "choose another option, or register layers that compute the same with hsnn.register_neuron",
+    )
+
+
+def tensor(value: Any) -> Tensor:
+    """Return a number or tensor as float32, apart from any graph."""
+    return torch.as_tensor(value).detach().to(torch.float32)
+
+
+def is_zero(value: Any) -> bool:
+    """Tell whether every element is 0."""
+    return bool((tensor(value) == 0).all())
+
+
+def comparison_of(fires: Callable[[Tensor], Tensor], threshold: Any) -> str:
+    """Find out how a spike function compares with the threshold, by asking it.
+
+    Args:
+        fires: Maps the voltage less the threshold to spikes.
+        threshold: Threshold; above 0.
+
+    Returns:
+        ``>`` or ``>=``.
+
+    Raises:
+        UnsupportedError: ``HSNN-F091``, if it is no step, or the threshold is not above 0.
+    """
+    if not bool((tensor(threshold) > 0).all()):
+        raise inexpressible(f"its threshold is {tensor(threshold).min():g}", allowed="above 0 and above its reset")
+    below = -torch.logspace(-6, 2, 25)
+    with torch.no_grad():
+        low, zero, high = fires(below), fires(torch.zeros(25)), fires(-below)
+    steps = not bool((low != 0).any()) and not bool((high != 1).any()) and not bool((zero != zero[0]).any())
+    if not steps or float(zero[0]) not in (0, 1):
+        raise inexpressible(
+            "its spike function is no step: below, at and above the threshold it gives "
+            f"{low.min():g} to {low.max():g}, {zero.min():g} and {high.min():g} to {high.max():g}",
+            allowed="0 below the threshold and 1 above it",
+        )
+    return ">=" if float(zero[0]) == 1 else ">"
