@@ -192,7 +192,7 @@ def _reset(module: Any) -> str:
 
 def _fraction(module: Any, name: str) -> Tensor:
     """Return the fraction lost per timestep, of an inverse time constant."""
-    lost = module.dt * tensor(getattr(module.p, name))
+    lost: Tensor = module.dt * tensor(getattr(module.p, name))
     if bool(((lost < 0) | (lost > 1)).any()):
         raise inexpressible(f"dt * {name} is {lost.max():g}", allowed="0 to 1")
     return lost

@@ -253,7 +253,7 @@ def _position(node: fx.Node, calls: tuple[fx.Node, ...], index: int) -> int | No
     bare = _bare(node)
     if bare.target is not operator.getitem or bare.args[1] != index or bare.args[0] not in calls:
         return None
-    return calls.index(bare.args[0])  # type: ignore[arg-type]
+    return calls.index(bare.args[0])
 
 
 def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:

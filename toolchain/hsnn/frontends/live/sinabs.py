@@ -1,4 +1,4 @@
-"""Neurons of sinabs (read at 3.1.3): IAF, LIF, ExpLeak with their squeezed and recurrent forms.
+"""Neurons of sinabs (read at 3.1.3): IAF, LIF, ExpLeak and their squeezed forms.
 
 ::
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.frontends.live.spec import Layout, LiveNeuron, comparison_of, inexpressible, is_zero, tensor
-from hsnn.nn import LeakyIntegrator, Lif, RecurrentLif
+from hsnn.nn import LeakyIntegrator, Lif
 
 _PACKAGE = "sinabs.layers"
 _BASE = f"{_PACKAGE}.stateful_layer.StatefulLayer"
@@ -46,25 +46,11 @@ def _readout(module: Any) -> LiveNeuron:
     return _in_time(module, LeakyIntegrator(**dynamics), gain)
 
 
-def _recurrent(module: Any) -> LiveNeuron:
-    options, gain = _options(module)
-    feedback = module.rec_connect
-    if type(feedback) is not nn.Linear or feedback.bias is not None:
-        raise inexpressible(
-            f"rec_connect is {feedback}: sinabs leaves its bias out at the first timestep",
-            allowed="nn.Linear(n, n, bias=False)",
-        )
-    weight = tensor(feedback.weight) * (1.0 if gain is None else gain)
-    return _in_time(module, RecurrentLif(weight.shape[0], recurrent_weight=weight, **options), gain)
-
-
 CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
     f"{_PACKAGE}.iaf.IAF": _feed_forward,
     f"{_PACKAGE}.iaf.IAFSqueeze": _feed_forward,
-    f"{_PACKAGE}.iaf.IAFRecurrent": _recurrent,
     f"{_PACKAGE}.lif.LIF": _feed_forward,
     f"{_PACKAGE}.lif.LIFSqueeze": _feed_forward,
-    f"{_PACKAGE}.lif.LIFRecurrent": _recurrent,
     f"{_PACKAGE}.exp_leak.ExpLeak": _readout,
     f"{_PACKAGE}.exp_leak.ExpLeakSqueeze": _readout,
 }

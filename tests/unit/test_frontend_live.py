@@ -1,0 +1,243 @@
+"""Neurons of other libraries, shown with one of our own: registered, found, rolled into spike trains, refused."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import hsnn
+from hsnn import nn as snn
+from hsnn.errors import HsnnError
+from hsnn.frontends.live import LiveNeuron, adapt, has_foreign_neurons
+from hsnn.frontends.live.spec import comparison_of
+from hsnn.frontends.torch import compare_with_library, compare_with_torch, from_torch
+
+STEPS = 5
+
+
+class Hidden(nn.Module):
+    """Keeps its voltage from call to call."""
+
+    def __init__(self, limit=0.5, keep=0.75):
+        super().__init__()
+        self.limit, self.keep = limit, keep
+        self.v = None
+
+    def reset(self):
+        self.v = None
+
+    def forward(self, x):
+        v = x if self.v is None else self.keep * self.v + x
+        spikes = (v > self.limit).to(x.dtype)
+        self.v = v - self.limit * spikes
+        return spikes
+
+
+class Explicit(nn.Module):
+    """Takes and returns its voltage."""
+
+    def forward(self, x, v=None):
+        v = x if v is None else 0.5 * v + x
+        spikes = (v >= 1).to(x.dtype)
+        return spikes, v * (1 - spikes)
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    monkeypatch.setattr("hsnn.frontends.live.registry._REGISTERED", {})
+
+    @hsnn.register_neuron(Hidden)
+    def hidden(neuron):
+        return snn.Lif(neuron.limit, voltage_decay=1 - neuron.keep, reset="subtract")
+
+    @hsnn.register_neuron(Explicit)
+    def explicit(neuron):
+        def protocol(_, emit):
+            return lambda x, v=None: tuple(emit(x, () if v is None else (v,)))
+
+        layer = snn.Lif(1.0, voltage_decay=0.5, comparison=">=")
+        return LiveNeuron((layer, None), states=(1,), keeps_state=False, protocol=protocol)
+
+
+class Net(nn.Module):
+    """A loop over time with both."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.first = nn.Linear(6, 5), Hidden()
+        self.block = nn.ModuleDict({"fc": nn.Linear(5, 4), "spikes": Explicit()})
+        with torch.no_grad():
+            self.block["fc"].weight.mul_(4)
+
+    def step(self, x, v):
+        return self.block["spikes"](self.block["fc"](self.first(self.stem(x))), v)
+
+    def forward(self, x):
+        self.first.reset()
+        v, total = None, 0
+        for _ in range(STEPS):
+            spikes, v = self.step(x, v)
+            total = total + spikes
+        return total / STEPS
+
+
+def test_a_loop_is_rolled_and_computes_the_same():
+    net, x = Net(), torch.rand(6, 6)
+    net(x[:2])  # leaves a state behind, which must not matter
+    state = net.first.v
+    assert has_foreign_neurons(net)
+    live = adapt(net, (x,))
+    found = compare_with_library(live, (x,))
+    assert found.flips == 0
+    assert found.max_abs < 1e-6
+    assert all(item.spikes > 0 for item in found.neurons)
+    assert net.first.v is state
+    assert isinstance(net.first, Hidden)
+
+    hybrid = from_torch(net, (x,))
+    types = [node.op_type for node in hybrid.proto.graph.node if node.domain == "hsnn"]
+    assert types == ["DirectEncode", "Lif", "MergeTime", "SplitTime", "Lif", "WindowSumDecode"]
+    assert {node.name for node in hybrid.proto.graph.node} >= {"stem/Gemm", "first/Lif", "block.spikes/Lif"}
+    assert {"stem.weight", "block.fc.weight"} <= {item.name for item in hybrid.proto.graph.initializer}
+    assert [item.name for item in hybrid.inputs] == ["x"]
+    assert compare_with_torch(net, hybrid, (x,)).flips_explained
+
+
+def test_a_loop_around_a_model_of_one_timestep():
+    torch.manual_seed(0)
+    one = nn.Sequential(nn.Linear(6, 4), Hidden(0.3))
+    x = (torch.rand(3, STEPS, 6) > 0.5).float()
+    hybrid = from_torch(snn.OverTime(one, timesteps=STEPS, inputs="train", outputs="train"), (x,))
+    encode = next(node for node in hybrid.proto.graph.node if node.op_type == "TrainEncode")
+    assert {item.name: item.s or item.i for item in encode.attribute} == {"timesteps": STEPS, "values": b"binary"}
+    assert hybrid.proto.graph.node[-1].op_type == "TrainDecode"
+    one[1].reset()
+    with torch.no_grad():
+        expected = snn.OverTime(one, timesteps=STEPS, inputs="train", outputs="train")(x)
+    assert expected.shape == (3, STEPS, 4)
+
+
+class Variant(Net):
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def other_at_times(net, x):
+    return sum(net.first(net.stem(x) * (t + 1)) for t in range(STEPS))
+
+
+def no_state(net, x):
+    return sum(net.block["spikes"](net.block["fc"](net.stem(x)))[0] for _ in range(STEPS))
+
+
+def reads_voltage(net, x):
+    v = None
+    for _ in range(STEPS):
+        _, v = net.step(x, v)
+    return v
+
+
+def not_from_zero(net, x):
+    v = torch.ones(x.shape[0], 4)
+    for _ in range(STEPS):
+        spikes, v = net.step(x, v)
+    return spikes
+
+
+def feedback(net, x):
+    spikes = torch.zeros(x.shape[0], 5)
+    for _ in range(STEPS):
+        spikes = net.first(net.stem(x) + spikes)
+    return spikes
+
+
+def resets_in_between(net, x):
+    sent = []
+    for t in range(STEPS):
+        if t == 2:
+            net.first.reset()
+        sent.append(net.first(net.stem(x)))
+    return torch.stack(sent, 1)
+
+
+def no_loop(net, x):
+    return net.first(net.stem(x))
+
+
+@pytest.mark.parametrize(
+    ("run", "code"),
+    [
+        (other_at_times, "HSNN-F092"),
+        (feedback, "HSNN-F092"),
+        (no_loop, "HSNN-F092"),
+        (no_state, "HSNN-F093"),
+        (reads_voltage, "HSNN-F093"),
+        (not_from_zero, "HSNN-F093"),
+        (resets_in_between, "HSNN-F095"),
+    ],
+)
+def test_what_is_not_understood_is_refused(run, code):
+    with pytest.raises(HsnnError) as caught:
+        from_torch(Variant(run), (torch.rand(4, 6),))
+    assert caught.value.code == code
+    assert "Hidden" in str(caught.value) or "Explicit" in str(caught.value) or "Variant" in str(caught.value)
+
+
+def test_registering():
+    with pytest.raises(HsnnError, match="HSNN-F096"):
+        hsnn.register_neuron(3)
+
+    @hsnn.register_neuron(f"{Hidden.__module__}.{Hidden.__qualname__}")
+    def wrong(_):
+        return nn.ReLU()
+
+    with pytest.raises(HsnnError, match="HSNN-F096"):
+        from_torch(Net(), (torch.rand(2, 6),))
+
+
+@pytest.mark.parametrize(
+    ("fires", "expected"), [(lambda x: (x > 0).float(), ">"), (lambda x: (x >= 0).float(), ">="), (torch.sigmoid, None)]
+)
+def test_a_spike_function_is_asked_how_it_compares(fires, expected):
+    if expected:
+        assert comparison_of(fires, 1.0) == expected
+        return
+    with pytest.raises(HsnnError, match="HSNN-F091"):
+        comparison_of(fires, 1.0)
+
+
+def test_a_late_reset_by_subtraction_keeps_its_amount_in_integers():
+    """v' = 0.5 v + x - threshold where it fired: with threshold 1 the amount is 2 at once."""
+    net = nn.Sequential(
+        snn.DirectEncode(6),
+        snn.TimeDistributed(nn.Linear(2, 2, bias=False)),
+        snn.Lif(1.0, voltage_decay=0.5, reset="subtract_late", comparison=">="),
+        snn.TrainDecode(),
+    )
+    with torch.no_grad():
+        net[1].module.weight.copy_(torch.eye(2))
+    x = torch.tensor([[1.0, 0.75], [0.5, 1.5]])
+    expected = []
+    v = s = torch.zeros_like(x)
+    for _ in range(6):
+        v = 0.5 * v + x - s
+        s = (v >= 1).float()
+        expected.append(s)
+    np.testing.assert_array_equal(net(x).detach().numpy(), torch.stack(expected, 1).numpy())
+    program = hsnn.compile(net, x.numpy())
+    network = next(stage.network for stage in program.stages if hasattr(stage, "network"))
+    neuron = network.populations[-1]
+    assert neuron.reset == "subtract"
+    np.testing.assert_array_equal(neuron.reset_amount, 2 * (neuron.threshold + 1))
+    with hsnn.Session(program, target="reference") as session:
+        np.testing.assert_array_equal(session.run(x.numpy()).output, torch.stack(expected, 1).numpy())
+
+
+def test_a_late_reset_needs_a_memory():
+    with pytest.raises(HsnnError, match="HSNN-U023"):
+        snn.Lif(voltage_decay=1.0, reset="subtract_late")
