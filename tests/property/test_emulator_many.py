@@ -23,9 +23,9 @@ def assert_equal(found, expected):
 
 
 def extent(seed):
-    """Timesteps 1 to 65 and samples 1 to 70: many of the one, few of the other."""
+    """Timesteps 1 to 65 and samples 1 to 70: many of the one, few of the other; one in eight has over 17 timesteps."""
     rng = np.random.default_rng([seed, 11])
-    timesteps = int(rng.choice([1, 2, 3, 5, 7, 8, 9, 12, 16, 17, 31, 33, 64, 65]))
+    timesteps = int(rng.choice([31, 33, 64, 65] if seed % 8 == 0 else [1, 2, 3, 5, 7, 8, 9, 12, 16, 17]))
     return timesteps, int(rng.integers(1, max(min(70, WORK // timesteps), 1), endpoint=True))
 
 

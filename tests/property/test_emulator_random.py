@@ -24,10 +24,15 @@ def assert_equal(found, expected):
     assert found.spike_counts == expected.spike_counts
 
 
+def cut_windows(monkeypatch, room):
+    monkeypatch.setattr(plan, "WINDOW_BYTES", room)
+    monkeypatch.setattr(plan, "WIDE_BYTES", min(room, plan.WIDE_BYTES))
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("seeds", [range(start, start + 20) for start in range(0, 120, 20)], ids=str)
 def test_every_bit_equals_the_reference(seeds, window, monkeypatch):
-    monkeypatch.setattr(plan, "WINDOW_BYTES", WINDOWS[window])
+    cut_windows(monkeypatch, WINDOWS[window])
     offset = 1000 * list(WINDOWS).index(window)
     for seed in seeds:
         network = random_network(offset + seed)
@@ -44,11 +49,19 @@ def test_windows_are_cut_as_the_test_above_assumes(monkeypatch):
     network = random_network(7, timesteps=12)
     lengths = []
     for size in WINDOWS.values():
-        monkeypatch.setattr(plan, "WINDOW_BYTES", size)
+        cut_windows(monkeypatch, size)
         lengths.append(plan.plan_network(network).window)
     assert lengths[0] == 1
     assert 1 < lengths[1] < 12
     assert lengths[2] == 12
+
+
+def test_windows_of_large_networks_have_sixteen_timesteps(monkeypatch):
+    network = random_network(7, timesteps=40)
+    monkeypatch.setattr(plan, "WINDOW_BYTES", 1)
+    assert plan.plan_network(network).window == plan.ROWS
+    monkeypatch.setattr(plan, "WIDE_BYTES", 1)
+    assert plan.plan_network(network).window == 1
 
 
 @pytest.mark.parametrize("seed", range(10))

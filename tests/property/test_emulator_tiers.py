@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +40,23 @@ def assert_equal(found, expected):
     assert found.spike_counts == expected.spike_counts
 
 
+@cache
+def case(make, seed, batch):
+    """A network, its inputs, and what the reference gives: the slow part, once for all ways."""
+    network = make(seed)
+    inputs = random_inputs(network, batch, seed)
+    return network, inputs, REFERENCE.load(network).run(inputs, trace=True)
+
+
 @ways
 @pytest.mark.parametrize("seeds", [range(start, start + 30) for start in range(0, 120, 30)], ids=str)
 def test_layers_that_may_be_products(seeds, tier, synapses):
     for seed in seeds:
-        network = random_layers(seed)
-        inputs = random_inputs(network, 3, seed)
-        expected = REFERENCE.load(network).run(inputs, trace=True)
+        network, inputs, expected = case(random_layers, seed, 3)
+        executable = emulator(tier, synapses).load(network)
         try:
-            assert_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
-            plain = emulator(tier, synapses).load(network).run(inputs)
+            assert_equal(executable.run(inputs, trace=True), expected)
+            plain = executable.run(inputs)
             assert plain.spike_counts == expected.spike_counts
             for name, array in expected.outputs.items():
                 np.testing.assert_array_equal(plain.outputs[name], array)
@@ -60,21 +68,18 @@ def test_layers_that_may_be_products(seeds, tier, synapses):
 @pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(5000, 5100, 25)], ids=str)
 def test_networks_of_every_feature(seeds, tier, synapses):
     for seed in seeds:
-        network = random_network(seed)
-        inputs = random_inputs(network, 2, seed)
-        expected = REFERENCE.load(network).run(inputs, trace=True)
+        network, inputs, expected = case(random_network, seed, 2)
         assert_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
 
 
 @ways
 @pytest.mark.parametrize("seed", range(6))
 def test_results_do_not_depend_on_windows_blocks_or_threads(seed, tier, synapses, monkeypatch):
-    network = random_layers(seed)
-    inputs = random_inputs(network, 9, seed)
-    expected = REFERENCE.load(network).run(inputs, trace=True)
+    network, inputs, expected = case(random_layers, seed, 9)
     monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
     for room in (1, 20_000, 200_000, plan.WINDOW_BYTES):
         monkeypatch.setattr(plan, "WINDOW_BYTES", room)
+        monkeypatch.setattr(plan, "WIDE_BYTES", room)
         for threads in (1, 3):
             assert_equal(emulator(tier, synapses, threads).load(network).run(inputs, trace=True), expected)
 

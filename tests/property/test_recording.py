@@ -13,7 +13,7 @@ from hsnn.recording import PackedSpikes, Recorder, Recording, record
 from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.result import ChipTrace
 from hsnn.verify.random_networks import random_inputs, random_network
-from hsnn_targets.emulator import EmulatorTarget, blocks, plan, results
+from hsnn_targets.emulator import EmulatorTarget, blocks, memory, plan, results
 from hsnn_targets.emulator.tiers import usable_tiers
 from hsnn_targets.gpu import GpuTarget
 from hsnn_targets.reference import TARGET as REFERENCE
@@ -147,11 +147,11 @@ def test_a_recording_that_does_not_fit(monkeypatch):
         results.Results(results.lay_out(network, network.neurons, recording=Recording(s)), 8) for s in (False, True)
     ]
     room = sum(array.nbytes for array in (sizes[0].sent, sizes[0].bits))
-    monkeypatch.setattr(results, "SMALL_BYTES", 0)
-    monkeypatch.setattr(results, "available_bytes", lambda: room)
+    monkeypatch.setattr(memory, "SMALL_BYTES", 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda: room)
     executable.record(inputs, Recording())
     with pytest.raises(RunError, match="HSNN-R040"):
         executable.record(inputs, Recording(states=True))
-    monkeypatch.setattr(results, "available_bytes", lambda: room - 1)
+    monkeypatch.setattr(memory, "available_bytes", lambda: room - 1)
     with pytest.raises(RunError, match="HSNN-R040"):
         executable.record(inputs, Recording())

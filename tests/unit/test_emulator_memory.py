@@ -11,7 +11,7 @@ import pytest
 
 from hsnn.errors import RunError
 from hsnn.verify.random_networks import random_inputs, random_network
-from hsnn_targets.emulator import EmulatorTarget, memory, results
+from hsnn_targets.emulator import EmulatorTarget, memory
 
 MIB = 1 << 20
 
@@ -66,8 +66,8 @@ def test_the_error_names_what_is_needed_and_what_would_fit(trace, monkeypatch):
     inputs = random_inputs(network, 64, 3)
     expected = executable.run(inputs, trace=trace)
     room = 40_000
-    monkeypatch.setattr(results, "SMALL_BYTES", 0)
-    monkeypatch.setattr(results, "available_bytes", lambda: room)
+    monkeypatch.setattr(memory, "SMALL_BYTES", 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda: room)
     with pytest.raises(RunError, match="HSNN-R040") as caught:
         executable.run({name: np.repeat(array, 64, 1) for name, array in inputs.items()}, trace=trace)
     fitting = int(re.search(r"at most (\d+) samples", caught.value.fix)[1])
@@ -81,6 +81,33 @@ def test_the_error_names_what_is_needed_and_what_would_fit(trace, monkeypatch):
         executable.run(first(fitting + 1), trace=trace)
     monkeypatch.undo()
     again = executable.run(inputs, trace=trace)
+    for name, array in expected.outputs.items():
+        np.testing.assert_array_equal(again.outputs[name], array)
+
+
+def test_a_network_that_memory_cannot_hold_is_not_loaded(monkeypatch):
+    network = random_network(3)
+    monkeypatch.setattr(memory, "SMALL_BYTES", 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1)
+    with pytest.raises(RunError, match=r"HSNN-R040.*loading segment"):
+        EmulatorTarget(threads=1).load(network)
+
+
+def test_threads_that_have_no_room_to_work_in(monkeypatch):
+    network = random_network(3)
+    executable = EmulatorTarget(threads=1).load(network)
+    inputs = random_inputs(network, 2, 3)
+    expected = executable.run(inputs)
+    scratch = executable.plan.scratch()
+    assert sum(array.nbytes for array in scratch) == executable.plan.scratch_bytes
+    executable.close()
+    monkeypatch.setattr(memory, "SMALL_BYTES", executable.plan.scratch_bytes - 1)
+    monkeypatch.setattr(memory, "available_bytes", lambda: executable.plan.scratch_bytes - 1)
+    with pytest.raises(RunError, match=r"HSNN-R040.*each thread") as caught:
+        executable.run(inputs)
+    assert "fewer threads" in caught.value.fix
+    monkeypatch.undo()
+    again = executable.run(inputs)
     for name, array in expected.outputs.items():
         np.testing.assert_array_equal(again.outputs[name], array)
 

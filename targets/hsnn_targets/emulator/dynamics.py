@@ -20,6 +20,7 @@ from hsnn.ir.integer import (
     SparseProjection,
     largest_payload,
 )
+from hsnn_targets.emulator.rows import signed_row_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,9 +82,7 @@ def _largest_sum(network: IntegerNetwork, projection: Projection) -> int:
 def _signed_sums(projection: Projection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sums of the positive weights, and of the negative ones without their sign, of each kind of neuron."""
     if isinstance(projection, SparseProjection):
-        data, first, last = projection.data, projection.indptr[:-1], projection.indptr[1:]
-        ends = [np.concatenate([[0], np.cumsum(np.maximum(sign * data, 0), dtype=np.int64)]) for sign in (1, -1)]
-        return ends[0][last] - ends[0][first], ends[1][last] - ends[1][first]
+        return signed_row_sums(projection)
     rows = projection.weights.reshape(projection.weights.shape[0], -1)
     up: NDArray[np.int64] = np.asarray(np.sum(rows, axis=1, dtype=np.int64, where=rows > 0))
     return up, up - np.asarray(np.sum(rows, axis=1, dtype=np.int64))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.jit import inner, thin
 from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, SIGMA_DELTA, TILE, Place, Program, Run, Scratch, Span
 
@@ -50,15 +50,13 @@ def count_spikes(node: Record, scratch: Scratch, span: Span) -> int:
 def send_spikes(node: Record, scratch: Scratch, span: Span, wanted: bool) -> int:
     """Count the spikes of a population, and turn them into events if anybody wants them."""
     start = scratch.start[node["start_at"] + node["history"] :]
-    if wanted or node["limit"] >= ALWAYS:
-        pack(node, scratch, span)
-        return int(start[span.last] - start[span.first])
-    sent = count_spikes(node, scratch, span)
-    if sent <= node["limit"] * (span.last - span.first):
-        pack(node, scratch, span)
-    else:
-        empty(node, scratch, span)
-    return sent
+    if not wanted and node["limit"] < ALWAYS:
+        sent = count_spikes(node, scratch, span)
+        if sent > node["limit"] * (span.last - span.first):
+            empty(node, scratch, span)
+            return sent
+    pack(node, scratch, span)
+    return int(start[span.last] - start[span.first])
 
 
 @inner
@@ -154,7 +152,7 @@ def read_payloads(node: Record, program: Program, scratch: Scratch, inputs: Int3
         start[t + 1] = k
 
 
-@inner
+@thin
 def open_window(program: Program, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
     """Write the events of all ports and constant sources in a window."""
     for q in range(program.nodes.size):

@@ -32,5 +32,15 @@ class Heap(Generic[Element]):
         return start
 
     def flat(self) -> NDArray[Element]:
-        """Return everything as one array."""
-        return np.concatenate(self._parts)
+        """Return everything as one array, and forget the parts one by one: together they may be large."""
+        parts = [part for part in self._parts if part.size] or self._parts[:1]
+        self._parts = []
+        if len(parts) == 1:
+            return parts[0]
+        whole = np.empty(self.size, parts[0].dtype)
+        end = self.size
+        while parts:
+            part = parts.pop()
+            whole[end - part.size : end] = part
+            end -= part.size
+        return whole

@@ -25,6 +25,14 @@ class Instructions(Protocol):
     def together(self) -> int:
         """Vectors of neurons whose state fits the registers: enough in flight to hide the latency of the decay."""
 
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """How many rows of bytes it multiplies at once."""
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it multiplies them with two blocks of weights at once, too."""
+
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Multiply ``rows`` rows of bytes with ``blocks`` blocks of weights."""
 

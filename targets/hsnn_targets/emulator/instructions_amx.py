@@ -55,6 +55,8 @@ def tile_shapes(piece: int) -> Int32:
 class AmxInstructions(Avx512Instructions):
     """See :class:`hsnn_targets.emulator.instructions.TileInstructions`."""
 
+    rows: tuple[int, ...] = (TILE_ROWS, 8, 4, 1)
+
     def shape(self, builder: Builder, shapes: Value) -> None:
         """Load the shapes of all tiles."""
         builder.call(declare(builder, "llvm.x86.ldtilecfg", VOID, [POINTER]), [shapes])

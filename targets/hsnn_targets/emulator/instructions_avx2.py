@@ -23,12 +23,13 @@ class Avx2Instructions:
 
     lanes: int = LANES
     together: int = 4
+    rows: tuple[int, ...] = (ROWS, 1)
+    pairs: bool = False
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
-        """Multiply block by block, a few rows at a time."""
-        for first in range(0, rows, ROWS):
-            for block in range(blocks):
-                _multiply(builder, operands, range(first, min(first + ROWS, rows)), block, store)
+        """Multiply block by block."""
+        for block in range(blocks):
+            _multiply(builder, operands, range(rows), block, store)
 
     def keep(self, builder: Builder, value: Value) -> Value:
         """As it is: it fits the low 16 bits of a lane, and the high ones are 0."""

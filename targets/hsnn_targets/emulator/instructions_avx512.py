@@ -31,6 +31,8 @@ class Avx512Instructions:
 
     lanes: int = LANES
     together: int = 4
+    rows: tuple[int, ...] = (8, 4, 1)
+    pairs: bool = True
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Keep all sums in registers; ``vpdpbusd`` adds four products to a 32-bit lane without saturation."""

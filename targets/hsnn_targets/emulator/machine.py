@@ -17,6 +17,8 @@ from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.blocks import Block, block_size, cut_batch, most_samples, run_blocks
 from hsnn_targets.emulator.kernels import run_samples
+from hsnn_targets.emulator.memory import make_within
+from hsnn_targets.emulator.pack import packed_bytes
 from hsnn_targets.emulator.plan import Plan, plan_network
 from hsnn_targets.emulator.results import Layout, Results, lay_out
 from hsnn_targets.emulator.usage import Usage
@@ -50,7 +52,13 @@ class EmulatorExecutable:
     _idle: list[tables.Scratch] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.plan = plan_network(self.network, tier=self.tier, synapses=self.synapses)
+        vectors = self.tier != "portable"
+        self.plan = make_within(
+            sum(packed_bytes(projection, products=vectors) for projection in self.network.projections),
+            partial(plan_network, self.network, tier=self.tier, synapses=self.synapses),
+            what=f"loading segment {self.network.name!r}",
+            fix="free some, or split the network",
+        )
         self._most = most_samples(self.network)
         self._ways = np.zeros(2 * len(self.plan.projections), np.int64)
         self._compile()
@@ -64,7 +72,7 @@ class EmulatorExecutable:
 
         Raises:
             UsageError: ``HSNN-R001``, if the inputs do not fit the network.
-            RunError: ``HSNN-R040``, if there is no memory for the results.
+            RunError: ``HSNN-R040``, if there is no memory for the results or to work in.
         """
         return self._run(inputs, Results(self._layout(trace=trace), validate_inputs(self.network, inputs)), progress)
 
@@ -78,7 +86,7 @@ class EmulatorExecutable:
 
         Raises:
             UsageError: ``HSNN-R001``, if the inputs do not fit the network.
-            RunError: ``HSNN-R040``, if there is no memory for the results.
+            RunError: ``HSNN-R040``, if there is no memory for the results or to work in.
         """
         if what.states and self.tier != "portable":
             return EmulatorExecutable(self.network, self.threads).record(inputs, what, progress=progress)
@@ -172,6 +180,11 @@ class EmulatorExecutable:
         try:
             scratch = self._idle.pop()
         except IndexError:
-            scratch = self.plan.scratch()
+            scratch = make_within(
+                self.plan.scratch_bytes,
+                self.plan.scratch,
+                what=f"each thread that runs segment {self.network.name!r}",
+                fix="run on fewer threads: this does not depend on the batch",
+            )
         yield scratch
         self._idle.append(scratch)

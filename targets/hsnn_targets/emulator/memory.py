@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+from hsnn.errors import RunError
+
+Made = TypeVar("Made")
+SMALL_BYTES = 16 << 20
+"""Memory that is not worth asking the system how much is free: that takes longer than many a run."""
 
 PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 
@@ -16,6 +23,34 @@ def available_bytes() -> int | None:
     """
     found = tuple(_limits())
     return max(min(found), 0) if found else None
+
+
+def room_for(needed: int) -> int | None:
+    """Return the memory that is left, or None where the system does not tell or so little needs no question."""
+    return available_bytes() if needed > SMALL_BYTES else None
+
+
+def make_within(needed: int, make: Callable[[], Made], *, what: str, fix: str) -> Made:
+    """Make something that takes about so much memory.
+
+    Args:
+        needed: Bytes.
+        make: Makes it.
+        what: What needs the memory, to go before "needs".
+        fix: What to do where there is not enough.
+
+    Raises:
+        RunError: ``HSNN-R040``, if there is not enough; nothing is made then.
+    """
+    room = room_for(needed)
+    allowed = "" if room is None else f"{room >> 20} MiB, which are available"
+    found = f"{what} needs {max(needed >> 20, 1)} MiB"
+    if room is not None and needed > room:
+        raise RunError("HSNN-R040", found, allowed=allowed, fix=fix)
+    try:
+        return make()
+    except MemoryError as error:
+        raise RunError("HSNN-R040", found, allowed=allowed, fix=fix) from error
 
 
 def _limits() -> Iterator[int]:

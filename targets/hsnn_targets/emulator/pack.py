@@ -7,7 +7,7 @@ input reaches through a convolution lies together. ``Order`` maps between the tw
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,9 +20,14 @@ from hsnn.ir.integer import (
     size,
 )
 from hsnn_targets.emulator import tables
+from hsnn_targets.emulator.rows import rows_by_source
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hsnn_targets.emulator.tables import Int16, Int32, Int64
+
+Weight = TypeVar("Weight", np.int8, np.int16)
 
 ROW = 16
 """Dense rows are padded to this many weights."""
@@ -56,6 +61,16 @@ def order_of(shape: Shape) -> Order:
     return Order(outer, inner)
 
 
+def channels_last(weights: NDArray[Weight], pre: Shape, post: Shape) -> NDArray[Weight]:
+    """Reorder ``(post neuron, pre neuron)`` from the network's numbers to the kernels'; a view where it can be."""
+    axes = [*_axes(post), *(len(post) + axis for axis in _axes(pre))]
+    return weights.reshape(*post, *pre).transpose(axes).reshape(weights.shape)
+
+
+def _axes(shape: Shape) -> tuple[int, ...]:
+    return (1, 2, 0) if len(shape) == 3 else tuple(range(len(shape)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
     """Synapses of one projection.
@@ -80,18 +95,14 @@ def pack_dense(projection: DenseProjection, pre: Shape, post: Shape) -> Packed:
     count = size(post)
     stride = -(-count // ROW) * ROW
     rows = np.zeros((size(pre), stride), np.int16)
-    rows[:, :count] = projection.weights[order_of(post).outer][:, order_of(pre).outer].T
+    rows[:, :count] = channels_last(projection.weights, pre, post).T
     return Packed(tables.DENSE, rows.reshape(-1), np.zeros(0, np.int32), stride=stride)
 
 
 def pack_sparse(projection: SparseProjection, pre: Shape, post: Shape) -> Packed:
     """Lay out single synapses: sorted by presynaptic neuron; the table has row starts, then targets."""
-    sources = order_of(pre).inner[projection.indices]
-    targets = np.repeat(order_of(post).inner, np.diff(projection.indptr))
-    by_source = np.argsort(sources, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(sources, minlength=size(pre)))])
-    table = np.concatenate([starts, targets[by_source]]).astype(np.int32)
-    return Packed(tables.SPARSE, projection.data[by_source], table, sources=size(pre))
+    table, weights = rows_by_source(projection, order_of(pre).inner, order_of(post).inner)
+    return Packed(tables.SPARSE, weights, table, sources=size(pre))
 
 
 def pack_conv(projection: ConvProjection, pre: Shape, post: Shape) -> Packed:
@@ -116,6 +127,13 @@ def pack_conv(projection: ConvProjection, pre: Shape, post: Shape) -> Packed:
         sources=pre[1] * pre[2],
         channels=pre[0],
     )
+
+
+def packed_bytes(projection: Projection, *, products: bool) -> int:
+    """About how many bytes synapses take for the kernels: rows, their table, and a copy in bytes for products."""
+    if isinstance(projection, SparseProjection):
+        return 6 * projection.data.size
+    return (3 if products else 2) * projection.weights.size
 
 
 def pack_projection(projection: Projection, pre: Shape, post: Shape) -> Packed:

@@ -2,7 +2,7 @@
 
 Populations are put in the order of their strongly connected components. Long samples are cut into
 windows of timesteps, so that what a thread works in stays small for any batch and any number of
-timesteps: about ``WINDOW_BYTES``, or one timestep where that takes more, plus the state of one sample
+timesteps: about ``WINDOW_BYTES``, or ``ROWS`` timesteps where these take more, plus the state of one sample
 and the spikes that delays still ask for.
 """
 
@@ -47,7 +47,10 @@ WINDOW_BYTES = 1 << 20
 VECTOR_WINDOWS = 2
 """How many times that it may be with vectors: products leave most of the room for sums and events alone."""
 ROWS = 16
-"""Timesteps that products like to work on together."""
+"""Timesteps that products like to work on together; a window has no fewer, where that does not take too much:"""
+WIDE_BYTES = 256 << 20
+"""What the sums and events of so many timesteps may take. Weights and states of large layers come from memory
+once for every window, which costs far more than sums that leave the cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +80,15 @@ class Plan:
     neurons: tuple[Neuron, ...]
     projections: tuple[str, ...]
 
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes that one thread works in."""
+        wide = self.tiles.size + self.sums + self.events + self.payloads
+        long = self.starts + self.nodes + len(self.neurons) + 2 * len(self.projections)
+        return 4 * wide + self.fired + 8 * long
+
     def scratch(self) -> tables.Scratch:
-        """Allocate what one thread works in."""
+        """Allocate what one thread works in, whatever the batch is."""
         return tables.Scratch(
             tiles=self.tiles.copy(),
             sums=np.empty(self.sums, np.int32),
@@ -156,7 +166,8 @@ def _window(network: IntegerNetwork, senders: tuple[Sender, ...], other_bytes: i
     """Choose how many timesteps are worked on together; ``other_bytes`` is what one takes besides events."""
     event_bytes = sum(4 * size(s.shape) * (2 if is_graded(s) else 1) for s in senders)
     room = WINDOW_BYTES * (VECTOR_WINDOWS if vectors else 1)
-    window = min(max(room // max(other_bytes + event_bytes, 1), 1), network.timesteps)
+    timestep = max(other_bytes + event_bytes, 1)
+    window = min(max(room // timestep, min(WIDE_BYTES // timestep, ROWS), 1), network.timesteps)
     return window - window % ROWS if vectors and ROWS < window < network.timesteps else window
 
 

@@ -12,13 +12,10 @@ from hsnn.errors import RunError
 from hsnn.ir.integer import ConstantSource, IntegerNetwork, Neuron, Shape, sends, size
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import SegmentResult
-from hsnn_targets.emulator.memory import available_bytes
+from hsnn_targets.emulator.memory import room_for
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Int64
-
-SMALL_BYTES = 16 << 20
-"""Results that are not worth asking the system for its free memory: that takes longer than many a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ class Results:
         self.sent_at, self.final_at = layout.sent.at * scale, layout.final.at * scale
         self.bits_at, self.states_at = layout.bits.at * scale, layout.states.at * scale
         needed = batch * layout.sample_bytes
-        room = available_bytes() if needed > SMALL_BYTES else None
+        room = room_for(needed)
         if room is not None and needed > room:
             raise _too_large(layout.network, batch, needed, room)
         try:

@@ -64,6 +64,7 @@ class EmulatorTarget:
         Raises:
             HsnnError: ``HSNN-I001``, if the network breaks its contract.
             TargetMissingError: ``HSNN-T040``, if numba is missing.
+            RunError: ``HSNN-R040``, if there is no memory for the network.
             UsageError: ``HSNN-U040``, if the number of threads is not a positive integer; ``HSNN-U041``,
                 if this processor cannot run the tier.
         """

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hsnn_targets.emulator.dynamics import Dynamics
-from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.jit import inner, routine, thin
 from hsnn_targets.emulator.memory_ir import copy_bytes
 from hsnn_targets.emulator.neurons import update_tile
 from hsnn_targets.emulator.synapses import deliver, merge_groups
 from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
 from hsnn_targets.emulator.vector_lif import make_update
 from hsnn_targets.emulator.vector_pack import LANES
-from hsnn_targets.emulator.vector_product import has_tiles, make_product, shape_tiles
+from hsnn_targets.emulator.vector_product import has_pairs, has_tiles, make_multiplies, make_product, shape_tiles
 from hsnn_targets.emulator.vector_tables import Vector
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ product_16_2, product_16_1 = make_product(16, 2), make_product(16, 1)
 product_8_2, product_8_1 = make_product(8, 2), make_product(8, 1)
 product_4_2, product_4_1 = make_product(4, 2), make_product(4, 1)
 product_1_2, product_1_1 = make_product(1, 2), make_product(1, 1)
+multiplies_8 = make_multiplies(8)
 update_free = make_update(wrap=False, clip=False, subtract=False)
 update_clip = make_update(wrap=False, clip=True, subtract=False)
 update_wrap = make_update(wrap=True, clip=True, subtract=False)
@@ -72,13 +73,13 @@ def multiply(
             else:
                 product_16_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
             t, source, at = t + 16, source + 16 * step, at + 16 * stride
-    while t + 8 <= rows:
+    while multiplies_8(vector) and t + 8 <= rows:
         if wide:
             product_8_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         else:
             product_8_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         t, source, at = t + 8, source + 8 * step, at + 8 * stride
-    if t + 4 <= rows:
+    while t + 4 <= rows:
         if wide:
             product_4_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
         else:
@@ -111,25 +112,36 @@ def frame(p: int, program: Program, vector: Vector, scratch: Scratch, rows: int)
             copy_bytes(scratch.fired, to + y * product["line_stride"], start + y * product["line"], product["line"])
 
 
-@inner
-def multiply_all(p: int, program: Program, vector: Vector, scratch: Scratch, rows: int, at: int, width: int) -> None:
-    """Add a whole product to the sums of a population.
+@routine
+def multiply_units(
+    product: Record,
+    vector: Vector,
+    scratch: Scratch,
+    rows: int,
+    first: int,
+    last: int,
+    at: int,
+    stride: int,
+    add: bool,
+) -> None:
+    """Multiply for units ``first .. last - 1``: blocks of 16 neurons, pixel after pixel.
 
-    The last block of a pixel may reach into the next pixel's sums: it adds zeros there.
+    Sums of timesteps lie ``stride`` apart, and the first pixel's would start at ``at``. The last block of a
+    pixel may reach into the next pixel's sums: it adds zeros there.
     """
-    product = vector.products[p]
-    frame(p, program, vector, scratch, rows)
     shape(product, vector)
-    for pixel in range(product["pixels"]):
-        block = 0
-        while block < product["blocks"]:
-            wide = block + 1 < product["blocks"]
-            to = at + pixel * product["lanes"] + block * LANES
-            multiply(product, vector, scratch, rows, pixel, block, wide, to, width, True)
-            block += 2 if wide else 1
+    blocks = product["blocks"]
+    unit = first
+    while unit < last:
+        pixel = unit // blocks
+        block = unit - pixel * blocks
+        wide = has_pairs(vector) and block + 1 < blocks and unit + 1 < last
+        to = at + pixel * product["lanes"] + block * LANES
+        multiply(product, vector, scratch, rows, pixel, block, wide, to, stride, add)
+        unit += 2 if wide else 1
 
 
-@inner
+@thin
 def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> int:
     """Sum synaptic input like ``collect``, each projection as a product or as events."""
     population = program.populations[q]
@@ -140,7 +152,10 @@ def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, s
         group = program.groups[population["first_group"] + g]
         for p in range(group["first"], group["last"]):
             if runs_as_product(p, program, vector, scratch, span):
-                multiply_all(p, program, vector, scratch, rows, g * size, width)
+                product = vector.products[p]
+                frame(p, program, vector, scratch, rows)
+                units = product["pixels"] * product["blocks"]
+                multiply_units(product, vector, scratch, rows, 0, units, g * size, width, True)
                 scratch.ways[2 * p] += 1
                 continue
             scratch.ways[2 * p + 1] += vector.products[p]["taps"] > 0
@@ -177,20 +192,12 @@ def advance_tile(
 def multiply_tile(p: int, k: int, vector: Vector, scratch: Scratch, rows: int, add: bool) -> None:
     """Multiply for the 64 neurons of tile ``k``, into sums at 0."""
     product = vector.products[p]
-    shape(product, vector)
-    g = 0
-    while g < TILE // LANES:
-        lane = k * TILE + g * LANES
-        pixel = lane // (product["blocks"] * LANES)
-        block = lane // LANES - pixel * product["blocks"]
-        if pixel >= product["pixels"]:
-            break
-        wide = block + 1 < product["blocks"] and g + 1 < TILE // LANES
-        multiply(product, vector, scratch, rows, pixel, block, wide, g * LANES, TILE, add)
-        g += 2 if wide else 1
+    first = k * (TILE // LANES)
+    last = min(first + TILE // LANES, product["pixels"] * product["blocks"])
+    multiply_units(product, vector, scratch, rows, first, last, -k * TILE, TILE, add)
     if not add:
         for t in range(rows):
-            scratch.sums[t * TILE + g * LANES : (t + 1) * TILE] = 0
+            scratch.sums[t * TILE + (last - first) * LANES : (t + 1) * TILE] = 0
 
 
 @inner
@@ -205,20 +212,22 @@ def all_products(q: int, program: Program, vector: Vector, scratch: Scratch, spa
     return True
 
 
-@inner
+@thin
 def advance_vectors(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> None:
     """Advance population ``q``; the spikes go to its plane."""
     population, rows = program.populations[q], span.last - span.first
-    if not all_products(q, program, vector, scratch, span):
-        shift = collect_either(q, program, vector, scratch, span)
-        for k in range(population["tiles"]):
-            advance_tile(q, k, program, vector, scratch, span, k * TILE, population["tiles"] * TILE, shift)
-        return
     group = program.groups[population["first_group"]]
-    for p in range(group["first"], group["last"]):
-        frame(p, program, vector, scratch, rows)
-        scratch.ways[2 * p] += 1
-    for k in range(population["tiles"]):
+    fused = all_products(q, program, vector, scratch, span)
+    if fused:
         for p in range(group["first"], group["last"]):
-            multiply_tile(p, k, vector, scratch, rows, p > group["first"])
-        advance_tile(q, k, program, vector, scratch, span, 0, TILE, STATE_SHIFT + group["exponent"])
+            frame(p, program, vector, scratch, rows)
+            scratch.ways[2 * p] += 1
+        shift, stride, distance = STATE_SHIFT + int(group["exponent"]), TILE, 0
+    else:
+        shift = collect_either(q, program, vector, scratch, span)
+        stride, distance = population["tiles"] * TILE, TILE
+    for k in range(population["tiles"]):
+        if fused:
+            for p in range(group["first"], group["last"]):
+                multiply_tile(p, k, vector, scratch, rows, p > group["first"])
+        advance_tile(q, k, program, vector, scratch, span, k * distance, stride, shift)

@@ -95,11 +95,12 @@ def make_update(*, wrap: bool, clip: bool, subtract: bool) -> Callable[..., None
             moves = splat(builder, builder.trunc(shift, INT), lanes)
             groups = range(together)
 
-            def part(first: int) -> None:
+            def part(first: Value) -> None:
                 """Advance the vectors whose state fits the registers, from neuron ``first`` of the tile on."""
+                part_at = builder.add(tile_at, first)
 
                 def place(field: int, group: int) -> Value:
-                    return builder.add(tile_at, LONG(field * TILE + first + group * lanes))
+                    return builder.add(part_at, LONG(field * TILE + group * lanes))
 
                 def fetch(field: int) -> list[Value]:
                     return [tile.load(place(field, group), vector(INT, lanes)) for group in groups]
@@ -109,8 +110,8 @@ def make_update(*, wrap: bool, clip: bool, subtract: bool) -> Callable[..., None
                 bias, threshold = fetch(BIAS), fetch(THRESHOLD)
                 amount = fetch(AMOUNT)
                 loop = Loop(builder, rows, [*fetch(U), *fetch(V)])
-                row = builder.add(builder.add(at, LONG(first)), builder.mul(loop.count, stride))
-                fired_row = builder.add(builder.add(fired_at, LONG(first)), builder.mul(loop.count, fired_stride))
+                row = builder.add(builder.add(at, first), builder.mul(loop.count, stride))
+                fired_row = builder.add(builder.add(fired_at, first), builder.mul(loop.count, fired_stride))
                 currents, voltages, flags = [], [], []
                 for g in groups:
                     sum_ = received.load(builder.add(row, LONG(g * lanes)), vector(INT, lanes))
@@ -125,8 +126,12 @@ def make_update(*, wrap: bool, clip: bool, subtract: bool) -> Callable[..., None
                     tile.store(loop.values[g], place(U, g))
                     tile.store(loop.values[together + g], place(V, g))
 
-            for first in range(0, TILE, together * lanes):
-                part(first)
+            if together * lanes == TILE:
+                part(LONG(0))
+            else:
+                parts = Loop(builder, LONG(TILE // (together * lanes)), [])
+                part(builder.mul(parts.count, LONG(together * lanes)))
+                parts.close([])
             return context.get_dummy_value()
 
         return signature, generate

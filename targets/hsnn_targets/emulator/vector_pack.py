@@ -23,7 +23,7 @@ from hsnn.ir.integer import (
     Shape,
     size,
 )
-from hsnn_targets.emulator.pack import order_of
+from hsnn_targets.emulator.pack import channels_last
 from hsnn_targets.emulator.tiers import Tier
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def halve(weights: Int16) -> tuple[Int8, int] | None:
 
 
 def _pack_dense(weights: Int8, scale: int, pre: Shape, post: Shape, peak: int) -> Product:
-    rows = weights[order_of(post).outer][:, order_of(pre).outer]
+    rows = channels_last(weights, pre, post)
     count = -(-rows.shape[1] // WORD)
     taps = np.arange(count, dtype=np.int32) * WORD
     return Product(_blocks(rows), taps, scale, peak, piece=max(count, 1), lanes=rows.shape[0])
@@ -168,6 +168,8 @@ def _pack_conv(projection: ConvProjection, weights: Int8, scale: int, pre: Shape
 def _blocks(rows: Int8) -> Int8:
     """Arrange ``(neuron, byte)`` as ``(block, tap, lane, byte of the tap)``, filled up with zeros, flat."""
     lanes, count = -(-rows.shape[0] // LANES) * LANES, -(-rows.shape[1] // WORD) * WORD
-    full: NDArray[np.int8] = np.zeros((lanes, count), np.int8)
-    full[: rows.shape[0], : rows.shape[1]] = rows
+    full: NDArray[np.int8] = rows
+    if rows.shape != (lanes, count):
+        full = np.zeros((lanes, count), np.int8)
+        full[: rows.shape[0], : rows.shape[1]] = rows
     return np.ascontiguousarray(full.reshape(-1, LANES, count // WORD, WORD).transpose(0, 2, 1, 3)).reshape(-1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import types
 
-from hsnn_targets.emulator.instructions import TileInstructions, instructions_of
+from hsnn_targets.emulator.instructions import Instructions, TileInstructions, instructions_of
 from hsnn_targets.emulator.lowering import BYTE, FLAG, INT, LONG, Builder, Value, intrinsic
 from hsnn_targets.emulator.operands import TILE_ROWS, Operands
 from hsnn_targets.emulator.vector_ir import Array, constant, splat, vector
@@ -21,7 +21,7 @@ from hsnn_targets.emulator.vector_pack import LANES
 def make_product(rows: int, blocks: int) -> Callable[..., None]:
     """Make the product of ``rows`` timesteps of bytes with ``blocks`` times 16 neurons' weights.
 
-    That of ``TILE_ROWS`` timesteps is for tiers with tiles; on others it does nothing and must not be called.
+    Where a tier has no such product, this does nothing and must not be called.
     """
 
     @intrinsic
@@ -82,6 +82,8 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
                 piece=piece,
             )
             instructions = instructions_of(kinds[0])
+            if not _has(instructions, rows, blocks):
+                return context.get_dummy_value()
             if rows < TILE_ROWS:
                 instructions.multiply(builder, operands, rows, blocks, store)
             elif isinstance(instructions, TileInstructions):
@@ -91,6 +93,33 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
         return signature, generate
 
     return product
+
+
+def _has(instructions: Instructions, rows: int, blocks: int) -> bool:
+    return rows in instructions.rows and blocks <= 1 + instructions.pairs
+
+
+def make_multiplies(rows: int) -> Callable[..., bool]:
+    """Make the question whether the tier multiplies so many rows at once; a constant, like :func:`has_tiles`."""
+
+    @intrinsic
+    def multiplies(typing: Any, tables: Any) -> Any:
+        def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+            return FLAG(_has(instructions_of(signature.args[0]), rows, 1))
+
+        return types.boolean(tables), generate
+
+    return multiplies
+
+
+@intrinsic
+def has_pairs(typing: Any, tables: Any) -> Any:
+    """Whether the tier multiplies two blocks at once; a constant, like :func:`has_tiles`."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        return FLAG(instructions_of(signature.args[0]).pairs)
+
+    return types.boolean(tables), generate
 
 
 @intrinsic

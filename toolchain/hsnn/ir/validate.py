@@ -40,6 +40,8 @@ MESSAGE_SHIFT_MAX = 16
 SUM_BITS_MAX = 62
 """Bits that the sum of a convolution may take before it wraps at 24: Lava computes it in float64 and casts it."""
 ACCUMULATOR_MAX = (1 << 31) - 1
+CHECKED_TOGETHER = 1 << 18
+"""Weights that are looked at together: few enough for a cache."""
 
 
 def validate_network(network: IntegerNetwork) -> None:
@@ -247,10 +249,17 @@ def _check_weights(projection: Projection, pre: Shape, post: Shape) -> None:
             _check_sparse(projection, size(pre), size(post))
     _require(weights.dtype == np.int16, f"weights of {name!r} are {weights.dtype}", "int16")
     _require(
-        bool(np.array_equal(rules.truncate_weights(weights, sign_mode, bits), weights)),
+        _truncated(weights, sign_mode, bits),
         f"weights of {name!r} change when Lava clips and truncates them",
         f"effective weights for {sign_mode}, {bits} bits",
     )
+
+
+def _truncated(weights: NDArray[np.int16], sign_mode: SignMode, bits: int) -> bool:
+    """Whether weights stay as they are when they are truncated; rows at a time, since there may be very many."""
+    rows = max(CHECKED_TOGETHER * len(weights) // max(weights.size, 1), 1)
+    parts = (weights[first : first + rows] for first in range(0, len(weights), rows))
+    return all(np.array_equal(rules.truncate_weights(part, sign_mode, bits), part) for part in parts)
 
 
 def _check_convolution(projection: ConvProjection, pre: Shape, post: Shape) -> None:
