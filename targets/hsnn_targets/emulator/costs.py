@@ -38,7 +38,7 @@ class Costs:
     conv_synapse: float = 0.035
 
 
-COSTS: Mapping[Tier, Costs] = {"avx2": Costs(dot=0.35, call=1.6), "avx512": Costs(dot=0.17), "amx": Costs(dot=0.05)}
+COSTS: Mapping[Tier, Costs] = {"avx2": Costs(dot=0.17, call=1.6), "avx512": Costs(dot=0.17), "amx": Costs(dot=0.05)}
 
 
 def events_limit(projection: Projection, product: Product, neurons: int, costs: Costs) -> int:

@@ -36,6 +36,12 @@ class Instructions(Protocol):
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Multiply ``rows`` rows of bytes with ``blocks`` blocks of weights."""
 
+    def enter(self, builder: Builder) -> Value:
+        """Get ready to let states decay; returns what :meth:`leave` needs."""
+
+    def leave(self, builder: Builder, before: Value) -> None:
+        """Undo what :meth:`enter` did."""
+
     def keep(self, builder: Builder, value: Value) -> Value:
         """Prepare what stays of a state, 0 to 4096 parts of 4096, for :meth:`shrink`."""
 

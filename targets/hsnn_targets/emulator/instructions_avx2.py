@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from hsnn_targets.emulator.lowering import BYTE, FLAG, INT, LONG, Builder, Value, declare
+from hsnn.ir.arithmetic import DECAY_ONE
+from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value, declare
 from hsnn_targets.emulator.operands import Operands, Store
-from hsnn_targets.emulator.vector_ir import Array, Loop, constant, join, splat, vector
+from hsnn_targets.emulator.vector_ir import Array, Loop, as_fraction, constant, join, splat, vector
 
 LANES = 8
+TOWARD_ZERO = 0x6000
+"""Both bits of the rounding control of MXCSR (Intel, Software Developer's Manual, volume 1, 10.2.3)."""
+FLOATS = vector(ir.FloatType(), LANES)
 INTS, SHORTS, QUADS = vector(INT, LANES), vector(ir.IntType(16), 2 * LANES), vector(BYTE, 4 * LANES)
 ROWS = 4
 """Rows of a block that are multiplied together: their sums, 32 and 16 bits, fill the 16 registers."""
@@ -31,23 +35,31 @@ class Avx2Instructions:
         for block in range(blocks):
             _multiply(builder, operands, range(rows), block, store)
 
+    def enter(self, builder: Builder) -> Value:
+        """Round toward zero from here; returns the control register as it was."""
+        with builder.goto_entry_block():
+            before, changed = builder.alloca(INT), builder.alloca(INT)
+        self._control(builder, "st", before)
+        builder.store(builder.or_(builder.load(before), INT(TOWARD_ZERO)), changed)
+        self._control(builder, "ld", changed)
+        return before
+
+    def leave(self, builder: Builder, before: Value) -> None:
+        """Round as before."""
+        self._control(builder, "ld", before)
+
+    def _control(self, builder: Builder, way: str, place: Value) -> None:
+        pointer = BYTE.as_pointer()
+        call = declare(builder, f"llvm.x86.sse.{way}mxcsr", ir.VoidType(), [pointer])
+        builder.call(call, [builder.bitcast(place, pointer)])
+
     def keep(self, builder: Builder, value: Value) -> Value:
-        """As it is: it fits the low 16 bits of a lane, and the high ones are 0."""
-        return value
+        """As a float; exact, since it has 13 bits."""
+        return as_fraction(builder, value, DECAY_ONE)
 
     def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
-        """Split the magnitude at 12 bits: both parts, and ``keep``, fit 16 bits, and both products 32."""
-        pairs = declare(builder, "llvm.x86.avx2.pmadd.wd", INTS, [SHORTS, SHORTS])
-        sign = declare(builder, "llvm.x86.avx2.psign.d", INTS, [INTS, INTS])
-        magnitude = builder.call(declare(builder, "llvm.abs.v8i32", INTS, [INTS, FLAG]), [state, FLAG(0)])
-        short = builder.bitcast(keep, SHORTS)
-
-        def product(part: Value) -> Value:
-            return builder.call(pairs, [builder.bitcast(part, SHORTS), short])
-
-        high = product(builder.lshr(magnitude, constant(LANES, 12)))
-        low = builder.lshr(product(builder.and_(magnitude, constant(LANES, 4095))), constant(LANES, 12))
-        return builder.call(sign, [builder.add(high, low), state])
+        """Multiply as floats, rounding toward zero, and cut; see ``instructions_avx512.py`` for why it is exact."""
+        return builder.fptosi(builder.fmul(builder.sitofp(state, FLOATS), keep), INTS)
 
     def store_spikes(self, builder: Builder, fired: Array, at: Value, spikes: Sequence[Value]) -> None:
         """Pack the flags, which are 0 or -1 in their lanes, twice; packing interleaves halves, so put them in order."""

@@ -10,7 +10,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from hsnn.ir.arithmetic import DECAY_ONE
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value, declare
 from hsnn_targets.emulator.operands import Operands, Store
-from hsnn_targets.emulator.vector_ir import Array, Loop, constant, splat, vector
+from hsnn_targets.emulator.vector_ir import Array, Loop, as_fraction, constant, splat, vector
 
 LANES = 16
 INTS, FLOATS = vector(INT, LANES), vector(ir.FloatType(), LANES)
@@ -60,7 +60,14 @@ class Avx512Instructions:
 
     def keep(self, builder: Builder, value: Value) -> Value:
         """As a float; exact, since it has 13 bits."""
-        return builder.fmul(builder.sitofp(value, FLOATS), ir.Constant(FLOATS, [1.0 / DECAY_ONE] * LANES))
+        return as_fraction(builder, value, DECAY_ONE)
+
+    def enter(self, builder: Builder) -> Value:
+        """Nothing to do: every product says how it is rounded."""
+        return INT(0)
+
+    def leave(self, builder: Builder, before: Value) -> None:
+        """Nothing to do."""
 
     def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
         """Multiply as floats, rounding toward zero."""

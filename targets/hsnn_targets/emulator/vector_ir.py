@@ -30,6 +30,12 @@ def splat(builder: Builder, scalar: Value, lanes: int) -> Value:
     return builder.shuffle_vector(builder.insert_element(empty, scalar, INT(0)), empty, constant(lanes, 0))
 
 
+def as_fraction(builder: Builder, value: Value, whole: int) -> Value:
+    """A vector of 32-bit integers as floats, divided by a power of two; exact up to ``2**24``."""
+    floats = vector(ir.FloatType(), value.type.count)
+    return builder.fmul(builder.sitofp(value, floats), ir.Constant(floats, [1.0 / whole] * value.type.count))
+
+
 def join(builder: Builder, low: Value, high: Value) -> Value:
     """Put the lanes of one vector after those of another."""
     lanes = 2 * low.type.count

@@ -126,12 +126,14 @@ def make_update(*, wrap: bool, clip: bool, subtract: bool) -> Callable[..., None
                     tile.store(loop.values[g], place(U, g))
                     tile.store(loop.values[together + g], place(V, g))
 
+            before = instructions.enter(builder)
             if together * lanes == TILE:
                 part(LONG(0))
             else:
                 parts = Loop(builder, LONG(TILE // (together * lanes)), [])
                 part(builder.mul(parts.count, LONG(together * lanes)))
                 parts.close([])
+            instructions.leave(builder, before)
             return context.get_dummy_value()
 
         return signature, generate
