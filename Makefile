@@ -36,10 +36,10 @@ demo: $(READY)  ## compile digits, verify it and run it on the emulator and on L
 	$(RUN) examples/01_digits.py
 
 test: $(READY)  ## run all tests (ARGS="-k name" for some)
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-interop: $(INTEROP_READY)  ## run the tests against other spiking libraries, in .venv-interop
-	$(INTEROP)/bin/python -m pytest tests/interop $(ARGS)
+	$(INTEROP)/bin/python -m pytest -n auto --maxprocesses 4 tests/interop $(ARGS)
 
 $(INTEROP_READY): $(READY) constraints-interop.txt .ci/setup-interop
 	@bash .ci/setup-interop $(ENVIRONMENT) $(INTEROP)
