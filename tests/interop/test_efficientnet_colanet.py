@@ -37,6 +37,7 @@ def test_features_are_pooled_and_positive(model):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_from_picture_files_to_labels(model, tmp_path, monkeypatch, capsys):
     test, calibration = data.fashion_subset("test"), data.fashion_subset("calibration")
     order = np.argsort(test.labels[:60], kind="stable")
