@@ -210,16 +210,19 @@ def test_an_error_of_onnxruntime_names_the_stage(build):
     assert "'host.0'" in caught.value.found
 
 
-def test_a_nan_between_stages_is_an_error(build):
+@pytest.mark.parametrize(("peak", "code"), [(255, "HSNN-R108"), (1, "HSNN-R111")])
+def test_a_nan_between_stages_is_an_error(build, peak, code):
     nodes = [helper.make_node("Log", ["x"], ["z"]), helper.make_node("Mul", ["z", "levels"], ["spikes"])]
     model = build.onnx(nodes, {"x": [None, 4]}, {"spikes": [None, None, 4]}, {"levels": build.levels.reshape(-1, 1, 1)})
-    program = build.chain(build.network())
+    network = build.network()
+    port = dataclasses.replace(network.inputs[0], max_payload=peak)
+    program = build.chain(dataclasses.replace(network, inputs=(port,)))
     program = dataclasses.replace(
         program, stages=(HostStage("host.0", model, ("x",), ("spikes",)), *program.stages[1:])
     )
-    with reference(program) as session, pytest.raises(RunError) as caught:
+    with reference(program) as session, pytest.raises((RunError, UsageError)) as caught:
         session.run(np.array([[1, 1, 1, -1]], np.float32))
-    assert caught.value.code == "HSNN-R108"
+    assert caught.value.code == code
     assert "'chip.0'" in caught.value.found
 
 

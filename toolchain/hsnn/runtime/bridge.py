@@ -31,7 +31,7 @@ def to_payloads(value: NDArray[Any], port: InputPort, *, scale: float, timesteps
     Raises:
         RunError: ``HSNN-R108``, if the shape does not fit or the value has a NaN.
         UsageError: ``HSNN-R111``, if it has a NaN and the port is binary, which is how ``TrainEncode`` marks what is
-            neither 0 nor 1.
+            neither 0 nor 1; encoders of hsnn give none there.
 
     >>> port = InputPort("x", (2,), max_payload=7)
     >>> to_payloads(np.array([[0.5, 1.5], [9.0, -1.0]], np.float32), port, scale=0.5, timesteps=2)
@@ -50,7 +50,8 @@ def to_payloads(value: NDArray[Any], port: InputPort, *, scale: float, timesteps
             "HSNN-R111",
             f"port {port.name!r} carries binary spikes, but was given other values than 0 and 1",
             allowed="0 and 1",
-            fix="feed spikes, or declare the train graded: TrainEncode(..., values='graded')",
+            fix="feed spikes, or declare the train graded: TrainEncode(..., values='graded'); "
+            "if no train comes from outside, the host part before gives a NaN",
         )
     if np.isnan(smallest):
         raise RunError(
