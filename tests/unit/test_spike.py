@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import onnx
@@ -13,8 +13,12 @@ import hsnn
 from hsnn.cli import main
 from hsnn.compiler import Options, compile
 from hsnn.errors import UnsupportedError, UsageError
-from hsnn.frontends.spike import SpikeOptions, curve_svg, error_over_time, from_ann
+from hsnn.frontends.spike.convert import SpikeOptions, from_ann
+from hsnn.frontends.spike.curve import SpikeCurve, SpikePoint, spike_curve, with_curve
+from hsnn.frontends.spike.plain import prepared, run
+from hsnn.report.html import render
 from hsnn.report.layers import Limits
+from hsnn.report.spike_curve import curve_svg
 from hsnn_models import data
 
 LENIENT = Limits(min_f1=0.0, max_rate_error=10.0, max_dead=1.0, max_voltage_error=10.0, max_saturation=0.05)
@@ -102,15 +106,45 @@ def test_a_digits_network_keeps_its_accuracy(ann):
 
 
 def test_error_falls_with_timesteps(ann):
-    x, _ = samples("calibration", 128)
-    curve = error_over_time(ann[0], {"x": x}, SpikeOptions(("*",), 64))
-    assert [item.timesteps for item in curve] == [1, 2, 4, 8, 16, 32, 64]
-    assert curve[-1].error < curve[2].error / 4
-    assert curve[-1].error < 0.02
-    assert curve[-1].agreement >= 0.98
-    page = curve_svg(curve)
-    assert page.count("<polyline") == 2
-    assert ">64</text>" in page
+    x, labels = samples("calibration", 128)
+    curve = spike_curve(ann[0], {"x": x}, SpikeOptions(("*",), 64), labels)
+    points = curve.points
+    assert [item.timesteps for item in points] == [1, 2, 4, 8, 16, 32, 64]
+    assert points[-1].error < points[2].error / 4
+    assert points[-1].error < 0.02
+    assert points[-1].agreement >= 0.98
+    assert curve.accuracy == pytest.approx(np.mean(plain(ann[1], x).argmax(1) == labels))
+    assert points[0].accuracy < points[-1].accuracy
+    assert points[-1].accuracy >= curve.accuracy - 0.02
+    assert SpikeCurve.from_json(curve.to_json()) == curve
+
+
+def test_fewest_timesteps_that_suffice():
+    def enough(accuracy, *points):
+        made = tuple(SpikePoint(1 << index, *point) for index, point in enumerate(points))
+        return SpikeCurve(made, accuracy, 100).enough
+
+    assert enough(None, (0.1,), (0.021,), (0.02,), (0.001,)) == 4
+    assert enough(None, (0.1, 0.98), (0.1, 0.99), (0.001, 1.0)) == 2
+    assert enough(0.9, (0.1, 0.5, 0.88), (0.1, 0.5, 0.895), (0.001, 1.0, 0.9)) == 2
+    assert enough(0.9, (0.1, 1.0, 0.5), (0.1, 1.0, 0.6)) == 2  # none suffice: the most
+
+
+def test_the_report_draws_the_curve(ann):
+    x, labels = samples("calibration", 32)
+    options = SpikeOptions(("layer0*",), 4)
+    curve = spike_curve(ann[0], {"x": x}, options, labels)
+    program = compile(with_curve(from_ann(ann[0], {"x": x}, options), curve), x, options=Options(limits=LENIENT))
+    drawing = ET.fromstring(curve_svg(curve))
+    lines = [item for item in drawing if item.tag.endswith("polyline")]
+    assert [len(line.get("points").split()) for line in lines] == [3, 3, 3]
+    page = render(program)
+    assert page.count("<polyline") == 3
+    assert "Spikes instead of values" in page
+    assert "--spike &#39;layer0*&#39;" in page
+    assert "--spike-timesteps 4" in page
+    unlabelled = spike_curve(ann[0], {"x": x}, options)
+    assert curve_svg(unlabelled).count("<polyline") == 2
 
 
 def test_only_what_is_marked_spikes_and_the_rest_reads_rates(ann):
@@ -135,6 +169,8 @@ def test_what_is_refused(ann):
     for options in (SpikeOptions(("head*",)), SpikeOptions(("*",), 0), SpikeOptions(("*",), 8, 0.0)):
         with pytest.raises(UsageError, match="HSNN-U148"):
             from_ann(ann[0], {"x": x}, options)
+    with pytest.raises(UnsupportedError, match="HSNN-F098"):
+        from_ann(ann[0], {"x": x[:, :5]}, SpikeOptions(("*",)))
     dead = onnx.ModelProto()
     dead.CopyFrom(ann[0])
     dead.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.full(40, -1e3, np.float32), "b0"))
@@ -145,15 +181,83 @@ def test_what_is_refused(ann):
 def test_one_command_from_a_plain_network_to_an_artifact(ann, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     onnx.save(ann[0], "ann.onnx")
-    np.savez("samples.npz", x=samples("calibration", 50)[0])
-    spike = ["--spike", "layer*", "--spike-timesteps", "16", "--spike-plot", "curve.svg"]
+    x, labels = samples("calibration", 50)
+    np.savez("samples.npz", x=x, labels=labels)
+    spike = ["--spike", "layer*", "--spike-timesteps", "16", "--spike-plot", "curve.svg", "--label-key", "labels"]
     loose = ["--limit", "f1=0,rate=10,dead=1,voltage=10"]
-    assert main(["ann.onnx", *spike, *loose, "--calibration", "samples.npz", "-o", "ann.hsnn", "--json"]) == 0
-    capsys.readouterr()
+    assert main(["ann.onnx", *spike, *loose, "--calibration", "samples.npz", "-o", "ann.hsnn"]) == 0
+    assert "Spikes instead of values" in capsys.readouterr().out
     assert (tmp_path / "curve.svg").read_text().startswith("<svg")
-    recorded = hsnn.load("ann.hsnn").metadata.options["import"]
-    points = json.loads(recorded["spike_error"])
-    assert [point[0] for point in points] == [1, 2, 4, 8, 16]
-    assert points[-1][2] > 0.9
+    curve = SpikeCurve.from_json(hsnn.load("ann.hsnn").metadata.options["import"]["spike_curve"])
+    assert [point.timesteps for point in curve.points] == [1, 2, 4, 8, 16]
+    assert curve.points[-1].agreement > 0.9
+    assert curve.points[-1].accuracy > 0.9
     assert main(["net:make", *spike, "--calibration", "samples.npz"]) == 2
     assert "HSNN-U149" in capsys.readouterr().err
+
+
+def test_the_fewest_timesteps_are_found_where_asked_for(ann, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    onnx.save(ann[0], "ann.onnx")
+    np.savez("samples.npz", x=samples("calibration", 50)[0])
+    arguments = ["--spike", "layer*", "--spike-timesteps", "auto", "--limit", "f1=0,rate=10,dead=1,voltage=10"]
+    assert main(["ann.onnx", *arguments, "--calibration", "samples.npz", "-o", "ann.hsnn", "--json"]) == 0
+    record = hsnn.load("ann.hsnn").metadata.options["import"]
+    curve = SpikeCurve.from_json(record["spike_curve"])
+    assert record["spike_timesteps"] == str(curve.enough)
+    assert 4 <= curve.enough < 256
+    assert curve.points[-1].timesteps == 256
+    capsys.readouterr()
+
+
+def residual(reshape=False):
+    """A residual block with a branch, as exporters with a fixed batch write it: every kind of reader of a train."""
+    rng = np.random.default_rng(3)
+    sizes = {"w0": (4, 1, 3, 3), "w1": (4, 4, 3, 3), "w2": (4, 4, 3, 3), "w3": (4, 4, 1, 1), "w4": (5, 4 * 16)}
+    constants = [
+        numpy_helper.from_array((rng.normal(0, 1, s) * np.sqrt(2 / np.prod(s[1:]))).astype(np.float32), n)
+        for n, s in sizes.items()
+    ]
+    constants.append(numpy_helper.from_array(np.array([1, 64], np.int64), "flat"))
+    pads = {"pads": [1, 1, 1, 1]}
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["z0"], **pads),
+        helper.make_node("Relu", ["z0"], ["a0"], name="stem.relu"),
+        helper.make_node("Conv", ["a0", "w1"], ["z1"], **pads),
+        helper.make_node("Relu", ["z1"], ["a1"], name="block.relu1"),
+        helper.make_node("Conv", ["a1", "w2"], ["z2"], **pads),
+        helper.make_node("Conv", ["a0", "w3"], ["z3"]),
+        helper.make_node("Add", ["z2", "z3"], ["sum1"]),
+        helper.make_node("Add", ["sum1", "a0"], ["sum"]),
+        helper.make_node("Relu", ["sum"], ["a2"], name="block.relu2"),
+        helper.make_node("Sigmoid", ["a1"], ["gate"]),
+        helper.make_node("Mul", ["a2", "gate"], ["gated"]),
+        helper.make_node("Reshape", ["gated", "flat"], ["rows"])
+        if reshape
+        else helper.make_node("Flatten", ["gated"], ["rows"]),
+        helper.make_node("Gemm", ["rows", "w4"], ["y"], transB=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "residual",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5])],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+@pytest.mark.parametrize("reshape", [False, True])
+@pytest.mark.parametrize("globs", [("*",), ("stem*",), ("block*",), ("block.relu2",), ("stem*", "block.relu1")])
+def test_branches_and_residuals(globs, reshape):
+    model = residual(reshape)
+    x = np.random.default_rng(0).uniform(0, 1, (24, 1, 4, 4)).astype(np.float32)
+    curve = spike_curve(model, {"x": x}, SpikeOptions(globs, 128, 100.0))
+    assert curve.points[-1].error < 0.03
+    assert curve.points[-1].error < curve.points[2].error / 3
+    hybrid = from_ann(model, {"x": x}, SpikeOptions(globs, 16, 100.0))
+    program = compile(hybrid, x, options=Options(limits=LENIENT, golden_samples=2))
+    exact = run(prepared(model), {"x": x}, [])[0]
+    with hsnn.Session(program, target="emulator") as session:
+        made = session.run(x).output
+    assert float(np.abs(made - exact).mean()) < 0.15 * float(np.abs(exact).max())

@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--label-key",
         metavar="NAME",
-        help="array with the labels in the calibration file: what --freeze-rescale costs is then told as accuracy",
+        help="array with the labels in the calibration file: what --freeze-rescale and --spike cost is then accuracy",
     )
     group.add_argument(
         "--seed", type=options.natural, default=options.SEED, help=f"recorded in the artifact (default {options.SEED})"
@@ -223,6 +223,7 @@ def _render(program: Program, result: dict[str, Json], args: argparse.Namespace,
     if not console.quiet:
         for table in (
             text.partition_table(program, explain=args.explain),
+            text.spike_table(program),
             text.frozen_table(program),
             text.cuts_table(program),
             text.layers_table(program),

@@ -113,7 +113,11 @@ def add_spike(parser: argparse.ArgumentParser) -> None:
         help="make neurons of matching Relu nodes: --spike 'layer3.*' (may be repeated)",
     )
     group.add_argument(
-        "--spike-timesteps", type=positive, default=32, metavar="N", help="timesteps of a sample (default 32)"
+        "--spike-timesteps",
+        type=spike_timesteps,
+        default=32,
+        metavar="N|auto",
+        help="timesteps of a sample (default 32); auto takes the fewest, up to 256, that lose no more than a point",
     )
     group.add_argument(
         "--spike-percentile",
@@ -122,7 +126,7 @@ def add_spike(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="percentile of the activations of a layer that its threshold is (default 99.9)",
     )
-    group.add_argument("--spike-plot", metavar="FILE", help="draw error and agreement against timesteps into this .svg")
+    group.add_argument("--spike-plot", metavar="FILE", help="draw accuracy and error against timesteps into this .svg")
 
 
 def add_weights(group: argparse._ArgumentGroup) -> None:
@@ -268,6 +272,11 @@ def pin(text: str) -> tuple[str, str]:
 def positive(text: str) -> int:
     """Read a whole number of 1 or more."""
     return _whole(text, least=1)
+
+
+def spike_timesteps(text: str) -> int | None:
+    """Read a number of timesteps; None for ``auto``."""
+    return None if text == "auto" else positive(text)
 
 
 def natural(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 COMPARED = 64
 """Calibration samples on which a conversion is compared with its network."""
+LONGEST = 256
+"""Timesteps that ``--spike-timesteps auto`` tries at most."""
 
 
 def converted(args: argparse.Namespace) -> HybridModel:
@@ -26,7 +29,9 @@ def converted(args: argparse.Namespace) -> HybridModel:
     """
     from hsnn.commands.files import check_free
     from hsnn.commands.models import is_onnx
-    from hsnn.frontends.spike import SpikeOptions, curve_svg, error_over_time, from_ann, with_curve
+    from hsnn.frontends.spike.convert import SpikeOptions, from_ann
+    from hsnn.frontends.spike.curve import spike_curve, with_curve
+    from hsnn.report.spike_curve import curve_svg
 
     if not is_onnx(args.model) or args.weights is not None:
         raise UsageError(
@@ -34,20 +39,21 @@ def converted(args: argparse.Namespace) -> HybridModel:
         )
     if args.spike_plot is not None:
         check_free(Path(args.spike_plot), force=args.force)
-    chosen = SpikeOptions(tuple(args.spike), args.spike_timesteps, args.spike_percentile)
-    samples = _samples(args)
+    asked = SpikeOptions(tuple(args.spike), args.spike_timesteps or LONGEST, args.spike_percentile)
+    samples, labels = _samples(args)
     few = {name: array[:COMPARED] for name, array in samples.items()}
-    hybrid = from_ann(args.model, samples, chosen)
-    curve = error_over_time(args.model, few, chosen)
+    curve = spike_curve(args.model, few, asked, None if labels is None else labels[:COMPARED])
     if args.spike_plot is not None:
         Path(args.spike_plot).write_text(curve_svg(curve), encoding="utf-8")
-    return with_curve(hybrid, curve)
+    chosen = asked if args.spike_timesteps else replace(asked, timesteps=curve.enough)
+    return with_curve(from_ann(args.model, samples, chosen), curve)
 
 
-def _samples(args: argparse.Namespace) -> dict[str, NDArray[Any]]:
+def _samples(args: argparse.Namespace) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
+    """Calibration samples by input, and their labels if ``--label-key`` names them."""
     import numpy as np
 
-    from hsnn.commands.arrays import load_arrays, select_inputs
+    from hsnn.commands.arrays import load_arrays, select_inputs, select_labels
     from hsnn.ir.hybrid import read_model
 
     graph = read_model(args.model).graph
@@ -56,4 +62,9 @@ def _samples(args: argparse.Namespace) -> dict[str, NDArray[Any]]:
     ignore = () if args.label_key is None else (args.label_key,)
     arrays = load_arrays(args.calibration, "calibration")
     found = select_inputs(arrays, names, path=args.calibration, what="calibration", ignore=ignore)
-    return {name: np.asarray(array[: args.calibration_samples], np.float32) for name, array in found.items()}
+    samples = {name: np.asarray(array[: args.calibration_samples], np.float32) for name, array in found.items()}
+    if args.label_key is None:
+        return samples, None
+    count = max(len(array) for array in found.values())
+    classes = np.iinfo(np.int64).max  # any: only the network knows how many it has
+    return samples, select_labels(arrays, args.label_key, path=args.calibration, samples=count, classes=classes)

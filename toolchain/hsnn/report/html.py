@@ -12,6 +12,7 @@ from hsnn.report.cells import capped, clip, decimal, shorten, visible
 from hsnn.report.graph_layout import draw
 from hsnn.report.graph_view import model_graph
 from hsnn.report.raster import pictures
+from hsnn.report.spike_curve import curve_of, curve_svg, curve_table
 from hsnn.report.summary import commands, origin, tiles
 from hsnn.report.view_frozen import frozen_scales
 from hsnn.report.weights import weights
@@ -49,6 +50,7 @@ def render(program: Program, *, verify: VerifyReport | None = None) -> str:
         HTML of less than 2 MB.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FunctionLoader(_template),
@@ -60,6 +62,7 @@ def render(program: Program, *, verify: VerifyReport | None = None) -> str:
     environment.filters.update(shorten=shorten, clip=clip)
     drawn, more = pictures(program)
     graph = model_graph(program)
+    curve = curve_of(program)
     return environment.get_template("page.html.j2").render(
         title=visible(program.metadata.source) or "compiled model",
         target=visible(program.metadata.target),
@@ -70,6 +73,9 @@ def render(program: Program, *, verify: VerifyReport | None = None) -> str:
         partition=capped(view.partition(program.placements), MOST_ROWS),
         operators=capped(view.explained_partition(program.placements), MOST_ROWS),
         frozen=frozen_scales(program),
+        curve=None if curve is None else curve_table(curve),
+        # All of it is numbers and words of our own, so nothing in it needs to be escaped.
+        curve_drawing=None if curve is None else Markup(curve_svg(curve, alone=False)),
         cuts=capped(view.cuts(program.cuts, program.cut_spikes), MOST_ROWS),
         layers=capped(view_layers.layers(program), MOST_ROWS),
         rates=rate_bars(program),

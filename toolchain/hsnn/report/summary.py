@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from hsnn.report.view_layers import layer_records, limits_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hsnn.program import Program, ProgramStage
+    from hsnn.program import Json, Program, ProgramStage
     from hsnn.verify.ladder import VerifyReport
 
 
@@ -75,6 +76,7 @@ def commands(program: Program) -> tuple[str, ...]:
     for name in ("chip", "payload_bits", "calibration_samples", "decode"):
         if name in options:
             words += [f"--{name.replace('_', '-')}", str(options[name])]
+    words += _import_words(options.get("import"))
     pins = options.get("pins")
     if isinstance(pins, (list, tuple)):
         words += [word for pin in pins for word in ("--pin", str(pin))]
@@ -105,6 +107,18 @@ def digest(stage: ProgramStage) -> str:
     found.update(repr((stage.network.timesteps, stage.network.inputs, stage.network.outputs)).encode())
     found.update(repr((stage.inputs, stage.outputs)).encode())
     return found.hexdigest()[:16]
+
+
+def _import_words(record: Json | None) -> list[str]:
+    """What the command line said of how to read the model."""
+    if not isinstance(record, Mapping):
+        return []
+    given = {key: str(value) for key, value in record.items()}
+    words = []
+    for key in ("schedule", "timesteps", "nir_policy", "spike_timesteps", "spike_percentile"):
+        if key in given:
+            words += [f"--{key.replace('_', '-')}", given[key]]
+    return words + [word for glob in json.loads(given.get("spike", "[]")) for word in ("--spike", str(glob))]
 
 
 def _changed_limits(program: Program) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hsnn.report import view, view_capacity, view_layers
 from hsnn.report.cells import NOTHING, Cell, Column, Level, Table, visible
+from hsnn.report.spike_curve import curve_of, curve_table
 from hsnn.report.view_frozen import frozen_scales
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def frozen_table(program: Program) -> RenderableType | None:
     """Scales that the build froze, and what that cost; None if it froze none."""
     table = frozen_scales(program)
     return None if table is None else FittingTable(table)
+
+
+def spike_table(program: Program) -> RenderableType | None:
+    """What spikes instead of values cost over timesteps; None if nothing was converted."""
+    curve = curve_of(program)
+    return None if curve is None else FittingTable(curve_table(curve))
 
 
 def cuts_table(program: Program) -> RenderableType:
