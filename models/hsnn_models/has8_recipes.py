@@ -14,7 +14,8 @@ from typing import Final
 
 from torch import nn
 
-from hsnn_models.has8 import Has8ResNet, Has8Vgg, known
+from hsnn_models.has8 import Has8ResNet, Has8Vgg
+from hsnn_models.has8_blocks import known
 from hsnn_models.training import Settings
 from hsnn_models.weights import load_packed
 

@@ -29,7 +29,7 @@ from hsnn.ir.integer import size
 from hsnn.runtime.operations import synaptic_operations
 from hsnn_models import data
 from hsnn_models.accuracy import BATCH, Tell, classes
-from hsnn_models.has8 import SpikingBranch, known
+from hsnn_models.has8_blocks import SpikingBranch, known
 from hsnn_models.has8_recipes import NAMES, load
 
 TRACED: Final = 250

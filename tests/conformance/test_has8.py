@@ -24,7 +24,8 @@ from hsnn.report.layers import Limits
 from hsnn.runtime.session import Session
 from hsnn.verify.ladder import verify
 from hsnn_models import data
-from hsnn_models.has8 import Has8ResNet, Has8Vgg, SpikingBranch, SpikingResidual, spiking_neurons
+from hsnn_models.has8 import Has8ResNet, Has8Vgg
+from hsnn_models.has8_blocks import SpikingBranch, SpikingResidual, spiking_neurons
 from hsnn_models.has8_recipes import load
 
 if TYPE_CHECKING:

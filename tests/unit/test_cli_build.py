@@ -37,7 +37,7 @@ def compiler(monkeypatch, chain):
 def test_build_passes_every_option_on(compiler, samples, folder, capsys):
     (folder / "w.safetensors").write_bytes(b"")
     arguments = "net:make --weights w.safetensors --calibration x.npy --chip big.toml --target emulator"
-    more = "--pin a.*=host --pin b=chip --limit f1=0.9,rate=0.1 --limit dead=0 --payload-bits 6 --seed 7"
+    more = "--pin a.*=host --pin b=chip --limit f1=0.9,rate=0.1 --limit dead=0 --payload-bits 6 --margin 1.5 --seed 7"
     last = "--calibration-samples 12 --no-reference --json -o out.zip"
     assert main(f"{arguments} {more} {last}".split()) == 0
     [(model, calibration, passed)] = compiler
@@ -49,6 +49,7 @@ def test_build_passes_every_option_on(compiler, samples, folder, capsys):
     assert (chosen.target, chosen.chip, chosen.seed) == ("emulator", "big.toml", 7)
     assert chosen.pins == (("a.*", "host"), ("b", "chip"))
     assert (chosen.payload_bits, chosen.calibration_samples, chosen.keep_reference) == (6, 12, False)
+    assert chosen.margin == 1.5
     assert (chosen.limits.min_f1, chosen.limits.max_rate_error, chosen.limits.max_dead) == (0.9, 0.1, 0.0)
     result = as_json(capsys)
     assert result["artifact"] == "out.zip"

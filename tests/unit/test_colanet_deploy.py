@@ -12,7 +12,7 @@ from hsnn.cli import main as hsnn_compile
 from hsnn.errors import UsageError
 from hsnn.verify.ladder import verify
 from hsnn_models import data
-from hsnn_models.colanet import evaluate, forgetting, tasks, tune
+from hsnn_models.colanet import evaluate, figures, forgetting, tasks, tune
 from hsnn_models.colanet.deploy import FrozenHead, deploy, learn_and_deploy
 from hsnn_models.colanet.head import ColanetHead, Scaling
 from hsnn_models.colanet.parameters import Parameters
@@ -179,7 +179,7 @@ def test_the_evaluation_fills_its_page(small_task, tmp_path, capsys, monkeypatch
     monkeypatch.setitem(evaluate.PRESETS, "features", dataclasses.replace(Parameters(), copies=2))
     monkeypatch.setattr(evaluate, "SPEED_SAMPLES", 20)
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{evaluate.BEGIN}\nold\n{evaluate.END}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n", encoding="utf-8")
     arguments = ["--task", str(small_task), "--seeds", "2", "--passes", "2", "--threads", "1", "--json"]
     head = tmp_path / "head.safetensors"
     assert evaluate.main([*arguments, "--markdown", str(page), "--save-head", str(head)]) == 0
@@ -192,7 +192,7 @@ def test_the_evaluation_fills_its_page(small_task, tmp_path, capsys, monkeypatch
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "old" not in text.split("after")[0].split(evaluate.BEGIN)[1][:5]
+    assert "old" not in text.split("after")[0].split(figures.BEGIN)[1][:5]
     assert "| logistic regression |" in text
     assert FrozenHead.load(head).classes == tuple(range(10))
     assert evaluate.main([*arguments, "--no-freeze", "--markdown", str(tmp_path / "none.md")]) == 2

@@ -297,8 +297,43 @@ def test_integer_inputs_and_dictionaries():
     net = Typed()
     hybrid = from_torch(net, (torch.arange(10).reshape(2, 5),))
     assert hybrid.inputs[0].dtype == "int64"
+    assert [item.name for item in hybrid.outputs] == ["y", "tokens_1"], "the input has the name of the second one"
     tokens = torch.randint(0, 10, (3, 5))
     y, same = run(hybrid.proto, tokens)
     with torch.no_grad():
         np.testing.assert_array_equal(y, net(tokens)["y"].numpy())
     np.testing.assert_array_equal(same, tokens.numpy())
+
+
+class Several(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.fc = kind, nn.Linear(3, 2)
+        self.spikes = nn.Sequential(snn.DirectEncode(4), snn.Lif(0.5), snn.RateDecode())
+
+    def forward(self, x):
+        y = self.spikes(self.fc(x))
+        made = {
+            "dictionary": {"logits": y, "aux.head": y.relu()},
+            "nested": {"heads": [y, y.relu()], "last": (y.tanh(),)},
+            "tuple": (y, y.relu()),
+            "same": {"a": y, "b": y},
+            "lone": y,
+        }
+        return made[self.kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("dictionary", ["logits", "aux_head"]),
+        ("nested", ["heads_0", "heads_1", "last_0"]),
+        ("tuple", ["output_0", "output_1"]),
+        ("same", ["a", "b"]),
+        ("lone", ["output"]),
+    ],
+)
+def test_outputs_are_named_as_the_module_returns_them(kind, names):
+    hybrid = from_torch(Several(kind), (torch.rand(2, 3),))
+    assert [item.name for item in hybrid.outputs] == names
+    assert len(run(hybrid.proto, torch.rand(4, 3))) == len(names)

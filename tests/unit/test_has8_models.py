@@ -8,7 +8,8 @@ from torch import nn
 
 from hsnn import nn as snn
 from hsnn.errors import UsageError
-from hsnn_models.has8 import Blocks, Fusion, Has8ResNet, Has8Vgg, SpikingResidual, spiking_neurons
+from hsnn_models.has8 import Has8ResNet, Has8Vgg
+from hsnn_models.has8_blocks import Blocks, Fusion, SpikingResidual, spiking_neurons
 from hsnn_models.has8_recipes import NAMES, factories, load, settings
 from hsnn_models.train import recipes
 from hsnn_models.training import spike_rates

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hsnn import nn as snn
 from hsnn_models import data, has8_table
-from hsnn_models.has8 import SpikingBranch
+from hsnn_models.has8_blocks import SpikingBranch
 from hsnn_models.has8_recipes import load
 from hsnn_models.has8_table import BEGIN, END, HEADINGS, Row, cells, host_macs, markdown, measure, write_markdown
 

@@ -68,6 +68,8 @@ class Options:
         pins: Pairs of a glob over module paths and the side to keep them on.
         limits: How far integers may stray from floats.
         payload_bits: Width of graded payloads.
+        margin: Integers have room for this factor on what calibration saw, 1 to 1024. More is safer for samples that
+            are unlike the calibration's, and coarser.
         calibration_samples: At most so many samples are used.
         golden_samples: Samples whose traces are kept for replay.
         freeze_rescale: Samples in the batches whose scale encoders that rescale over the batch keep from then on;
@@ -83,6 +85,7 @@ class Options:
     pins: tuple[tuple[str, Side], ...] = ()
     limits: Limits = field(default_factory=Limits)
     payload_bits: int = 8
+    margin: float = 2.0
     calibration_samples: int = 256
     golden_samples: int = 4
     freeze_rescale: int | None = None
@@ -251,7 +254,7 @@ def _calibrate(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> _Mea
 
 def _quantize(plan: Plan, ranges: Mapping[str, Calibration], options: Options, tell: Progress) -> dict[str, Quantized]:
     """Quantize every spiking segment with the ranges that the float model gave it."""
-    settings = QuantizeOptions(payload_bits=options.payload_bits)
+    settings = QuantizeOptions(payload_bits=options.payload_bits, margin=options.margin)
     quantized: dict[str, Quantized] = {}
     for index, segment in enumerate(plan.chip_segments):
         tell("quantize", index, len(plan.chip_segments))
@@ -304,6 +307,7 @@ def _metadata(
         "pins": [f"{glob}={side}" for glob, side in options.pins],
         "limits": options.limits.to_json(),
         "payload_bits": options.payload_bits,
+        "margin": options.margin,
         "calibration_samples": options.calibration_samples,
         "golden_samples": options.golden_samples,
         "decode": options.decode,

@@ -193,7 +193,7 @@ def _exported(module: nn.Module, images: Floats) -> bytes:
     from hsnn.frontends.torch_trace import trace
 
     example = torch.from_numpy(np.ascontiguousarray(images[:2], np.float32))
-    proto = onnx_ir.to_proto(tidy(trace(inference_copy(module), (example,))))
+    proto = onnx_ir.to_proto(tidy(*trace(inference_copy(module), (example,))))
     return bytes(proto.SerializeToString())
 
 

@@ -69,6 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"bits of a graded spike, 1 to 24 (default {options.PAYLOAD_BITS})",
     )
+    group.add_argument(
+        "--margin",
+        type=options.real,
+        default=options.MARGIN,
+        metavar="X",
+        help="leave integers room for so many times what calibration saw, 1 to 1024: more is safer for unusual "
+        f"samples, and coarser (default {options.MARGIN:g})",
+    )
     options.add_limits(group)
     group.add_argument(
         "--decode",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TARGET = "loihi2-sim"
 CHIP = "loihi2"
 PAYLOAD_BITS = 8
+MARGIN = 2.0
 CALIBRATION_SAMPLES = 256
 FREEZE_BATCH = 64
 DECODE = "auto"
@@ -172,6 +173,7 @@ def compile_options(args: argparse.Namespace) -> Options:
     return replace(
         options,
         payload_bits=args.payload_bits,
+        margin=args.margin,
         calibration_samples=args.calibration_samples,
         decode=args.decode,
         freeze_rescale=args.freeze_batch if args.freeze_rescale else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -23,15 +24,15 @@ from hsnn.ops import DOMAIN, OPS
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 
 
-def tidy(model: ir.Model) -> ir.Model:
+def tidy(model: ir.Model, outputs: Sequence[str]) -> ir.Model:
     """Fold constants, drop what nothing uses, and name nodes and values after torch modules, in place.
 
     A node is called ``path.of.module/Operator``, numbered where that is not unique; its value has the same
-    name. A weight that was transposed or clipped keeps its name, a transposed one with ``.T``. The model's
-    outputs are called ``output``, or ``output_0``, ``output_1`` and so on.
+    name. A weight that was transposed or clipped keeps its name, a transposed one with ``.T``.
 
     Args:
         model: As torch exports it, not optimized.
+        outputs: What to call the model's outputs, numbered where that is not unique.
 
     Returns:
         The same model.
@@ -50,7 +51,7 @@ def tidy(model: ir.Model) -> ir.Model:
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     inputs = tuple(str(value.name) for value in model.graph.inputs)
     OutputFixPass()(model)
-    _name(model.graph, inputs, origins)
+    _name(model.graph, inputs, outputs, origins)
     return model
 
 
@@ -124,12 +125,12 @@ def _fix_reshapes(graph: ir.Graph) -> None:
         node.attributes["allowzero"] = ir.AttrInt64("allowzero", 0)
 
 
-def _name(graph: ir.Graph, inputs: tuple[str, ...], origins: dict[str, str]) -> None:
+def _name(graph: ir.Graph, inputs: tuple[str, ...], names: Sequence[str], origins: dict[str, str]) -> None:
     used = set(inputs)
     kept = {str(value.name) for value in graph.initializers.values() if str(value.name) in origins.values()}
     outputs = list(graph.outputs)
-    for index, value in enumerate(outputs):
-        value.name = _unique("output" if len(outputs) == 1 else f"output_{index}", used)
+    for name, value in zip(names, outputs, strict=True):
+        value.name = _unique(name, used)
     for value, name in zip(graph.inputs, inputs, strict=True):
         value.name = name  # An input that is also an output was renamed to make room for its copy.
     used |= kept

@@ -54,7 +54,8 @@ def from_torch(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> HybridM
         example_inputs: One tensor for each argument of ``forward``, batch axis first.
 
     Returns:
-        The hybrid model; node names are ``path.of.module/Operator``, weights have their torch names.
+        The hybrid model; node names are ``path.of.module/Operator``, weights have their torch names, outputs those of
+        the keys or fields that the module returns them under.
 
     Raises:
         UsageError: ``HSNN-F005``, if a weight is infinite or NaN; ``HSNN-F006``, if the example inputs are no
@@ -64,20 +65,22 @@ def from_torch(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> HybridM
     """
     _check_inputs(example_inputs)
     check_finite((*module.named_parameters(), *module.named_buffers()), where=type(module).__name__)
+    returned: tuple[str, ...] | None = None
     if has_foreign_neurons(module):
-        module = _of_other_libraries(module, example_inputs)
+        module, returned = _of_other_libraries(module, example_inputs)
     check_stateless(module, example_inputs)
-    proto = onnx_ir.to_proto(tidy(trace(inference_copy(module), example_inputs)))
+    model, names = trace(inference_copy(module), example_inputs)
+    proto = onnx_ir.to_proto(tidy(model, returned or names))
     _name_batch_axis(proto)
     return finish(proto)
 
 
-def _of_other_libraries(module: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
-    """Return the model with its neurons as hsnn layers, checked against what the libraries compute."""
+def _of_other_libraries(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the model with its neurons as hsnn layers, checked against the libraries, and names for its outputs."""
     live = adapt(module, inputs)
     found = compare_with_library(live, inputs)
     if found.flips_explained and found.max_rel <= _LIBRARY_TOLERANCE:
-        return live.rolled
+        return live.rolled, live.outputs
     worst = max(found.neurons, key=lambda item: item.margin, default=None)
     where = f" first in {worst.module!r}" if worst and worst.margin > found.tolerance else ""
     raise UnsupportedError(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
 from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.frontends.torch_state import described, failing_module, first_line
@@ -24,19 +25,23 @@ BATCH = "batch"
 """Name of the batch axis in exported models."""
 
 
-def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> onnx_ir.Model:
+def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[onnx_ir.Model, tuple[str, ...]]:
     """Export a module as it is, hsnn layers as nodes of their own, every input with a free batch axis.
 
     Args:
         module: In eval mode; it is called with symbolic tensors, so give it a copy.
         inputs: Example inputs, batch axis first.
 
+    Returns:
+        The model, and names for its outputs.
+
     Raises:
         UnsupportedError: ``HSNN-F013``, if torch cannot trace the module; ``HSNN-F014``, if an operator has no
             ONNX equivalent; ``HSNN-F015``, if the module works for one batch size only.
     """
     with _quiet(), torch.no_grad():
-        return _converted(module, exported(module, inputs))
+        program = exported(module, inputs)
+        return _converted(module, program), output_names(program)
 
 
 def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = False) -> torch.export.ExportedProgram:
@@ -81,6 +86,26 @@ def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = F
             allowed="a forward without control flow that depends on values",
             fix="replace 'if' and 'while' on tensors by torch.where, and .item() or numpy by torch operations",
         ) from error
+
+
+def output_names(program: torch.export.ExportedProgram) -> tuple[str, ...]:
+    """Name the outputs of a traced module after the keys and fields that it returns them under.
+
+    Returns:
+        ``output`` for a lone tensor, ``output_0`` and so on for a tuple, ``logits`` for ``{"logits": ...}``, nested
+        ones joined by underscores.
+    """
+    spec = program.call_spec.out_spec
+    if spec is None:
+        return ()
+    leaves, _ = tree_flatten_with_path(tree_unflatten(list(range(spec.num_leaves)), spec))
+    return tuple(_output_name(path) for path, _ in leaves)
+
+
+def _output_name(path: Sequence[object]) -> str:
+    parts = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", "")))) for key in path]
+    parts = [re.sub(r"\W", "_", part) for part in parts]
+    return "_".join(parts if parts and not parts[0].isdecimal() else ["output", *parts])
 
 
 def _converted(module: nn.Module, program: torch.export.ExportedProgram) -> onnx_ir.Model:

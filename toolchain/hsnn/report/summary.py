@@ -73,7 +73,7 @@ def commands(program: Program) -> tuple[str, ...]:
     options = metadata.options
     words = ["hsnn-compile", "build", metadata.source or "MODEL", "--calibration", "samples.npz"]
     words += ["--target", metadata.target, "--seed", str(metadata.seed), "-o", "network.hsnn"]
-    for name in ("chip", "payload_bits", "calibration_samples", "decode"):
+    for name in ("chip", "payload_bits", "margin", "calibration_samples", "decode"):
         if name in options:
             words += [f"--{name.replace('_', '-')}", str(options[name])]
     words += _import_words(options.get("import"))

@@ -14,6 +14,7 @@ from hsnn.frontends.live.program import Rolled
 from hsnn.frontends.live.registry import neurons_of, reset_neurons
 from hsnn.frontends.live.spec import LiveNeuron
 from hsnn.frontends.torch_state import call, inference_copy
+from hsnn.frontends.torch_trace import output_names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,12 +26,14 @@ class LiveModel:
         rolled: The model of hsnn layers. Weights and neurons keep their paths.
         neurons: What each foreign neuron is, by path.
         exchanged: Whether the first two axes of each output are exchanged in ``rolled``: trains come batch first.
+        outputs: Names of the outputs, of the keys or fields that ``original`` returns them under.
     """
 
     original: nn.Module
     rolled: Rolled
     neurons: Mapping[str, LiveNeuron]
     exchanged: tuple[bool, ...]
+    outputs: tuple[str, ...]
 
     def run_original(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """Run the library's own model from its first state.
@@ -82,7 +85,7 @@ def adapt(module: nn.Module, inputs: tuple[Tensor, ...]) -> LiveModel:
         name for name, item in zip(names, inputs, strict=True) if bool(((item == 0) | (item == 1)).all())
     )
     built, exchanged = rolled(traced, inputs=names, binary=binary)
-    return LiveModel(original, built.eval(), neurons, exchanged)
+    return LiveModel(original, built.eval(), neurons, exchanged, output_names(program))
 
 
 def _keep(calls: list[Tensor]) -> Callable[[nn.Module, object, object], None]:
