@@ -123,6 +123,7 @@ def test_schema_mirrors_the_dataclasses():
         schema.Constant: (integer.ConstantSource, networks.ARRAYS["constant"]),
         schema.Lif: (integer.LifPopulation, networks.ARRAYS["lif"]),
         schema.AdaptiveLif: (integer.AdaptiveLifPopulation, networks.ARRAYS["adaptive_lif"]),
+        schema.Resonator: (integer.ResonatorPopulation, networks.ARRAYS["resonator"]),
         schema.SigmaDelta: (integer.SigmaDeltaPopulation, networks.ARRAYS["sigma_delta"]),
         schema.Integrator: (integer.IntegratorPopulation, networks.ARRAYS["integrator"]),
         schema.Dense: (integer.DenseProjection, networks.ARRAYS["dense"]),

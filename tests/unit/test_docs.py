@@ -152,6 +152,7 @@ SHAPES = {
     "same": "`(timestep, batch, *feature)` to the same",
     "time_first": "`(batch, timestep, *feature)` to `(timestep, batch, *feature)`",
     "batch_first": "`(timestep, batch, *feature)` to `(batch, timestep, *feature)`",
+    "half_features": "`(timestep, batch, 2 C, ...)` to `(timestep, batch, C, ...)`",
     "drop_time": "`(timestep, batch, *feature)` to `(batch, *feature)`",
     "merge_time": "`(timestep, batch, *feature)` to `(timestep * batch, *feature)`",
     "split_time": "`(timestep * batch, *feature)` to `(timestep, batch, *feature)`",

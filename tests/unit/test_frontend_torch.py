@@ -75,12 +75,14 @@ class EveryOperator(nn.Module):
         self.each = snn.TimeDistributed(nn.Linear(3, 3))
         self.adaptive = snn.AdaptiveLif(0.3)
         self.axons = snn.AxonalDelay(torch.arange(3))
+        self.resonate = snn.ResonateFire(0.2)
         self.delta, self.sigma = snn.Delta(0.3), snn.SigmaDelta(0.3)
 
     def forward(self, a, b):
         x = a + b
         s = sum(code(x) for code in self.codes)
         s = s + self.axons(self.sigma(self.delta(s))) + self.adaptive(s)
+        s = s + self.resonate(torch.cat([s, s], dim=2))
         s = self.recurrent(self.each(self.delay(self.lif(s)) + self.lif(s)))
         return sum(decode(self.read(s)) for decode in self.decoders), s
 

@@ -59,6 +59,8 @@ CASES = {
     "adaptive_all": snn.AdaptiveLif(
         0.25, current_decay=0.5, threshold_decay=0.1, refractory_decay=0.9, decay_input=True, learn_decay=True
     ),
+    "resonate": snn.ResonateFire(torch.full((1, 1, 3), 0.4), period=5.0, decay=0.05),
+    "resonate_izhikevich": snn.ResonateFire(0.5, period=9.0, firing="izhikevich", learn_decay=True),
     "delta": snn.Delta(torch.full((1, 2, 3), 0.4)),
     "sigma_delta": snn.SigmaDelta(0.8, bias=-0.7),
     "sigma_delta_identity": snn.SigmaDelta(torch.full((2, 1, 3), 0.9), activation="identity", learn_bias=True),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from hsnn.ir.integer import ConvProjection, IntegerNetwork, Projection, SparseProjection, size
+from hsnn.ir.integer import ConvProjection, IntegerNetwork, Projection, SparseProjection, received_shape, size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,5 +88,5 @@ def _synapses(network: IntegerNetwork, projection: Projection) -> int:
     if isinstance(projection, SparseProjection):
         return projection.data.size
     if isinstance(projection, ConvProjection):
-        return size(network.source(projection.post).shape) * int(projection.weights[0].size)
+        return size(received_shape(network.source(projection.post))) * int(projection.weights[0].size)
     return projection.weights.size

@@ -16,6 +16,7 @@ from hsnn.ir.integer import (
     LifPopulation,
     Neuron,
     Projection,
+    ResonatorPopulation,
     SigmaDeltaPopulation,
     size,
 )
@@ -229,8 +230,8 @@ def _table(rows: list[list[int]], width: int) -> NDArray[np.int64]:
 
 
 def _parameters(neuron: Neuron) -> NDArray[np.int32]:
-    if isinstance(neuron, SigmaDeltaPopulation):
-        raise TypeError("networks that learn have no sigma-delta neurons; validate_network refuses them")
+    if isinstance(neuron, SigmaDeltaPopulation | ResonatorPopulation):
+        raise TypeError("networks that learn have no sigma-delta neurons and resonators; validate_network refuses them")
     threshold, amount = (
         (neuron.threshold, neuron.reset_amount) if isinstance(neuron, LifPopulation) else (np.zeros((), np.int32),) * 2
     )

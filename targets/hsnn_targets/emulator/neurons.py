@@ -20,8 +20,10 @@ from hsnn_targets.emulator.tables import (
     BIAS,
     FIELDS,
     HELD,
+    IZHIKEVICH,
     KEEP_U,
     KEEP_V,
+    PHASE,
     SIGMA_DELTA,
     THRESHOLD,
     TILE,
@@ -122,6 +124,39 @@ def update_adaptive(tile: Int32, more: Int32, sums: Int32, fired: UInt8, shift: 
 
 
 @inner
+def clip_wide(x: np.int64) -> int32:
+    """Saturate a 64-bit sum at 24 bits."""
+    if x > VOLTAGE_MAX:
+        return int32(VOLTAGE_MAX)
+    return int32(-VOLTAGE_MAX) if x < -VOLTAGE_MAX else int32(x)
+
+
+@inner
+def update_resonator(
+    tile: Int32, row: Int32, real_at: Int32, imag_at: Int32, fired: UInt8, shift: int, izhikevich: bool
+) -> None:
+    """Advance one tile of resonators: U and V are the parts of their state, KEEP_U the cosine and KEEP_V the sine."""
+    for j in range(TILE):
+        real, imag = tile[U * TILE + j], tile[V * TILE + j]
+        cos, sin = tile[KEEP_U * TILE + j], tile[KEEP_V * TILE + j]
+        arriving_real, arriving_imag = int32(row[real_at[j]] << shift), int32(row[imag_at[j]] << shift)
+        turned_real = np.int64(shrink_wide(real, cos)) - np.int64(shrink_wide(imag, sin))
+        turned_imag = np.int64(shrink_wide(real, sin)) + np.int64(shrink_wide(imag, cos))
+        new_real = clip_wide(turned_real + np.int64(arriving_real))
+        new_imag = clip_wide(turned_imag + np.int64(arriving_imag))
+        level = tile[THRESHOLD * TILE + j]
+        if izhikevich:
+            spike = new_imag >= level
+            tile[U * TILE + j] = int32(0) if spike else new_real
+            tile[V * TILE + j] = int32(level - 1) if spike else new_imag
+        else:
+            spike = (new_real >= level) & (new_imag >= 0) & (imag < 0)
+            tile[U * TILE + j] = new_real
+            tile[V * TILE + j] = new_imag
+        fired[j] = spike
+
+
+@inner
 def update_integrator(tile: Int32, sums: Int32, shift: int) -> None:
     """Advance one tile of read-out neurons by one timestep; the voltages replace the sums."""
     for j in range(TILE):
@@ -141,8 +176,8 @@ def update_tile(
     tile = scratch.tiles[first : first + FIELDS * TILE]
     node = program.nodes[max(population["node"], 0)]
     for t in range(span.first, span.last):
-        start = at + (t - span.first) * stride
-        sums = scratch.sums[start : start + TILE]
+        start_of_sums = at + (t - span.first) * stride
+        sums = scratch.sums[start_of_sums : start_of_sums + TILE]
         if population["model"] == SIGMA_DELTA:
             update_sigma_delta(population, tile, sums, shift)
             continue
@@ -151,7 +186,13 @@ def update_tile(
             continue
         start = node["plane_at"] + t * node["plane_stride"] + k * TILE
         fired = scratch.fired[start : start + TILE]
-        if population["model"] == ADAPTIVE:
+        if population["model"] >= PHASE:
+            # Its sums do not lie tile by tile, so it looks them up in those of the timestep.
+            row = scratch.sums[start_of_sums - k * TILE : start_of_sums - k * TILE + stride]
+            real = program.tables[population["parts_at"] + k * TILE :]
+            imag = real[population["tiles"] * TILE :]
+            update_resonator(tile, row, real, imag, fired, shift, population["model"] == IZHIKEVICH)
+        elif population["model"] == ADAPTIVE:
             more = (population["first_tile"] + population["tiles"] + k) * FIELDS * TILE
             update_adaptive(tile, scratch.tiles[more : more + FIELDS * TILE], sums, fired, shift)
         elif population["refractory"] > 0:
@@ -164,4 +205,4 @@ def update_tile(
 def update(population: Record, program: Program, scratch: Scratch, shift: int, span: Span) -> None:
     """Advance a population by the timesteps of a span, tile by tile, so that its state stays in the cache."""
     for k in range(population["tiles"]):
-        update_tile(population, k, program, scratch, span, k * TILE, population["tiles"] * TILE, shift)
+        update_tile(population, k, program, scratch, span, k * TILE, population["sums"], shift)

@@ -20,8 +20,11 @@ from hsnn.ir.integer import (
     LifPopulation,
     Neuron,
     Projection,
+    ResonatorPopulation,
     Sender,
     SigmaDeltaPopulation,
+    part_indices,
+    received_shape,
     sends,
     size,
 )
@@ -123,7 +126,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
         read = [p.pre for p in live if p.name in products.of]
         return own_planes(senders, products.of, read, window) if vectors else shared_plane(senders, window)
 
-    sums = max((padded(size(n.shape)) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
+    sums = max((_sums(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
     window = _window(network, senders, 4 * sums + planes(1).size, vectors=vectors)
     nodes, bytes_ = Nodes(live, senders, window=window), planes(window)
     weights, lists = Heap(np.int16), Heap(np.int32)
@@ -202,6 +205,8 @@ def _population_records(
                 "count": size(neuron.shape),
                 "first_tile": first_tiles[place],
                 "tiles": tiles[place],
+                "sums": _sums(neuron),
+                "parts_at": lists.add(_parts(neuron)),
                 "first_group": first_groups[place],
                 "groups": len(groups[place]),
                 "subtract": isinstance(neuron, LifPopulation) and neuron.reset != "zero",
@@ -214,8 +219,25 @@ def _population_records(
     )
 
 
+def _sums(neuron: Neuron) -> int:
+    """Room for the sums of one timestep."""
+    return padded(size(neuron.shape)) * (2 if isinstance(neuron, ResonatorPopulation) else 1)
+
+
+def _parts(neuron: Neuron) -> Int32:
+    """Sums of the real, then of the imaginary parts of resonators, in the kernels' order, padded to whole tiles."""
+    if not isinstance(neuron, ResonatorPopulation):
+        return np.zeros(0, np.int32)
+    outer, inner = order_of(neuron.shape).outer, order_of(received_shape(neuron)).inner
+    places = np.zeros((2, padded(outer.size)), np.int32)
+    places[:, : outer.size] = inner[part_indices(neuron.shape).reshape(2, -1)[:, outer]]
+    return places.reshape(-1)
+
+
 def _model(neuron: Neuron) -> dict[str, int]:
     """Fields of a population that only neurons of its kind have."""
+    if isinstance(neuron, ResonatorPopulation):
+        return {"model": tables.IZHIKEVICH if neuron.firing == "izhikevich" else tables.PHASE}
     if not isinstance(neuron, SigmaDeltaPopulation):
         adapts = isinstance(neuron, AdaptiveLifPopulation)
         return {"model": tables.ADAPTIVE if adapts else tables.INTEGRATE_FIRE}
@@ -250,7 +272,7 @@ def _projection_records(
     rows = []
     for projection in (p for own in groups for group in own for p in group.projections):
         pre, post = network.source(projection.pre), network.source(projection.post)
-        packed = pack_projection(projection, pre.shape, post.shape)
+        packed = pack_projection(projection, pre.shape, received_shape(post))
         rows.append(
             {
                 "kind": packed.kind,
@@ -274,6 +296,12 @@ def _tiles(neuron: Neuron) -> Int32:
     def fill(field: int, values: Int32) -> None:
         fields[field, : outer.size] = np.broadcast_to(values, neuron.shape).reshape(-1)[outer]
 
+    if isinstance(neuron, ResonatorPopulation):
+        fields[tables.THRESHOLD] = np.iinfo(np.int32).max  # neurons that only fill a tile hear sums of others
+        fill(tables.KEEP_U, neuron.cos_decay)
+        fill(tables.KEEP_V, neuron.sin_decay)
+        fill(tables.THRESHOLD, neuron.threshold)
+        return _tiled(fields)
     fields[tables.THRESHOLD] = VOLTAGE_MAX
     fill(tables.BIAS, neuron.bias)
     if isinstance(neuron, SigmaDeltaPopulation):

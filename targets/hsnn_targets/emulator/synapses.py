@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
-from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, TILE, Program, Scratch, Span
+from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, Program, Scratch, Span
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int16, Int32, Record
@@ -149,7 +149,7 @@ def merge_groups(population: Record, program: Program, sums: Int32, size: int) -
 @inner
 def collect(population: Record, program: Program, scratch: Scratch, span: Span) -> int:
     """Sum the synaptic input of some timesteps of the window; return the shift that is still due."""
-    width = population["tiles"] * TILE
+    width = population["sums"]
     size = width * (span.last - span.first)
     scratch.sums[: max(population["groups"], 1) * size] = 0
     for g in range(population["groups"]):

@@ -145,7 +145,7 @@ def multiply_units(
 def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> int:
     """Sum synaptic input like ``collect``, each projection as a product or as events."""
     population = program.populations[q]
-    width, rows = population["tiles"] * TILE, span.last - span.first
+    width, rows = population["sums"], span.last - span.first
     size = width * rows
     scratch.sums[: max(population["groups"], 1) * size] = 0
     for g in range(population["groups"]):
@@ -225,7 +225,7 @@ def advance_vectors(q: int, program: Program, vector: Vector, scratch: Scratch, 
         shift, stride, distance = STATE_SHIFT + int(group["exponent"]), TILE, 0
     else:
         shift = collect_either(q, program, vector, scratch, span)
-        stride, distance = population["tiles"] * TILE, TILE
+        stride, distance = population["sums"], TILE
     for k in range(population["tiles"]):
         if fused:
             for p in range(group["first"], group["last"]):

@@ -18,9 +18,10 @@ from hsnn.ir.integer import (
     DenseProjection,
     InputPort,
     IntegerNetwork,
-    LifPopulation,
     Projection,
+    ResonatorPopulation,
     Shape,
+    sends_spikes,
     size,
 )
 from hsnn_targets.emulator.pack import channels_last
@@ -83,7 +84,7 @@ def largest_byte(network: IntegerNetwork, name: str) -> int | None:
     source = network.source(name)
     if isinstance(source, InputPort):
         return None if source.signed else source.max_payload
-    return 1 if isinstance(source, LifPopulation) else None
+    return 1 if sends_spikes(source) else None
 
 
 def pack_product(network: IntegerNetwork, projection: Projection, tier: Tier) -> Product | None:
@@ -91,6 +92,8 @@ def pack_product(network: IntegerNetwork, projection: Projection, tier: Tier) ->
     peak = largest_byte(network, projection.pre)
     if projection.delay or peak is None or peak > LARGEST_BYTE[tier]:
         return None
+    if isinstance(network.source(projection.post), ResonatorPopulation):
+        return None  # products know sums of one a neuron
     pre, post = network.source(projection.pre).shape, network.source(projection.post).shape
     match projection:
         case DenseProjection():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_SHIFT
-from hsnn.ir.integer import LifPopulation, Neuron, SigmaDeltaPopulation, size
+from hsnn.ir.integer import LifPopulation, Neuron, ResonatorPopulation, SigmaDeltaPopulation, size
 from hsnn_targets.gpu import rules
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Neurons:
         zero = np.zeros((), np.int32)
         if isinstance(neuron, SigmaDeltaPopulation):
             return cls(neuron, put(zero), put(zero), put(neuron.bias), put(neuron.threshold), put(zero))
+        if isinstance(neuron, ResonatorPopulation):
+            raise TypeError("the target refuses resonators before this")
         lif = neuron if isinstance(neuron, LifPopulation) else None
         subtracts = lif is not None and lif.reset == "subtract"
         return cls(

@@ -20,6 +20,7 @@ from hsnn_targets.lava.delay_line.process import DelayLine
 from hsnn_targets.lava.gated_adaptive.process import GatedAdaptive
 from hsnn_targets.lava.gated_integrator.process import GatedIntegrator
 from hsnn_targets.lava.gated_lif.process import GatedLif
+from hsnn_targets.lava.gated_resonator.process import GatedResonator
 from hsnn_targets.lava.gated_sigma_delta.process import GatedSigmaDelta
 from hsnn_targets.lava.learner.process import Learner
 from hsnn_targets.lava.plastic_dense.process import PlasticDense
@@ -125,6 +126,7 @@ BUILDERS: dict[Kind, Callable[[str, Settings, Arrays], Any]] = {
     "always": _always,
     "gated_lif": _plain(GatedLif),
     "gated_adaptive": _plain(GatedAdaptive),
+    "gated_resonator": _plain(GatedResonator),
     "gated_integrator": _plain(GatedIntegrator),
     "gated_sigma_delta": _plain(GatedSigmaDelta),
     "dense": _dense,

@@ -22,6 +22,7 @@ Kind = Literal[
     "always",
     "gated_lif",
     "gated_adaptive",
+    "gated_resonator",
     "gated_integrator",
     "gated_sigma_delta",
     "dense",

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, Neuron, Projection, largest_payload, size
+from hsnn.ir.integer import (
+    ConstantSource,
+    InputPort,
+    IntegerNetwork,
+    Neuron,
+    Projection,
+    largest_payload,
+    received_shape,
+    size,
+)
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn_targets.lava.blueprint import Blueprint, Part, Ring, Wire
 from hsnn_targets.lava.layout import lava_shape
@@ -121,7 +130,7 @@ def _add_projection(draft: _Draft, projection: Projection) -> None:
     if draft.learns and isinstance(projection, PlasticProjection):
         parts, wait = [_plastic(draft, projection, pre)], extra
     else:
-        parts, wait = synapse_parts(projection, _sender(pre), post.shape, extra=extra, board=draft.board)
+        parts, wait = synapse_parts(projection, _sender(pre), received_shape(post), extra=extra, board=draft.board)
     source = _outlet(draft, pre, projection)
     if wait:
         source = _delay_line(draft, source, pre, wait)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, Neuron, SigmaDeltaPopulation
+from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
+    IntegratorPopulation,
+    LifPopulation,
+    Neuron,
+    ResonatorPopulation,
+    SigmaDeltaPopulation,
+    received_shape,
+    size,
+)
 from hsnn.ir.plastic import LearnerPopulation
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, parameter
@@ -68,6 +77,8 @@ def stock_obstacle(neuron: Neuron) -> str:
         return "it sends its voltage and never spikes"
     if isinstance(neuron, AdaptiveLifPopulation):
         return "Lava's ATRLIF cannot be reset between samples"
+    if isinstance(neuron, ResonatorPopulation):
+        return "Lava's RF cannot be reset between samples, and rounds its period"
     if isinstance(neuron, SigmaDeltaPopulation):
         return "Lava's SigmaDelta cannot be reset between samples"
     du, dv, threshold = _uniform(neuron.du), _uniform(neuron.dv), _uniform(neuron.threshold)
@@ -86,6 +97,8 @@ def _gated(neuron: Neuron, window: Window, obstacle: str) -> Part:
     shape = neuron.shape
     if isinstance(neuron, SigmaDeltaPopulation):
         return _sigma_delta(neuron, window, obstacle)
+    if isinstance(neuron, ResonatorPopulation):
+        return _resonator(neuron, window, obstacle)
     settings: dict[str, object] = {"shape": lava_shape(shape), "window": window, "bias_exp": neuron.bias_exp}
     arrays = {
         "du": parameter(neuron.du, shape),
@@ -120,6 +133,21 @@ def _sigma_delta(neuron: SigmaDeltaPopulation, window: Window, obstacle: str) ->
         "bias": parameter(neuron.bias, neuron.shape),
     }
     return Part(part_name(neuron.name), "gated_sigma_delta", settings, arrays, obstacle)
+
+
+def _resonator(neuron: ResonatorPopulation, window: Window, obstacle: str) -> Part:
+    shape = neuron.shape
+    settings = {
+        "shape": lava_shape(shape),
+        "received": lava_shape(received_shape(neuron)),
+        # Lava's images have the channels last, so that both parts of a neuron lie side by side.
+        "apart": 1 if len(shape) == 3 else size(shape[1:]),
+        "window": window,
+        "firing": neuron.firing,
+    }
+    names = ("cos_decay", "sin_decay", "threshold")
+    arrays = {name: parameter(getattr(neuron, name), shape) for name in names}
+    return Part(part_name(neuron.name), "gated_resonator", settings, arrays, obstacle)
 
 
 def _uniform(array: NDArray[np.int32]) -> int | None:

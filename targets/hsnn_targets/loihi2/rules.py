@@ -18,6 +18,7 @@ FIXES = {
     "or run on loihi2-sim",
     "gated_integrator": "read out spikes (rate or class vote) instead of the membrane; or run on loihi2-sim",
     "gated_adaptive": "use Lif; or run on loihi2-sim",
+    "gated_resonator": "use Lif; or run on loihi2-sim",
     "gated_sigma_delta": "use LIF neurons; or run on loihi2-sim",
     "wide_conv": "use fewer groups, a smaller weight_exp or smaller payloads; or run on loihi2-sim",
     "delay_line": "remove the delay or the skip around spiking layers; or run on loihi2-sim",

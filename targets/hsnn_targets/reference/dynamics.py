@@ -16,9 +16,11 @@ from hsnn.ir.integer import (
     LifPopulation,
     Neuron,
     Projection,
+    ResonatorPopulation,
     SigmaDeltaPopulation,
     SparseProjection,
     adaptation,
+    part_indices,
     size,
 )
 
@@ -105,6 +107,8 @@ def step(neuron: Neuron, state: State, activation: Int32) -> Int32:
     """Advance one population by one timestep and return what it sends."""
     if isinstance(neuron, SigmaDeltaPopulation):
         return _step_sigma_delta(neuron, state, activation)
+    if isinstance(neuron, ResonatorPopulation):
+        return _step_resonator(neuron, state, activation)
     state.u = rules.advance_current(state.u, activation, neuron.du)
     moved = rules.advance_voltage(state.v, state.u, neuron.bias, neuron.dv)
     if not isinstance(neuron, LifPopulation):
@@ -125,6 +129,21 @@ def step(neuron: Neuron, state: State, activation: Int32) -> Int32:
             state.v = np.where(spikes, state.v - neuron.reset_amount, state.v).astype(np.int32)
         case "none":
             pass
+    return spikes.astype(np.int32)
+
+
+def _step_resonator(neuron: ResonatorPopulation, state: State, activation: Int32) -> Int32:
+    """Advance resonators: ``u`` is the real part of their state, ``v`` the imaginary one."""
+    real, imag = part_indices(neuron.shape)
+    flat = activation.reshape(len(activation), -1)
+    spikes, state.u, state.v = rules.resonate(
+        state.u,
+        state.v,
+        (flat[:, real], flat[:, imag]),
+        decays=(neuron.cos_decay, neuron.sin_decay),
+        threshold=neuron.threshold,
+        firing=neuron.firing,
+    )
     return spikes.astype(np.int32)
 
 

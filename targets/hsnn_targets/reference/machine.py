@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, Neuron, sends
+from hsnn.ir.integer import ConstantSource, IntegerNetwork, Neuron, received_shape, sends
 from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.validate import validate_inputs, validate_network
 from hsnn.target import Progress, SegmentResult, TargetStatus
@@ -90,5 +90,5 @@ def _activation(
             spikes = states[source.name].sent[sent_at]
         else:
             spikes = inputs[source.name][sent_at]
-        parts.append(deliver(projection, spikes, post.shape))
-    return total_activation(parts, (batch, *post.shape))
+        parts.append(deliver(projection, spikes, received_shape(post)))
+    return total_activation(parts, (batch, *received_shape(post)))

@@ -24,6 +24,7 @@ from hsnn.ir.integer import (
     LifPopulation,
     Population,
     Projection,
+    ResonatorPopulation,
     SigmaDeltaPopulation,
     SparseProjection,
 )
@@ -41,6 +42,7 @@ POPULATIONS: Mapping[str, type[Population]] = {
     "adaptive_lif": AdaptiveLifPopulation,
     "integrator": IntegratorPopulation,
     "sigma_delta": SigmaDeltaPopulation,
+    "resonator": ResonatorPopulation,
     "learner": LearnerPopulation,
 }
 PROJECTIONS: Mapping[str, type[Projection]] = {
@@ -58,6 +60,7 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     ),
     "integrator": ("du", "dv", "bias_mant"),
     "sigma_delta": ("threshold", "bias"),
+    "resonator": ("cos_decay", "sin_decay", "threshold"),
     "dense": ("weights",),
     "conv": ("weights",),
     "sparse": ("data", "indices", "indptr"),

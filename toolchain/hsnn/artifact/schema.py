@@ -233,6 +233,15 @@ class SigmaDelta(Strict):
     keep_rest: bool
 
 
+class Resonator(Strict):
+    """A :class:`hsnn.ir.integer.ResonatorPopulation` without its arrays."""
+
+    kind: Literal["resonator"]
+    name: Name
+    shape: Features
+    firing: Literal["phase", "izhikevich"]
+
+
 class Dense(Strict):
     """A :class:`hsnn.ir.integer.DenseProjection` without its weights."""
 
@@ -310,7 +319,7 @@ class Sparse(Strict):
     delay: Small
 
 
-Population: TypeAlias = Constant | Lif | AdaptiveLif | Integrator | SigmaDelta | Learner
+Population: TypeAlias = Constant | Lif | AdaptiveLif | Integrator | SigmaDelta | Resonator | Learner
 Projection: TypeAlias = Dense | Conv | Sparse | Plastic
 
 

@@ -15,6 +15,7 @@ from hsnn.ir.integer import (
     ConvProjection,
     DenseProjection,
     LifPopulation,
+    ResonatorPopulation,
     SigmaDeltaPopulation,
     SparseProjection,
     count_synapses,
@@ -110,6 +111,14 @@ def describe_population(item: Population) -> dict[str, Json]:
             "keep_rest": item.keep_rest,
         }
         return {**common, **graded}
+    if isinstance(item, ResonatorPopulation):
+        resonant: dict[str, Json] = {
+            "cos_decay": _range(item.cos_decay),
+            "sin_decay": _range(item.sin_decay),
+            "threshold": _range(item.threshold),
+            "firing": item.firing,
+        }
+        return {**common, **resonant}
     decays: dict[str, Json] = {"du": _range(item.du), "dv": _range(item.dv), "bias": _range(item.bias)}
     if not isinstance(item, LifPopulation):
         return {**common, **decays}

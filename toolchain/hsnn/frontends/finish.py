@@ -165,10 +165,21 @@ def _check_operands(
     elif lead == 2 and shape[0] is None:
         raise _unsuited(node, f"takes {node.input[0]!r}, whose number of timesteps is not known", axes)
     _check_times(node, shape, attributes)
+    shape = _spiking_shape(node, op, shape)
     for name, value in zip(op.inputs[1:], node.input[1:], strict=True):
         if value not in constants:
             raise _unsuited(node, f"has {name} {value!r}, which is computed", "a constant")
         _check_parameter(node, op, name, _array(constants[value]), shape)
+
+
+def _spiking_shape(node: onnx.NodeProto, op: OpSpec, shape: Shape) -> Shape:
+    """Shape of what parameters broadcast to: that of the input, or of as many channels as resonators have."""
+    if op.shape_rule != "half_features":
+        return shape
+    channels = shape[2] or 0
+    if channels % 2:
+        raise _unsuited(node, f"takes {node.input[0]!r} of shape {shape}", "an even number of channels: parts in turn")
+    return (*shape[:2], channels // 2, *shape[3:])
 
 
 def _array(tensor: onnx.TensorProto) -> Array:
@@ -205,6 +216,8 @@ def _check_parameter(node: onnx.NodeProto, op: OpSpec, name: str, value: Array, 
         expected = (value.shape,) if _broadcasts(value.shape, shape[2:]) else ()
     if value.shape not in expected:
         raise _unsuited(node, f"has {name} of shape {value.shape} for features {shape[2:]}", "a shape that fits them")
+    if name in ("cos_decay", "sin_decay") and bool((np.abs(value) > 1.0).any()):
+        raise _unsuited(node, f"has {name} {value.min():g} to {value.max():g}", "-1 to 1")
     low, high = (0.0, 1.0) if name in _FRACTIONS else (-np.inf, np.inf)
     if bool(((value < low) | (value > high)).any()):
         raise _unsuited(node, f"has {name} {value.min():g} to {value.max():g}", "0 to 1: the fraction lost per step")

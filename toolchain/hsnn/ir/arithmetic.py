@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.integer]
 
 SignMode = Literal["mixed", "excitatory", "inhibitory"]
+Firing = Literal["phase", "izhikevich"]
 
 STATE_LIMIT = 1 << 23
 """Half of the 24-bit range of current and voltage."""
@@ -141,6 +142,45 @@ def adapt(
     spikes = wrap_int32(v.astype(np.int64) - refractory) >= level
     after = wrap_int32(refractory.astype(np.int64) + np.where(spikes, 2 * level.astype(np.int64), 0))
     return spikes, wrap_int32(raised.astype(np.int64) + np.where(spikes, step, 0)), after
+
+
+def resonate(
+    real: Int32,
+    imag: Int32,
+    parts: tuple[Int32, Int32],
+    *,
+    decays: tuple[IntArray, IntArray],
+    threshold: IntArray,
+    firing: Firing,
+) -> tuple[NDArray[np.bool_], Int32, Int32]:
+    """Turn and shrink the state of resonators, add their input, and tell which fire.
+
+    Source: ``PyRFModelFixed`` and ``PyRF_IZModelFixed`` of lava ``proc/rf`` and ``proc/rf_iz``, with ``decay_bits`` 12
+    and ``state_exp`` 6. Lava rounds each product toward zero, clips both parts, and lets only ``izhikevich`` reset.
+
+    Args:
+        real: Real part of the state, int32 of any shape.
+        imag: Imaginary part of it.
+        parts: Synaptic input of the real and of the imaginary part; one unit is 64 of the state.
+        decays: Cosine and sine of a timestep's turn times what is kept of the radius, -4096 to 4096.
+        threshold: 0 to 2**23 - 1.
+        firing: ``phase``: a neuron fires where the imaginary part reaches 0 from below while the real one is at the
+            threshold. ``izhikevich``: it fires where the imaginary part is at the threshold, which resets it.
+
+    Returns:
+        Spikes (bool), and the next real and imaginary part.
+    """
+    turn, cross = (DECAY_ONE - np.asarray(decay, np.int64) for decay in decays)
+    arriving = [wrap_int32(part.astype(np.int64) << STATE_SHIFT) for part in parts]
+    moved_real = shrink(real, turn).astype(np.int64) - shrink(imag, cross) + arriving[0]
+    moved_imag = shrink(real, cross).astype(np.int64) + shrink(imag, turn) + arriving[1]
+    new_real = np.clip(moved_real, -VOLTAGE_MAX, VOLTAGE_MAX).astype(np.int32)
+    new_imag = np.clip(moved_imag, -VOLTAGE_MAX, VOLTAGE_MAX).astype(np.int32)
+    if firing == "phase":
+        return (new_real >= threshold) & (new_imag >= 0) & (imag < 0), new_real, new_imag
+    spikes = new_imag >= threshold
+    below = np.asarray(threshold, np.int32) - 1
+    return spikes, np.where(spikes, 0, new_real).astype(np.int32), np.where(spikes, below, new_imag).astype(np.int32)
 
 
 def accumulate(total: Int32, activation: Int32) -> Int32:

@@ -19,6 +19,14 @@ Sigma-delta neurons send graded messages instead of spikes, positive and negativ
     due = rectify_sum(total, bias) - sent                                 wraps at 32 bits
     message = due >> message_shift                                        where |due| >= threshold, else 0
 
+Resonators have a complex state, which turns and shrinks; channel ``2 c`` of their input is the real part of what
+neurons of channel ``c`` get, channel ``2 c + 1`` the imaginary one (:func:`received_shape`)::
+
+    real = clip(shrink(real, 4096 - cos) - shrink(imag, 4096 - sin) + (a_real << 6))
+    imag = clip(shrink(real, 4096 - sin) + shrink(imag, 4096 - cos) + (a_imag << 6))    both from the state before
+    s = real >= threshold and imag >= 0 and imag before < 0               firing: phase
+    s = imag >= threshold;  real = 0, imag = threshold - 1   where s      firing: izhikevich
+
 The functions named here are in ``hsnn.ir.arithmetic``; ``hsnn_targets.reference`` runs them in this
 order and is the judge of every other back end.
 """
@@ -34,7 +42,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn.ir.arithmetic import SignMode
+    from hsnn.ir.arithmetic import Firing, SignMode
 
 Reset: TypeAlias = Literal["zero", "subtract", "none"]
 Shape: TypeAlias = "tuple[int, ...]"
@@ -186,6 +194,30 @@ class SigmaDeltaPopulation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ResonatorPopulation:
+    """Resonate-and-fire neurons, as Lava's RF and RF_IZ.
+
+    In traces and final states the real part of the state stands for the current, the imaginary one for the voltage.
+    Projections that end here have the shape :func:`received_shape`.
+
+    Attributes:
+        name: Unique among ports and populations.
+        shape: Feature shape, one axis or more.
+        cos_decay, sin_decay: Cosine and sine of the angle of a timestep, times what is kept of the radius; int32, shape
+            () or ``shape``, -4096 to 4096.
+        threshold: Int32, shape () or ``shape``, 0 to 2**23 - 1.
+        firing: When a neuron fires, see the module: ``phase`` is RF, ``izhikevich`` is RF_IZ.
+    """
+
+    name: str
+    shape: Shape
+    cos_decay: NDArray[np.int32]
+    sin_decay: NDArray[np.int32]
+    threshold: NDArray[np.int32]
+    firing: Firing = "phase"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DenseProjection:
     """All-to-all synapses between flattened populations (C order).
 
@@ -255,9 +287,11 @@ class SparseProjection:
     delay: int = 0
 
 
-Neuron: TypeAlias = "LifPopulation | IntegratorPopulation | SigmaDeltaPopulation"
+Neuron: TypeAlias = "LifPopulation | IntegratorPopulation | SigmaDeltaPopulation | ResonatorPopulation"
+SpikingPopulation: TypeAlias = "LifPopulation | ResonatorPopulation"
+"""What sends spikes of one bit."""
 Population: TypeAlias = "ConstantSource | Neuron"
-Sender: TypeAlias = "InputPort | ConstantSource | LifPopulation | SigmaDeltaPopulation"
+Sender: TypeAlias = "InputPort | ConstantSource | SpikingPopulation | SigmaDeltaPopulation"
 """What projections may start at."""
 Projection: TypeAlias = "DenseProjection | ConvProjection | SparseProjection"
 
@@ -322,9 +356,34 @@ def adaptation(neuron: AdaptiveLifPopulation) -> Adaptation:
     )
 
 
-def sends_spikes(item: InputPort | Population) -> TypeGuard[LifPopulation]:
+def received_shape(item: InputPort | Population) -> Shape:
+    """Shape of what projections deliver to a population: its own, or for resonators that of both parts.
+
+    >>> zero = np.zeros((), np.int32)
+    >>> received_shape(ResonatorPopulation("rf", (3, 8, 8), zero, zero, zero))
+    (6, 8, 8)
+    """
+    return both_parts(item.shape) if isinstance(item, ResonatorPopulation) else item.shape
+
+
+def both_parts(shape: Shape) -> Shape:
+    """Shape of the real and imaginary parts of complex values, which take turns along the first axis."""
+    return (2 * shape[0], *shape[1:])
+
+
+def part_indices(shape: Shape) -> NDArray[np.int64]:
+    """Where the parts of complex values of this shape lie among the flat parts: ``(2, *shape)``, real parts first.
+
+    >>> part_indices((2, 2)).tolist()
+    [[[0, 1], [4, 5]], [[2, 3], [6, 7]]]
+    """
+    numbers = np.arange(2 * size(shape), dtype=np.int64).reshape(shape[0], 2, *shape[1:])
+    return np.ascontiguousarray(np.moveaxis(numbers, 1, 0))
+
+
+def sends_spikes(item: InputPort | Population) -> TypeGuard[SpikingPopulation]:
     """Whether a population sends binary spikes: those are counted, packed and compared as such."""
-    return isinstance(item, LifPopulation)
+    return isinstance(item, LifPopulation | ResonatorPopulation)
 
 
 def sends(item: InputPort | Population) -> TypeGuard[Sender]:

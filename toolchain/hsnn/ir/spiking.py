@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, Reset, Shape
+from hsnn.ir.integer import ConstantSource, Reset, Shape, both_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hsnn.ir.arithmetic import Firing
 
     Float = NDArray[np.float64]
 
@@ -100,6 +102,23 @@ class FloatAdaptiveLif(FloatLif):
     threshold_decay: Float = field(default_factory=lambda: np.zeros(()))
     refractory_decay: Float = field(default_factory=lambda: np.zeros(()))
     threshold_step: Float = field(default_factory=lambda: np.zeros(()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatResonator(FloatLif):
+    """Resonate-and-fire neurons; :class:`hsnn.ir.integer.ResonatorPopulation` has the rules.
+
+    Seen as neurons with a voltage: their input is not remembered (``current_decay`` 1), what they lose of their radius
+    is ``voltage_decay``, ``bias`` is 0, ``reset`` ``none`` and ``comparison`` ``>=``.
+
+    Attributes:
+        cos_decay, sin_decay: Parts of the number that the state is multiplied by, shape () or ``shape``.
+        firing: ``phase`` or ``izhikevich``, which resets the imaginary part to the threshold.
+    """
+
+    cos_decay: Float = field(default_factory=lambda: np.zeros(()))
+    sin_decay: Float = field(default_factory=lambda: np.zeros(()))
+    firing: Firing = "phase"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,6 +204,11 @@ CurrentNeuron: TypeAlias = "FloatLif | FloatIntegrator"
 FloatNeuron: TypeAlias = "CurrentNeuron | FloatSigmaDelta"
 FloatPopulation: TypeAlias = "ConstantSource | FloatNeuron"
 FloatProjection: TypeAlias = "FloatDense | FloatConv | FloatSparse"
+
+
+def received(item: SpikeInput | FloatPopulation) -> Shape:
+    """Shape of what projections deliver to a population: its own, or for resonators that of both parts."""
+    return both_parts(item.shape) if isinstance(item, FloatResonator) else item.shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)

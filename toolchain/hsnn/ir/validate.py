@@ -19,10 +19,12 @@ from hsnn.ir.integer import (
     LifPopulation,
     Neuron,
     Projection,
+    ResonatorPopulation,
     Shape,
     SigmaDeltaPopulation,
     SparseProjection,
     largest_payload,
+    received_shape,
     sends,
     size,
 )
@@ -160,6 +162,9 @@ def _check_neuron(neuron: Neuron) -> None:
     if isinstance(neuron, SigmaDeltaPopulation):
         _check_sigma_delta(neuron)
         return
+    if isinstance(neuron, ResonatorPopulation):
+        _check_resonator(neuron)
+        return
     _within(neuron.du, shape, -1, rules.DECAY_ONE - 1, f"du of {name!r}")
     _within(neuron.dv, shape, 0, rules.DECAY_ONE, f"dv of {name!r}")
     _within(neuron.bias_mant, shape, rules.BIAS_MANT_MIN, rules.BIAS_MANT_MAX, f"bias_mant of {name!r}")
@@ -186,6 +191,17 @@ def _check_adaptive(neuron: AdaptiveLifPopulation) -> None:
         neuron.reset == "none" and neuron.refractory == 0,
         f"{name!r} adapts, and has reset {neuron.reset!r} and {neuron.refractory} refractory timesteps",
         "reset none and 0 timesteps",
+    )
+
+
+def _check_resonator(neuron: ResonatorPopulation) -> None:
+    name, shape = neuron.name, neuron.shape
+    _require(bool(shape), f"resonators {name!r} have no axis", "one axis or more: parts take turns along the first")
+    _within(neuron.cos_decay, shape, -rules.DECAY_ONE, rules.DECAY_ONE, f"cos_decay of {name!r}")
+    _within(neuron.sin_decay, shape, -rules.DECAY_ONE, rules.DECAY_ONE, f"sin_decay of {name!r}")
+    _within(neuron.threshold, shape, 0, rules.VOLTAGE_MAX, f"threshold of {name!r}")
+    _require(
+        neuron.firing in ("phase", "izhikevich"), f"firing of {name!r} is {neuron.firing!r}", "phase or izhikevich"
     )
 
 
@@ -222,7 +238,7 @@ def _check_projection(network: IntegerNetwork, projection: Projection, order: Ma
     _require(
         0 <= projection.weight_exp <= WEIGHT_EXP_MAX, f"weight_exp of {name!r} is {projection.weight_exp}", "0 to 15"
     )
-    _check_weights(projection, pre.shape, post.shape)
+    _check_weights(projection, pre.shape, received_shape(post))
     if isinstance(projection, ConvProjection):
         _check_sums(projection, largest_payload(pre)[0])
     if isinstance(projection, PlasticProjection):

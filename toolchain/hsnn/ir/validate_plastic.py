@@ -14,6 +14,7 @@ from hsnn.ir.integer import (
     InputPort,
     IntegerNetwork,
     IntegratorPopulation,
+    ResonatorPopulation,
     Shape,
     SigmaDeltaPopulation,
     size,
@@ -97,13 +98,17 @@ def check_company(network: IntegerNetwork) -> None:
         UnsupportedError: ``HSNN-I015``.
     """
     for population in network.populations:
-        if isinstance(population, SigmaDeltaPopulation):
+        if isinstance(population, SigmaDeltaPopulation | ResonatorPopulation):
             raise UnsupportedError(
                 "HSNN-I015",
-                f"network {network.name!r} learns and has sigma-delta neurons {population.name!r}",
+                f"network {network.name!r} learns and has {_unknown(population)} {population.name!r}",
                 allowed="LIF, integrator and learner populations beside synapses that learn",
                 fix="put them into a segment of their own",
             )
+
+
+def _unknown(population: SigmaDeltaPopulation | ResonatorPopulation) -> str:
+    return "resonators" if isinstance(population, ResonatorPopulation) else "sigma-delta neurons"
 
 
 def check_learner(network: IntegerNetwork, population: LearnerPopulation) -> None:

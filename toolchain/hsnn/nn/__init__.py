@@ -13,6 +13,7 @@ from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, Poisson
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.over_time import OverTime
+from hsnn.nn.resonate import ResonateFire
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.structure import AxonalDelay, Delay, MergeTime, SplitTime, TimeDistributed
 from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
@@ -36,6 +37,7 @@ __all__ = [
     "RateDecode",
     "RateEncode",
     "RecurrentLif",
+    "ResonateFire",
     "SigmaDelta",
     "SplitTime",
     "Surrogate",

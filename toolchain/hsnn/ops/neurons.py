@@ -6,6 +6,7 @@ start of every call. Parameters have shape () or broadcast to the feature shape.
 
 from __future__ import annotations
 
+from hsnn.ops.resonators import RESONATE_FIRE
 from hsnn.ops.sigma_delta import SIGMA_DELTA_NEURONS
 from hsnn.ops.spec import FLAG, Attribute, OpSpec
 
@@ -160,4 +161,4 @@ LEAKY_INTEGRATOR = OpSpec(
 )
 """As ``Lif`` without spikes; the output is the voltage of every timestep."""
 
-NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, ADAPTIVE_LIF, LEAKY_INTEGRATOR, *SIGMA_DELTA_NEURONS)
+NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, ADAPTIVE_LIF, LEAKY_INTEGRATOR, RESONATE_FIRE, *SIGMA_DELTA_NEURONS)

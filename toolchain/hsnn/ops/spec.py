@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["encoder", "neuron", "decoder", "structure"]
-ShapeRule: TypeAlias = Literal["add_time", "same", "drop_time", "merge_time", "split_time", "time_first", "batch_first"]
+ShapeRule: TypeAlias = Literal[
+    "add_time", "same", "drop_time", "merge_time", "split_time", "time_first", "batch_first", "half_features"
+]
 Values: TypeAlias = Literal["binary", "graded", "real", "as_input", "binary_if_floor_lsb", "by_values"]
 AttributeValue: TypeAlias = int | float | str
 AttributeType: TypeAlias = Literal["int", "float", "string"]
@@ -135,6 +137,10 @@ class OpSpec:
         """
         if self.shape_rule == "same":
             return shape
+        if self.shape_rule == "half_features":
+            first = shape[2] if len(shape) > 2 else None
+            half = None if first is None or isinstance(first, str) else first // 2
+            return (*shape[:2], half, *shape[3:])
         if self.shape_rule in ("time_first", "batch_first"):
             return (shape[1], shape[0], *shape[2:])
         if self.shape_rule == "drop_time":

@@ -18,10 +18,12 @@ from hsnn.ir.spiking import (
     FloatNeuron,
     FloatPopulation,
     FloatProjection,
+    FloatResonator,
     FloatSigmaDelta,
     FloatSparse,
     SpikeInput,
     SpikingGraph,
+    received,
 )
 from hsnn.passes.synapses import conv_output_shape, weights_of
 
@@ -89,7 +91,16 @@ def _check_neuron(neuron: FloatNeuron) -> None:
     if isinstance(neuron, FloatIntegrator):
         return
     _check_range(neuron.threshold, neuron, "threshold", _TINY, _HUGE)
-    if isinstance(neuron, FloatAdaptiveLif):
+    if isinstance(neuron, FloatResonator):
+        _structure(bool(neuron.shape), f"resonators {name!r} have no axis", "one axis or more")
+        _check_range(neuron.cos_decay, neuron, "cos_decay", -1.0, 1.0)
+        _check_range(neuron.sin_decay, neuron, "sin_decay", -1.0, 1.0)
+        _parameter(
+            neuron.firing in ("phase", "izhikevich"),
+            f"firing of {name!r} is {neuron.firing!r}",
+            "phase or izhikevich",
+        )
+    elif isinstance(neuron, FloatAdaptiveLif):
         _check_range(neuron.threshold_decay, neuron, "threshold_decay", 0.0, 1.0)
         _check_range(neuron.refractory_decay, neuron, "refractory_decay", 0.0, 1.0)
         _check_range(neuron.threshold_step, neuron, "threshold_step", 0.0, _HUGE)
@@ -155,20 +166,19 @@ def _check_ends(graph: SpikingGraph, projection: FloatProjection, order: Mapping
 def _check_shape(
     projection: FloatProjection, pre: SpikeInput | FloatPopulation, post: SpikeInput | FloatPopulation
 ) -> None:
-    rows, columns = size(post.shape), size(pre.shape)
+    to = received(post)
+    rows, columns = size(to), size(pre.shape)
     match projection:
         case FloatDense():
             fits = projection.weights.shape == (rows, columns)
             allowed = f"weights of shape {(rows, columns)}"
         case FloatConv():
-            fits = _conv_fits(projection, pre.shape, post.shape)
-            allowed = f"a kernel that maps {pre.shape} to {post.shape}"
+            fits = _conv_fits(projection, pre.shape, to)
+            allowed = f"a kernel that maps {pre.shape} to {to}"
         case FloatSparse():
             fits = _sparse_fits(projection, rows, columns)
             allowed = f"compressed sparse rows of a {rows} x {columns} matrix"
-    found = (
-        f"projection {projection.name!r} from {pre.shape} to {post.shape} has weights {weights_of(projection).shape}"
-    )
+    found = f"projection {projection.name!r} from {pre.shape} to {to} has weights {weights_of(projection).shape}"
     _structure(fits, found, allowed)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import Shape
-from hsnn.ir.spiking import FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta
+from hsnn.ir.integer import Shape, part_indices
+from hsnn.ir.spiking import FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatNeuron, FloatResonator, FloatSigmaDelta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,6 +96,8 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
     """Advance one population by one timestep and return what it sends."""
     if isinstance(neuron, FloatSigmaDelta):
         return _step_sigma_delta(neuron, state, activation)
+    if isinstance(neuron, FloatResonator):
+        return _step_resonator(neuron, state, activation)
     state.u = (1.0 - neuron.current_decay) * state.u + activation
     moved = (1.0 - neuron.voltage_decay) * state.v + state.u + neuron.bias
     held = state.held > 0
@@ -130,6 +132,27 @@ def _adapt(neuron: FloatAdaptiveLif, state: NeuronState) -> Sent:
     state.against = np.where(spikes, against + 2.0 * level, against)
     highest = float(np.max(neuron.threshold + state.raised))
     state.adaptation = max(state.adaptation, largest(state.against), highest)
+    return spikes
+
+
+def _step_resonator(neuron: FloatResonator, state: NeuronState, activation: Float) -> Sent:
+    """Advance resonators: ``u`` is the real part of their state, ``v`` the imaginary one."""
+    places = part_indices(neuron.shape)
+    flat = activation.reshape(len(activation), -1)
+    before, cos, sin = state.v, neuron.cos_decay, neuron.sin_decay
+    real = cos * state.u - sin * state.v + flat[:, places[0]]
+    imag = sin * state.u + cos * state.v + flat[:, places[1]]
+    state.activation = max(state.activation, largest(activation))
+    state.current = max(state.current, largest(activation))
+    state.low = min(state.low, float(real.min()), float(imag.min()))
+    state.high = max(state.high, float(real.max()), float(imag.max()))
+    spikes: Sent
+    if neuron.firing == "phase":
+        spikes = (real >= neuron.threshold) & (imag >= 0.0) & (before < 0.0)
+        state.u, state.v = real, imag
+        return spikes
+    spikes = imag >= neuron.threshold
+    state.u, state.v = np.where(spikes, 0.0, real), np.where(spikes, neuron.threshold, imag)
     return spikes
 
 

@@ -26,11 +26,13 @@ from hsnn.ir.spiking import (
     FloatNeuron,
     FloatPopulation,
     FloatProjection,
+    FloatResonator,
     FloatSigmaDelta,
     SpikeInput,
     SpikingGraph,
 )
 from hsnn.ops import OPS
+from hsnn.ops.resonators import RESONATE_FIRE
 from hsnn.passes.domains import Domains, constant, feature_shape, train_operands, view_of
 from hsnn.passes.linear import Affine, Term, synapse
 from hsnn.passes.spike_ops import LINEAR_OPS
@@ -39,9 +41,13 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
+    from hsnn.ir.arithmetic import Firing
+
     Float = NDArray[np.float64]
 
 SCALE_MIN, SCALE_MAX = 2.0**-64, 2.0**64
+RADIUS_ROUNDING = 1e-6
+"""How much single precision may make of a radius of 1."""
 CONSTANT = "constant"
 """Name of the constant source of a segment."""
 
@@ -64,6 +70,12 @@ class ChipNeuron:
     def value(self) -> str:
         """Name of the value that carries its output."""
         return self.node.outputs[0].name or ""
+
+    @property
+    def shape(self) -> Shape:
+        """Feature shape of its output: that of its input, of which resonators give back half the channels."""
+        first, *rest = self.drive.shape or (1,)
+        return (first // 2, *rest) if self.node.op_type == RESONATE_FIRE.name else self.drive.shape
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -148,6 +160,8 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
     parameter = _Parameters(neuron)
     if neuron.node.op_type in ("Delta", "SigmaDelta"):
         return _lower_sigma_delta(neuron, parameter), _synapses(neuron, neuron.drive, neuron.drive.biases, source_of)
+    if neuron.node.op_type == RESONATE_FIRE.name:
+        return _lower_resonator(neuron, parameter), _synapses(neuron, neuron.drive, neuron.drive.biases, source_of)
     current_decay, voltage_decay = parameter("current_decay"), parameter("voltage_decay")
     decays_input = neuron.node.attributes["decay_input"].as_int() == 1
     gain = voltage_decay if decays_input else np.ones(())
@@ -232,6 +246,32 @@ def _lower_sigma_delta(neuron: ChipNeuron, parameter: _Parameters) -> FloatSigma
     )
 
 
+def _lower_resonator(neuron: ChipNeuron, parameter: _Parameters) -> FloatResonator:
+    cos, sin = parameter("cos_decay"), parameter("sin_decay")
+    radius = np.hypot(cos, sin)
+    if bool(np.any(radius > 1.0 + RADIUS_ROUNDING)):
+        raise UnsupportedError(
+            "HSNN-L004",
+            f"cos_decay and sin_decay of neuron {neuron.name!r} have a radius of up to {radius.max():g}",
+            allowed="a radius of 1 at most",
+        )
+    return FloatResonator(
+        neuron.name,
+        neuron.shape,
+        neuron.value,
+        np.ones(()),
+        np.maximum(1.0 - radius, 0.0),
+        parameter("threshold"),
+        np.zeros(()),
+        reset="none",
+        comparison=">=",
+        scale=_fixed_scale(neuron),
+        cos_decay=cos,
+        sin_decay=sin,
+        firing=cast("Firing", neuron.node.attributes["firing"].as_string()),
+    )
+
+
 def _fixed_scale(neuron: ChipNeuron) -> float | None:
     """Return the scale that a neuron fixes for its integers, or None."""
     text = scale_text(neuron.node)
@@ -258,7 +298,7 @@ class _Parameters:
 
     def __call__(self, name: str) -> Float:
         """Return a parameter as float64 of shape () or the feature shape."""
-        array, shape = self._constant(name), self.neuron.drive.shape
+        array, shape = self._constant(name), self.neuron.shape
         if array.size == 1:
             return array.reshape(())
         try:

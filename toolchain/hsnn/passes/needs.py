@@ -30,6 +30,7 @@ from hsnn.ir.integer import (
     Projection,
     Shape,
     SparseProjection,
+    received_shape,
     size,
 )
 
@@ -58,7 +59,7 @@ class Needs(Protocol):
 
 def needs_of(network: IntegerNetwork, projection: Projection, chip: Chip) -> Needs:
     """Describe what slices need because of a projection."""
-    pre, post = network.source(projection.pre).shape, network.source(projection.post).shape
+    pre, post = network.source(projection.pre).shape, received_shape(network.source(projection.post))
     bits = weight_bits(projection) + (chip.delay_bits.value if projection.delay else 0)
     match projection:
         case DenseProjection():

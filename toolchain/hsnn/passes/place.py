@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import CapacityError
-from hsnn.ir.integer import IntegerNetwork, Population, size
+from hsnn.ir.integer import IntegerNetwork, Population, ResonatorPopulation, size
 from hsnn.ir.mapping import (
     RESOURCES,
     CapacityReport,
@@ -157,6 +157,23 @@ class _Core:
         return Neurocore(index, slices, **used, utilization=shares[bottleneck], bottleneck=bottleneck)
 
 
+@dataclass(frozen=True, slots=True)
+class _BothParts:
+    """What resonators need: each has two rows of synapses, one after the other."""
+
+    rows: Needs
+
+    def bits(self, first: int, last: int) -> int:
+        return self.rows.bits(2 * first, 2 * last)
+
+    def sources(self, first: int, last: int) -> Int64:
+        return self.rows.sources(2 * first, 2 * last)
+
+
+def _per_neuron(population: Population, rows: Needs) -> Needs:
+    return _BothParts(rows) if isinstance(population, ResonatorPopulation) else rows
+
+
 def _part(network: IntegerNetwork, population: Population, chip: Chip) -> _Part:
     count = size(population.shape)
     to_host = population.name in network.outputs
@@ -164,7 +181,7 @@ def _part(network: IntegerNetwork, population: Population, chip: Chip) -> _Part:
         network.name,
         population.name,
         count,
-        tuple((p.pre, needs_of(network, p, chip)) for p in network.into(population.name)),
+        tuple((p.pre, _per_neuron(population, needs_of(network, p, chip))) for p in network.into(population.name)),
         np.full(count, int(to_host), np.int64),
     )
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, Shape
-from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif, FloatIntegrator, FloatLif
+from hsnn.ir.integer import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, ResonatorPopulation, Shape
+from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatResonator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,9 @@ class NeuronError:
     bias: float
 
 
-def quantize_neuron(neuron: CurrentNeuron, scale: float) -> tuple[LifPopulation | IntegratorPopulation, NeuronError]:
+def quantize_neuron(
+    neuron: CurrentNeuron, scale: float
+) -> tuple[LifPopulation | IntegratorPopulation | ResonatorPopulation, NeuronError]:
     """Round a population.
 
     Args:
@@ -80,6 +82,8 @@ def quantize_neuron(neuron: CurrentNeuron, scale: float) -> tuple[LifPopulation 
     level = np.rint(neuron.threshold * scale)
     threshold_error = float(np.max(np.abs(level / (neuron.threshold * scale) - 1.0)))
     threshold_error = 0.0 if threshold_error < _ROUNDING else threshold_error
+    if isinstance(neuron, FloatResonator):
+        return _quantize_resonator(neuron, level, threshold_error)
     if isinstance(neuron, FloatAdaptiveLif):
         errors = NeuronError(current_error, voltage_error, threshold_error, bias_error)
         adaptive = AdaptiveLifPopulation(
@@ -110,6 +114,32 @@ def quantize_neuron(neuron: CurrentNeuron, scale: float) -> tuple[LifPopulation 
         refractory=neuron.refractory,
     )
     return population, NeuronError(current_error, voltage_error, threshold_error, bias_error)
+
+
+def _quantize_resonator(
+    neuron: FloatResonator, level: Float, threshold_error: float
+) -> tuple[ResonatorPopulation, NeuronError]:
+    """Round cosine and sine to 1/4096; the error of the voltage decay is that of the radius, or of either part."""
+    cos, sin = np.rint(neuron.cos_decay * rules.DECAY_ONE), np.rint(neuron.sin_decay * rules.DECAY_ONE)
+    kept = np.hypot(cos, sin) / rules.DECAY_ONE
+    lost = np.asarray(1.0 - kept)
+    wanted = ((cos, neuron.cos_decay), (sin, neuron.sin_decay))
+    largest = max(float(np.max(np.abs(fixed / rules.DECAY_ONE - decay))) for fixed, decay in wanted)
+    radius = DecayError(
+        (float(neuron.voltage_decay.min()), float(neuron.voltage_decay.max())),
+        (float(lost.min()), float(lost.max())),
+        largest,
+        bool(np.any((neuron.voltage_decay > 0.0) & (kept >= 1.0))),
+    )
+    population = ResonatorPopulation(
+        neuron.name,
+        neuron.shape,
+        uniform(cos, neuron.shape),
+        uniform(sin, neuron.shape),
+        uniform(level, neuron.shape),
+        neuron.firing,
+    )
+    return population, NeuronError(_quantize_decay(neuron.current_decay)[1], radius, threshold_error, 0.0)
 
 
 def _taken_off(neuron: FloatLif, level: Float, scale: float) -> Float:

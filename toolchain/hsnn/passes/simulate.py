@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import UsageError
-from hsnn.ir.integer import ConstantSource, Shape, size
-from hsnn.ir.spiking import FloatLif, FloatNeuron, FloatProjection, SpikingGraph
+from hsnn.ir.integer import ConstantSource, size
+from hsnn.ir.spiking import FloatLif, FloatNeuron, FloatProjection, SpikingGraph, received
 from hsnn.passes.check_graph import check_graph
 from hsnn.passes.float_neurons import PopulationStatistics, largest, new_state, statistics_of, step
 from hsnn.passes.synapses import deliver
@@ -184,7 +184,7 @@ def _run(graph: SpikingGraph, inputs: Mapping[str, Sent], batch: int) -> _Pass:
 def _run_group(graph: SpikingGraph, run: _Pass, group: tuple[FloatNeuron, ...]) -> None:
     """Run populations that form loops, or one that does not, over all timesteps."""
     shape = {neuron.name: (graph.timesteps, run.batch, *neuron.shape) for neuron in group}
-    arriving = {n.name: _from_outside(graph, run, n, shape) for n in group}
+    arriving = {n.name: _from_outside(graph, run, n, tuple(shape)) for n in group}
     inner = {n.name: [p for p in graph.into(n.name) if p.pre in shape] for n in group}
     states = {n.name: new_state(n, shape[n.name]) for n in group}
     run.sent.update({name: state.sent for name, state in states.items()})
@@ -194,22 +194,23 @@ def _run_group(graph: SpikingGraph, run: _Pass, group: tuple[FloatNeuron, ...]) 
             for projection in inner[neuron.name]:
                 if t >= projection.delay:
                     spikes = run.sent[projection.pre][t - projection.delay]
-                    activation = activation + run.note(projection, deliver(projection, spikes, neuron.shape))
+                    activation = activation + run.note(projection, deliver(projection, spikes, received(neuron)))
             state = states[neuron.name]
             state.sent[t] = step(neuron, state, activation)
     for neuron in group:
         run.populations[neuron.name] = statistics_of(neuron, states[neuron.name])
 
 
-def _from_outside(graph: SpikingGraph, run: _Pass, neuron: FloatNeuron, group: Mapping[str, Shape]) -> Float:
+def _from_outside(graph: SpikingGraph, run: _Pass, neuron: FloatNeuron, group: Collection[str]) -> Float:
     """Sum what arrives from populations that are already complete, for all timesteps."""
-    total = np.zeros(group[neuron.name])
+    shape = received(neuron)
+    total = np.zeros((graph.timesteps, run.batch, *shape))
     for projection in graph.into(neuron.name):
         if projection.pre in group or projection.delay >= graph.timesteps:
             continue
         sent = run.sent[projection.pre][: graph.timesteps - projection.delay]
-        delivered = deliver(projection, sent.reshape(-1, *sent.shape[2:]), neuron.shape)
-        total[projection.delay :] += run.note(projection, delivered).reshape(*sent.shape[:2], *neuron.shape)
+        delivered = deliver(projection, sent.reshape(-1, *sent.shape[2:]), shape)
+        total[projection.delay :] += run.note(projection, delivered).reshape(*sent.shape[:2], *shape)
     return total
 
 

@@ -19,6 +19,7 @@ from hsnn.ir.integer import (
     LifPopulation,
     Population,
     Projection,
+    ResonatorPopulation,
     SigmaDeltaPopulation,
     SparseProjection,
     count_synapses,
@@ -30,6 +31,7 @@ from hsnn.ir.spiking import (
     FloatIntegrator,
     FloatPopulation,
     FloatProjection,
+    FloatResonator,
     FloatSigmaDelta,
     FloatSparse,
     SpikingGraph,
@@ -72,6 +74,8 @@ def _population(population: FloatPopulation) -> Population:
         return IntegratorPopulation(population.name, population.shape, zero, zero, zero)
     if isinstance(population, FloatSigmaDelta):
         return SigmaDeltaPopulation(population.name, population.shape, zero, zero)
+    if isinstance(population, FloatResonator):
+        return ResonatorPopulation(population.name, population.shape, zero, zero, zero, population.firing)
     return LifPopulation(
         population.name,
         population.shape,

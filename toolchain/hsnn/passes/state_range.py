@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatLif, FloatProjection
+from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatLif, FloatProjection, FloatResonator
 from hsnn.passes.float_neurons import PopulationStatistics
 from hsnn.passes.quantize_neurons import BIAS_MAX
 from hsnn.passes.quantize_weights import MANTISSA_MAX
@@ -123,6 +124,8 @@ def measure_range(
     current_bound = max(-sum(lows), sum(highs)) * growth(neuron.current_decay, timesteps)
     bias = float(np.max(np.abs(neuron.bias)))
     voltage_bound = (current_bound + bias) * growth(neuron.voltage_decay, timesteps)
+    if isinstance(neuron, FloatResonator):
+        voltage_bound *= math.sqrt(2.0)  # both parts may get as much at the same time
     current = max(margin * max(stats.current, stats.activation), room, synapse)
     voltage = max(margin * lasting_voltage(neuron, stats), 0.0 if forgets(neuron) else room)
     # What adaptive neurons compare the voltage with lies in the same 24 bits.

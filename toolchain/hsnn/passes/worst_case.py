@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import ConvProjection, Neuron, Projection, SigmaDeltaPopulation
+from hsnn.ir.integer import ConvProjection, Neuron, Projection, ResonatorPopulation, SigmaDeltaPopulation
 from hsnn.passes.synapses import extreme_sums
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ def worst_case(
         total = arriving * (timesteps if neuron.accumulate else 1)
         wanted = total + float(np.max(np.abs(neuron.bias.astype(np.int64))))
         return WorstCase(total / rules.VOLTAGE_MAX, wanted / rules.VOLTAGE_MAX, sums)
+    if isinstance(neuron, ResonatorPopulation):
+        # Both parts get as much at the same time; what is kept of it is the radius.
+        step = arriving * 2.0**rules.STATE_SHIFT
+        kept = np.hypot(neuron.cos_decay, neuron.sin_decay) / rules.DECAY_ONE
+        reached = math.sqrt(2.0) * step * growth(1.0 - kept, timesteps)
+        return WorstCase(step / rules.VOLTAGE_MAX, reached / rules.VOLTAGE_MAX, sums)
     # Synaptic input is shifted in 32 bits; a shift that overflows them is beyond the current's range too.
     current = arriving * 2.0**rules.STATE_SHIFT * growth((neuron.du + 1) / rules.DECAY_ONE, timesteps)
     bias = float(np.max(np.abs(neuron.bias.astype(np.int64))))

@@ -15,6 +15,7 @@ from hsnn.ir.integer import (
     InputPort,
     IntegratorPopulation,
     LifPopulation,
+    ResonatorPopulation,
     SigmaDeltaPopulation,
     SparseProjection,
     count_synapses,
@@ -62,6 +63,8 @@ def kind_of(item: InputPort | Population) -> str:
             return "LIF"
         case IntegratorPopulation():
             return "integrator"
+        case ResonatorPopulation():
+            return "resonator"
         case SigmaDeltaPopulation():
             return "sigma-delta" if item.accumulate else "delta"
         case _:

@@ -16,8 +16,11 @@ from hsnn.ir.integer import (
     IntegerNetwork,
     LifPopulation,
     Neuron,
+    ResonatorPopulation,
     SigmaDeltaPopulation,
     adaptation,
+    part_indices,
+    received_shape,
 )
 from hsnn.passes.synapses import deliver
 
@@ -57,6 +60,8 @@ def replay(network: IntegerNetwork, name: str, sent: Mapping[str, Int32]) -> Int
     activation = _activation(network, neuron, sent)
     if isinstance(neuron, SigmaDeltaPopulation):
         return _replay_sigma_delta(neuron, activation)
+    if isinstance(neuron, ResonatorPopulation):
+        return _replay_resonator(neuron, activation)
     u, v, held, raised, refractory = (np.zeros(activation.shape[1:], np.int32) for _ in range(5))
     out = np.empty(activation.shape, np.int32)
     saturated = wrapped = 0
@@ -93,6 +98,25 @@ def _replay_sigma_delta(neuron: SigmaDeltaPopulation, activation: Int32) -> Inte
     return IntegerStates(out, 0.0, wide / out.size)
 
 
+def _replay_resonator(neuron: ResonatorPopulation, activation: Int32) -> IntegerStates:
+    places = part_indices(neuron.shape)
+    steps, batch = activation.shape[:2]
+    real, imag = (np.zeros((batch, *neuron.shape), np.int32) for _ in range(2))
+    out = np.empty((steps, batch, *neuron.shape), np.int32)
+    saturated = 0
+    for t, arriving in enumerate(activation.reshape(steps, batch, -1)):
+        out[t], real, imag = rules.resonate(
+            real,
+            imag,
+            (arriving[:, places[0]], arriving[:, places[1]]),
+            decays=(neuron.cos_decay, neuron.sin_decay),
+            threshold=neuron.threshold,
+            firing=neuron.firing,
+        )
+        saturated += int(np.count_nonzero(np.maximum(np.abs(real), np.abs(imag)) == rules.VOLTAGE_MAX))
+    return IntegerStates(out, saturated / out.size, 0.0)
+
+
 def _fire(neuron: LifPopulation, v: Int32, held: Int32) -> tuple[Int32, Int32, Int32]:
     """Return spikes, voltage after the reset, and timesteps that the voltage is held from now on."""
     spikes = (v > neuron.threshold) & (held == 0)
@@ -105,7 +129,8 @@ def _activation(network: IntegerNetwork, neuron: Neuron, sent: Mapping[str, Int3
     """Sum all synaptic input of a population, for all timesteps; each projection wraps its own sum."""
     steps = network.timesteps
     batch = next((array.shape[1] for array in sent.values()), 1)
-    total = np.zeros((steps, batch, *neuron.shape), np.int64)
+    shape = received_shape(neuron)
+    total = np.zeros((steps, batch, *shape), np.int64)
     for projection in network.into(neuron.name):
         if projection.delay >= steps:
             continue
@@ -113,8 +138,8 @@ def _activation(network: IntegerNetwork, neuron: Neuron, sent: Mapping[str, Int3
         constant = isinstance(source, ConstantSource)
         spikes = np.ones((1, 1, *source.shape), np.int32) if constant else sent[source.name]
         spikes = spikes[: steps - projection.delay]
-        summed = deliver(projection, spikes.reshape(-1, *source.shape), neuron.shape).astype(np.int64)
+        summed = deliver(projection, spikes.reshape(-1, *source.shape), shape).astype(np.int64)
         wrap = rules.wrap_int24 if isinstance(projection, ConvProjection) else rules.wrap_int32
-        delivered = wrap(summed << projection.weight_exp).reshape(*spikes.shape[:2], *neuron.shape)
+        delivered = wrap(summed << projection.weight_exp).reshape(*spikes.shape[:2], *shape)
         total[projection.delay :] += delivered
     return rules.wrap_int32(total)

@@ -13,6 +13,7 @@ from hsnn.ir.integer import (
     IntegerNetwork,
     Projection,
     SparseProjection,
+    received_shape,
     size,
 )
 
@@ -35,7 +36,7 @@ def synaptic_operations(network: IntegerNetwork, trace: ChipTrace) -> dict[str, 
 
 def fan_out(network: IntegerNetwork, projection: Projection) -> Int64:
     """Synapses that lead on from each presynaptic neuron, in C order; shape ``(pre neurons,)``."""
-    pre, post = network.source(projection.pre).shape, network.source(projection.post).shape
+    pre, post = network.source(projection.pre).shape, received_shape(network.source(projection.post))
     match projection:
         case DenseProjection():
             return np.full(size(pre), size(post), np.int64)

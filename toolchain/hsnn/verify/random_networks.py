@@ -23,9 +23,11 @@ from hsnn.ir.integer import (
     IntegratorPopulation,
     LifPopulation,
     Population,
+    ResonatorPopulation,
     Shape,
     SigmaDeltaPopulation,
     SparseProjection,
+    received_shape,
     sends,
 )
 from hsnn.ir.validate import conv_output_shape, validate_network
@@ -37,6 +39,7 @@ from hsnn.verify.random_parts import (
     draw_dynamics,
     draw_flat,
     draw_lif,
+    draw_resonators,
     draw_sigma_delta,
 )
 
@@ -47,9 +50,19 @@ if TYPE_CHECKING:
 
 EVERYTHING: frozenset[Feature] = frozenset(get_args(Feature))
 """Every feature."""
+
+
+def _draw_resonators(draft: Draft, name: str, received: Shape) -> Population:
+    """Draw resonators for projections of this shape, or LIF neurons where its channels are no pairs."""
+    if received[0] % 2:
+        return draw_lif(draft, name, received)
+    return draw_resonators(draft, name, (received[0] // 2, *received[1:]))
+
+
 _SPECIAL: Mapping[str, Callable[[Draft, str, Shape], Population]] = {
     "sigma_delta": draw_sigma_delta,
     "adaptive": draw_adaptive,
+    "resonator": _draw_resonators,
 }
 FEATURES: frozenset[Feature] = EVERYTHING - _SPECIAL.keys()
 """Every feature of networks of LIF neurons. Without any, a network is dense layers that Lava's own LIF can hold."""
@@ -171,13 +184,15 @@ def _draw_loops(draft: Draft) -> None:
         if draft.may("recurrence", 0.35):
             delay = int(draft.rng.choice([1, 1, 2, 4]))
             draft.projections.append(
-                draw_flat(draft, population.name, population.name, population.shape, population.shape, delay=delay)
+                draw_flat(
+                    draft, population.name, population.name, population.shape, received_shape(population), delay=delay
+                )
             )
         if index and draft.may("recurrence", 0.2):
             target = spiking[index - 1]
             delay = int(draft.rng.integers(len(spiking), len(spiking) + 3))
             draft.projections.append(
-                draw_flat(draft, population.name, target.name, population.shape, target.shape, delay=delay)
+                draw_flat(draft, population.name, target.name, population.shape, received_shape(target), delay=delay)
             )
 
 
@@ -195,6 +210,7 @@ def summarize(network: IntegerNetwork) -> Mapping[str, int]:
         "refractory": sum(p.refractory > 0 for p in lifs),
         "own parameters": sum(p.du.ndim > 0 or p.threshold.ndim > 0 for p in lifs),
         "adaptive": sum(isinstance(p, AdaptiveLifPopulation) for p in network.populations),
+        "resonators": sum(isinstance(p, ResonatorPopulation) for p in network.populations),
         "sigma-delta": sum(isinstance(p, SigmaDeltaPopulation) for p in network.populations),
         "integrators": sum(isinstance(p, IntegratorPopulation) for p in network.populations),
     }

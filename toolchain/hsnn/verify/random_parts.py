@@ -17,6 +17,7 @@ from hsnn.ir.integer import (
     Population,
     Projection,
     Reset,
+    ResonatorPopulation,
     Shape,
     SigmaDeltaPopulation,
     SparseProjection,
@@ -47,6 +48,7 @@ Feature = Literal[
     "integrator",
     "sigma_delta",
     "adaptive",
+    "resonator",
     "extreme",
 ]
 
@@ -225,4 +227,23 @@ def draw_adaptive(draft: Draft, name: str, shape: Shape) -> AdaptiveLifPopulatio
         threshold_decay=np.asarray(decays[0], np.int32),
         refractory_decay=np.asarray(decays[1], np.int32),
         threshold_step=np.asarray(step, np.int32),
+    )
+
+
+def draw_resonators(draft: Draft, name: str, shape: Shape) -> ResonatorPopulation:
+    """Draw resonators of this feature shape, most of which turn by up to a right angle; some states saturate."""
+    rng = draft.rng
+    drive = sum(draft.peak(p.pre) << (p.weight_exp + 6) for p in draft.projections if p.post == name)
+    own = shape if draft.may("per_neuron", 0.3) else ()
+    angle = 2 * np.pi / rng.uniform(2.0, 24.0, size=own)
+    kept = rng.choice([0.0, 0.5, 0.9, 4095 / 4096, 1.0], size=own) * rules.DECAY_ONE
+    scale = float(rng.choice([0, 2, 25, 120]))
+    threshold = np.minimum(rng.uniform(0.3, 1.0, size=own) * drive * scale, rules.VOLTAGE_MAX).astype(np.int32)
+    return ResonatorPopulation(
+        name,
+        shape,
+        np.asarray(np.rint(kept * np.cos(angle)), np.int32),
+        np.asarray(np.rint(kept * np.sin(angle)), np.int32),
+        np.asarray(threshold, np.int32),
+        "phase" if rng.random() < 0.5 else "izhikevich",
     )

@@ -1,0 +1,1 @@
+"""A Lava process for resonate-and-fire neurons."""
