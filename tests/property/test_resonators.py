@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsnn.artifact.networks import decode_network, encode_network
-from hsnn.errors import HsnnError, UnsupportedError
+from hsnn.errors import HsnnError
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, ResonatorPopulation, received_shape
 from hsnn.ir.validate import validate_network
@@ -24,6 +24,15 @@ def draw(seed, **options):
     return network, random_inputs(network, 3, seed)
 
 
+def require_equal(expected, found):
+    for what in ("outputs", "spikes", "current", "voltage"):
+        wanted, got = getattr(expected, what), getattr(found, what)
+        assert wanted.keys() == got.keys()
+        for name, array in wanted.items():
+            np.testing.assert_array_equal(array, got[name], err_msg=f"{what} of {name}")
+    assert expected.spike_counts == found.spike_counts
+
+
 def resonators(network):
     return [p for p in network.neurons if isinstance(p, ResonatorPopulation)]
 
@@ -35,12 +44,7 @@ def test_emulator_equals_reference(tier):
         network, inputs = draw(seed, timesteps=(None, None, 1, 60)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         found = EmulatorTarget(tier=tier).load(network).run(inputs, trace=True)
-        for what in ("outputs", "spikes", "current", "voltage"):
-            wanted, got = getattr(expected, what), getattr(found, what)
-            assert wanted.keys() == got.keys()
-            for name, array in wanted.items():
-                np.testing.assert_array_equal(array, got[name], err_msg=f"{what} of {name}, seed {seed}")
-        assert expected.spike_counts == found.spike_counts
+        require_equal(expected, found)
         for neuron in resonators(network):
             fired[neuron.firing] += expected.spike_counts[neuron.name]
             shapes.add(len(neuron.shape))
@@ -87,13 +91,17 @@ def test_a_replay_and_an_artifact_keep_them():
             np.testing.assert_array_equal(states.sent, expected.spikes[neuron.name])
 
 
-def test_gpu_refuses_them():
+def test_gpu_equals_reference():
     pytest.importorskip("torch")
     from hsnn_targets.gpu.target import GpuTarget
 
-    network = next(n for n in (draw(seed)[0] for seed in range(100)) if resonators(n))
-    with pytest.raises(UnsupportedError, match="HSNN-T052"):
-        GpuTarget("cpu").load(network)
+    seen = 0
+    for seed in range(60):
+        network, inputs = draw(seed)
+        seen += len(resonators(network))
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        require_equal(expected, GpuTarget("cpu").load(network).run(inputs, trace=True))
+    assert seen > 10
 
 
 @pytest.mark.parametrize(

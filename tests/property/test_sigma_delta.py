@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsnn.errors import UnsupportedError
 from hsnn.ir.integer import AdaptiveLifPopulation
 from hsnn.recording import Recording
 from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_network, summarize
@@ -51,7 +50,7 @@ def test_gpu_equals_reference():
     from hsnn_targets.gpu.target import GpuTarget
 
     for seed in range(60):
-        network, inputs = draw(seed, features=EVERYTHING - {"adaptive", "resonator"})
+        network, inputs = draw(seed, features=EVERYTHING)
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         require_equal(expected, GpuTarget("cpu").load(network).run(inputs, trace=True))
 
@@ -65,13 +64,3 @@ def test_recorded_bits_say_which_neurons_sent_a_message():
             np.testing.assert_array_equal(found.packed[name].unpack(), sent != 0)
         for name, state in expected.voltage.items():
             np.testing.assert_array_equal(found.voltages[name][-1], state)
-
-
-def test_gpu_refuses_adaptive_neurons():
-    pytest.importorskip("torch")
-    from hsnn_targets.gpu.target import GpuTarget
-
-    networks = (draw(seed)[0] for seed in range(100))
-    network = next(n for n in networks if any(isinstance(p, AdaptiveLifPopulation) for p in n.neurons))
-    with pytest.raises(UnsupportedError, match="HSNN-T052"):
-        GpuTarget("cpu").load(network)

@@ -147,7 +147,7 @@ class GpuExecutable:
         states = {name: neurons[name].rest(samples) for name in cycle}
         for name in cycle:
             kind = torch.uint8 if sends_spikes(neurons[name].neuron) else torch.int32
-            sent[name] = torch.empty(sums[name].shape, dtype=kind, device=self.device)
+            sent[name] = torch.empty((steps, *states[name].u.shape), dtype=kind, device=self.device)
         for t in range(steps):
             for name in cycle:
                 total = sums[name][t]
@@ -164,7 +164,7 @@ class GpuExecutable:
 
     def _outer(self, into: tuple[Synapses, ...], sent: Mapping[str, Tensor], samples: int, neurons: Neurons) -> Tensor:
         """Sum what comes from before this component, all timesteps at once: int64, ``(timestep, sample, neuron)``."""
-        steps, count = self.network.timesteps, size(neurons.neuron.shape)
+        steps, count = self.network.timesteps, neurons.inputs
         total = torch.zeros((steps, samples, count), dtype=torch.int64, device=self.device)
         for synapses in into:
             if synapses.projection.pre not in sent:

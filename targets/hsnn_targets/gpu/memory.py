@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from hsnn.errors import RunError
-from hsnn.ir.integer import IntegerNetwork, Projection, SparseProjection, sends_spikes, size
+from hsnn.ir.integer import IntegerNetwork, Projection, SparseProjection, received_shape, sends_spikes, size
 from hsnn_targets.emulator.memory import available_bytes
 
 SHARE = 0.7
@@ -35,7 +35,7 @@ def sample_bytes(network: IntegerNetwork) -> int:
     integers = {port.name for port in network.inputs}
     integers |= {neuron.name for neuron in network.neurons if not sends_spikes(neuron)}
     kept = sum(count * (4 if name in integers else 1) for name, count in sources.items())
-    work = max((8 * TEMPORARIES * size(neuron.shape) for neuron in network.neurons), default=0)
+    work = max((8 * TEMPORARIES * size(received_shape(neuron)) for neuron in network.neurons), default=0)
     work += max((8 * sources[projection.pre] for projection in network.projections), default=0)
     return max(network.timesteps * (kept + work), 1)
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_SHIFT
-from hsnn.ir.integer import LifPopulation, Neuron, ResonatorPopulation, SigmaDeltaPopulation, size
+from hsnn.ir.integer import (
+    AdaptiveLifPopulation,
+    LifPopulation,
+    Neuron,
+    ResonatorPopulation,
+    SigmaDeltaPopulation,
+    part_indices,
+    received_shape,
+    size,
+)
 from hsnn_targets.gpu import rules
 
 if TYPE_CHECKING:
@@ -24,11 +33,29 @@ class State:
         u: Currents.
         v: Voltages.
         held: Timesteps that the voltage is still held after a spike.
+        raised: What spikes have added to the threshold of adaptive neurons.
+        refractory: What they have set against the voltage.
     """
 
     u: Tensor
     v: Tensor
     held: Tensor
+    raised: Tensor
+    refractory: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapting:
+    """How thresholds adapt, as in :class:`hsnn.ir.integer.AdaptiveLifPopulation`; tensors like those of neurons.
+
+    Attributes:
+        keep_raised, keep_refractory: 4096 less the decays.
+        step: What a spike adds to the threshold.
+    """
+
+    keep_raised: Tensor
+    keep_refractory: Tensor
+    step: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +64,10 @@ class Neurons:
 
     Attributes:
         neuron: The population.
-        keep_u, keep_v: 4096 less the decays.
+        keep_u, keep_v: 4096 less the decays; cosine and sine of resonators.
         bias, threshold, amount: As in :class:`hsnn.ir.integer.LifPopulation`; unused ones are 0.
+        adapting: How thresholds adapt; None where they do not.
+        parts: Where the real and the imaginary parts of a resonator's input lie, ``(2, neuron)``; None for others.
     """
 
     neuron: Neuron
@@ -47,6 +76,8 @@ class Neurons:
     bias: Tensor
     threshold: Tensor
     amount: Tensor
+    adapting: Adapting | None = None
+    parts: Tensor | None = None
 
     @classmethod
     def of(cls, neuron: Neuron, device: str) -> Neurons:
@@ -59,9 +90,18 @@ class Neurons:
         if isinstance(neuron, SigmaDeltaPopulation):
             return cls(neuron, put(zero), put(zero), put(neuron.bias), put(neuron.threshold), put(zero))
         if isinstance(neuron, ResonatorPopulation):
-            raise TypeError("the target refuses resonators before this")
+            parts = torch.from_numpy(part_indices(neuron.shape).reshape(2, -1)).to(device)
+            cos, sin = put(neuron.cos_decay), put(neuron.sin_decay)
+            return cls(neuron, cos, sin, put(zero), put(neuron.threshold), put(zero), parts=parts)
         lif = neuron if isinstance(neuron, LifPopulation) else None
         subtracts = lif is not None and lif.reset == "subtract"
+        adapting = None
+        if isinstance(neuron, AdaptiveLifPopulation):
+            adapting = Adapting(
+                put(DECAY_ONE - neuron.threshold_decay),
+                put(DECAY_ONE - neuron.refractory_decay),
+                put(neuron.threshold_step),
+            )
         return cls(
             neuron,
             put(DECAY_ONE - 1 - neuron.du),
@@ -69,28 +109,47 @@ class Neurons:
             put(neuron.bias),
             put(zero if lif is None else lif.threshold),
             put(lif.reset_amount if lif is not None and subtracts else zero),
+            adapting,
         )
+
+    @property
+    def inputs(self) -> int:
+        """How many sums of synapses the population takes at a timestep."""
+        return size(received_shape(self.neuron))
 
     def rest(self, samples: int) -> State:
         """State at the start of samples."""
         shape = (samples, size(self.neuron.shape))
-        return State(*(torch.zeros(shape, dtype=torch.int64, device=self.bias.device) for _ in range(3)))
+        return State(*(torch.zeros(shape, dtype=torch.int64, device=self.bias.device) for _ in fields(State)))
 
     def step(self, state: State, arriving: Tensor) -> Tensor:
         """Advance by one timestep and return what is sent: spikes as bytes, messages or voltages as int32.
 
         Args:
             state: The state, which is replaced.
-            arriving: Synaptic input within 32 bits, shape ``(sample, neuron)``.
+            arriving: Synaptic input within 32 bits, shape ``(sample, inputs)``.
         """
         if isinstance(self.neuron, SigmaDeltaPopulation):
             return self._step_sigma_delta(self.neuron, state, arriving)
         shifted = rules.wrap_int32(arriving << STATE_SHIFT)
+        if isinstance(self.neuron, ResonatorPopulation) and self.parts is not None:
+            fires, state.u, state.v = rules.resonate(
+                state.u,
+                state.v,
+                (shifted[:, self.parts[0]], shifted[:, self.parts[1]]),
+                keeps=(self.keep_u, self.keep_v),
+                threshold=self.threshold,
+                firing=self.neuron.firing,
+            )
+            return fires.to(torch.uint8)
         state.u = rules.advance_current(state.u, shifted, self.keep_u)
         moved = rules.advance_voltage(state.v, state.u, self.bias, self.keep_v)
         if not isinstance(self.neuron, LifPopulation):
             state.v = moved
             return moved.to(torch.int32)
+        if self.adapting is not None:
+            state.v = moved
+            return self._adapt(self.adapting, state).to(torch.uint8)
         fires = moved > self.threshold
         if self.neuron.refractory:
             held = state.held > 0
@@ -105,6 +164,17 @@ class Neurons:
             case "none":
                 state.v = moved
         return fires.to(torch.uint8)
+
+    def _adapt(self, adapting: Adapting, state: State) -> Tensor:
+        """Tell which adaptive neurons fire, and advance their thresholds."""
+        fires, state.raised, state.refractory = rules.adapt(
+            state.v,
+            rules.shrink(state.raised, adapting.keep_raised),
+            rules.shrink(state.refractory, adapting.keep_refractory),
+            threshold=self.threshold,
+            step=adapting.step,
+        )
+        return fires
 
     def _step_sigma_delta(self, neuron: SigmaDeltaPopulation, state: State, arriving: Tensor) -> Tensor:
         state.u = rules.wrap_int32(state.u + arriving) if neuron.accumulate else arriving

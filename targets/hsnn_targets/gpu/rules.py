@@ -12,6 +12,8 @@ from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hsnn.ir.arithmetic import Firing
+
 HALF_INT32 = 1 << 31
 
 
@@ -44,6 +46,34 @@ def advance_current(u: Tensor, shifted: Tensor, keep: Tensor) -> Tensor:
 def advance_voltage(v: Tensor, u: Tensor, bias: Tensor, keep: Tensor) -> Tensor:
     """Advance a voltage by one timestep; it saturates at 24 bits."""
     return wrap_int32(shrink(v, keep) + u + bias).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
+
+
+def adapt(
+    v: Tensor, raised: Tensor, refractory: Tensor, *, threshold: Tensor, step: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Tell which adaptive neurons fire, and return their next states; ``raised`` and ``refractory`` have decayed."""
+    level = wrap_int32(raised + threshold)
+    fires = wrap_int32(v - refractory) >= level
+    return fires, wrap_int32(raised + step * fires), wrap_int32(refractory + 2 * level * fires)
+
+
+def resonate(
+    real: Tensor,
+    imag: Tensor,
+    shifted: tuple[Tensor, Tensor],
+    *,
+    keeps: tuple[Tensor, Tensor],
+    threshold: Tensor,
+    firing: Firing,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn the state of resonators, and tell which fire; ``keeps`` are cosine and sine, ``shifted`` as for currents."""
+    cos, sin = keeps
+    new_real = (shrink(real, cos) - shrink(imag, sin) + shifted[0]).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
+    new_imag = (shrink(real, sin) + shrink(imag, cos) + shifted[1]).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
+    if firing == "phase":
+        return (new_real >= threshold) & (new_imag >= 0) & (imag < 0), new_real, new_imag
+    fires = new_imag >= threshold
+    return fires, new_real * ~fires, new_imag + (threshold - 1 - new_imag) * fires
 
 
 def encode_delta(

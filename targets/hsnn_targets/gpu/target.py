@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from hsnn.errors import TargetMissingError, UnsupportedError, UsageError
-from hsnn.ir.integer import AdaptiveLifPopulation, ResonatorPopulation
+from hsnn.errors import TargetMissingError, UsageError
 from hsnn.ir.validate import validate_network
 from hsnn.learning import refuse_learning_parts
 from hsnn.target import TargetStatus
@@ -72,19 +71,9 @@ class GpuTarget:
             TargetMissingError: ``HSNN-T050``, if torch is missing; ``HSNN-T051``, if there is no CUDA
                 device, or none of that number.
             UsageError: ``HSNN-U050``, if the device is not one of those that can be named.
-            UnsupportedError: ``HSNN-T052``, if the network has adaptive neurons or resonators.
             RunError: ``HSNN-R040``, if the synapses do not fit into the device's memory.
         """
         validate_network(network)
-        lacking = [p for p in network.neurons if isinstance(p, AdaptiveLifPopulation | ResonatorPopulation)]
-        if lacking:
-            kind = "resonators" if isinstance(lacking[0], ResonatorPopulation) else "adaptive neurons"
-            raise UnsupportedError(
-                "HSNN-T052",
-                f"target 'gpu' has no {kind}, such as {lacking[0].name!r} of segment {network.name!r}",
-                allowed="LIF, sigma-delta and read-out neurons",
-                fix="run it with --target emulator",
-            )
         refuse_learning_parts(network, self.name)
         device = choose_device(self.device)
         from hsnn_targets.gpu.machine import GpuExecutable  # torch takes seconds to import

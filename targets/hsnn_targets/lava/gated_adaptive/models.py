@@ -13,14 +13,14 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import AbstractPyLifModelFixed
 
 from hsnn.ir.arithmetic import adapt
-from hsnn_targets.lava.clock import Window
+from hsnn_targets.lava.gate import Gate
 from hsnn_targets.lava.gated_adaptive.process import GatedAdaptive
 
 
 @implements(proc=GatedAdaptive, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PyGatedAdaptiveModel(AbstractPyLifModelFixed):
+class PyGatedAdaptiveModel(Gate, AbstractPyLifModelFixed):
     """``subthr_dynamics`` and ``scale_bias`` are those of Lava's LIF, which its ATRLIF copies."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
@@ -33,23 +33,17 @@ class PyGatedAdaptiveModel(AbstractPyLifModelFixed):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._window = Window(*proc_params["window"])
-        self._silence = np.zeros(proc_params["shape"], np.int32)
         self._raised = self._refractory = self._silence
 
-    def run_spk(self) -> None:
-        """Advance one timestep, or hold outside the window."""
-        activation = self.a_in.recv()
-        moment = self._window.locate(self.time_step)
-        if moment is None:
-            self.s_out.send(self._silence)
-            return
-        if moment.timestep == 0:
-            self.u[:] = 0
-            self.v[:] = 0
-            self._raised = self._refractory = self._silence
+    def rest(self) -> None:
+        """Set the state to that before a sample."""
+        super().rest()
+        self._raised = self._refractory = self._silence
+
+    def advance(self, arriving: np.ndarray) -> np.ndarray:
+        """Advance one timestep."""
         self.scale_bias()
-        self.subthr_dynamics(activation_in=activation)
+        self.subthr_dynamics(activation_in=arriving)
         spikes, self._raised, self._refractory = adapt(
             self.v,
             self._raised,
@@ -58,4 +52,4 @@ class PyGatedAdaptiveModel(AbstractPyLifModelFixed):
             step=self.threshold_step,
             decays=(self.threshold_decay, self.refractory_decay),
         )
-        self.s_out.send(spikes)
+        return spikes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.ports import PyOutPort
@@ -12,35 +10,22 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import AbstractPyLifModelFixed
 
-from hsnn_targets.lava.clock import Window
+from hsnn_targets.lava.gate import Gate
 from hsnn_targets.lava.gated_integrator.process import GatedIntegrator
 
 
 @implements(proc=GatedIntegrator, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PyGatedIntegratorModel(AbstractPyLifModelFixed):
+class PyGatedIntegratorModel(Gate, AbstractPyLifModelFixed):
     """``subthr_dynamics`` and ``scale_bias`` are Lava's, so its arithmetic is not written down twice."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     du: np.ndarray = LavaPyType(np.ndarray, np.int32)
     dv: np.ndarray = LavaPyType(np.ndarray, np.int32)
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self._window = Window(*proc_params["window"])
-        self._silence = np.zeros(proc_params["shape"], np.int32)
-
-    def run_spk(self) -> None:
-        """Advance one timestep, or hold outside the window."""
-        activation = self.a_in.recv()
-        moment = self._window.locate(self.time_step)
-        if moment is None:
-            self.s_out.send(self._silence)
-            return
-        if moment.timestep == 0:
-            self.u[:] = 0
-            self.v[:] = 0
+    def advance(self, arriving: np.ndarray) -> np.ndarray:
+        """Advance one timestep."""
         self.scale_bias()
-        self.subthr_dynamics(activation_in=activation)
-        self.s_out.send(self.v)
+        self.subthr_dynamics(activation_in=arriving)
+        return self.v

@@ -12,14 +12,14 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import AbstractPyLifModelFixed
 
-from hsnn_targets.lava.clock import Window
+from hsnn_targets.lava.gate import Gate
 from hsnn_targets.lava.gated_lif.process import GatedLif
 
 
 @implements(proc=GatedLif, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PyGatedLifModel(AbstractPyLifModelFixed):
+class PyGatedLifModel(Gate, AbstractPyLifModelFixed):
     """``subthr_dynamics`` and ``scale_bias`` are Lava's, so its arithmetic is not written down twice."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
@@ -30,32 +30,26 @@ class PyGatedLifModel(AbstractPyLifModelFixed):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._window = Window(*proc_params["window"])
         self._reset = proc_params["reset"]
         self._refractory = proc_params["refractory"]
         self._held = np.zeros(proc_params["shape"], np.int32)
-        self._silence = np.zeros(proc_params["shape"], np.int32)
 
-    def run_spk(self) -> None:
-        """Advance one timestep, or hold outside the window."""
-        activation = self.a_in.recv()
-        moment = self._window.locate(self.time_step)
-        if moment is None:
-            self.s_out.send(self._silence)
-            return
-        if moment.timestep == 0:
-            self.u[:] = 0
-            self.v[:] = 0
-            self._held[:] = 0
+    def rest(self) -> None:
+        """Set the state to that before a sample."""
+        super().rest()
+        self._held[:] = 0
+
+    def advance(self, arriving: np.ndarray) -> np.ndarray:
+        """Advance one timestep."""
         before = self.v.copy()
         self.scale_bias()
-        self.subthr_dynamics(activation_in=activation)
+        self.subthr_dynamics(activation_in=arriving)
         held = self._held > 0
         self.v[held] = before[held]
         spikes = (self.v > self.threshold) & ~held
         self._held = np.where(spikes, self._refractory, np.maximum(self._held - 1, 0))
         self.reset_voltage(spikes)
-        self.s_out.send(spikes)
+        return spikes
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
         """Do to the voltage what a spike does."""

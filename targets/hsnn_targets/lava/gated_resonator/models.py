@@ -13,14 +13,14 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from hsnn.ir.arithmetic import resonate
-from hsnn_targets.lava.clock import Window
+from hsnn_targets.lava.gate import Gate
 from hsnn_targets.lava.gated_resonator.process import GatedResonator
 
 
 @implements(proc=GatedResonator, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PyGatedResonatorModel(PyLoihiProcessModel):
+class PyGatedResonatorModel(Gate, PyLoihiProcessModel):
     """Both parts come through one port, as one projection delivers them."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
@@ -33,22 +33,13 @@ class PyGatedResonatorModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._window = Window(*proc_params["window"])
         self._shape = proc_params["shape"]
         self._apart = proc_params["apart"]
         self._firing = proc_params["firing"]
-        self._silence = np.zeros(self._shape, np.int32)
 
-    def run_spk(self) -> None:
-        """Advance one timestep, or hold outside the window."""
-        both = self.a_in.recv().reshape(-1, 2, self._apart)
-        moment = self._window.locate(self.time_step)
-        if moment is None:
-            self.s_out.send(self._silence)
-            return
-        if moment.timestep == 0:
-            self.u[:] = 0
-            self.v[:] = 0
+    def advance(self, arriving: np.ndarray) -> np.ndarray:
+        """Advance one timestep."""
+        both = arriving.reshape(-1, 2, self._apart)
         spikes, self.u[:], self.v[:] = resonate(
             self.u,
             self.v,
@@ -57,4 +48,4 @@ class PyGatedResonatorModel(PyLoihiProcessModel):
             threshold=self.threshold,
             firing=self._firing,
         )
-        self.s_out.send(spikes)
+        return spikes

@@ -12,14 +12,14 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.sdn.models import AbstractSigmaDeltaModel
 
-from hsnn_targets.lava.clock import Window
+from hsnn_targets.lava.gate import Gate
 from hsnn_targets.lava.gated_sigma_delta.process import GatedSigmaDelta
 
 
 @implements(proc=GatedSigmaDelta, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PyGatedSigmaDeltaModel(AbstractSigmaDeltaModel):
+class PyGatedSigmaDeltaModel(Gate, AbstractSigmaDeltaModel):
     """``sigma_dynamics``, ``activation_dynamics`` and ``delta_dynamics`` are Lava's.
 
     Lava keeps its last activation and what of it is still due; ``v`` is their difference, what has been sent.
@@ -35,27 +35,17 @@ class PyGatedSigmaDeltaModel(AbstractSigmaDeltaModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._window = Window(*proc_params["window"])
         self._accumulate = proc_params["accumulate"]
         self._keep_rest = proc_params["keep_rest"]
-        self._silence = np.zeros(proc_params["shape"], np.int32)
         self.cum_error = False
         self.residue = self._silence
 
-    def run_spk(self) -> None:
-        """Advance one timestep, or hold outside the window."""
-        arriving = self.a_in.recv()
-        moment = self._window.locate(self.time_step)
-        if moment is None:
-            self.s_out.send(self._silence)
-            return
-        if moment.timestep == 0:
-            self.u[:] = 0
-            self.v[:] = 0
+    def advance(self, arriving: np.ndarray) -> np.ndarray:
+        """Advance one timestep."""
         self.sigma = self.u
         self.u[:] = self.sigma_dynamics(arriving) if self._accumulate else arriving
         self.act, self.residue = self.v, self._silence
         due = self.delta_dynamics(self.activation_dynamics(self.u))
-        message = np.right_shift(due, self.state_exp)
+        message: np.ndarray = np.right_shift(due, self.state_exp)
         self.v[:] = self.v + (np.left_shift(message, self.state_exp) if self._keep_rest else due)
-        self.s_out.send(message)
+        return message
