@@ -22,7 +22,15 @@ EXACT = "exact"
 POLICY = "exact with policy"
 REFUSED = "refused"
 
-MODULES: tuple[str, ...] = ("live_snntorch", "live_spikingjelly", "live_norse", "live_sinabs", "nir_files", "slayer")
+MODULES: tuple[str, ...] = (
+    "live_snntorch",
+    "live_spikingjelly",
+    "live_norse",
+    "live_sinabs",
+    "nir_files",
+    "slayer",
+    "slayer_resonators",
+)
 """Modules of this folder that define constructs, in the order of the page."""
 
 _CONSTRUCTS: list[Construct] = []

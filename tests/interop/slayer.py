@@ -278,12 +278,6 @@ def alif():
     _refuse(slayer.block.alif.Dense(settings, 12, 20, weight_scale=4), x=fired(12, 12))
 
 
-@construct(LIBRARY, "rf and rf_iz blocks", REFUSED, code="HSNN-F072", note="not compiled yet")
-def resonators():
-    settings = {"threshold": 1.0, "period": 10, "decay": 0.1}
-    _refuse(slayer.block.rf.Dense(settings, 12, 20, weight_scale=4), x=fired(13, 12))
-
-
 @construct(LIBRARY, "sigma_delta blocks", REFUSED, code="HSNN-F072", note="not compiled yet")
 def sigma_delta():
     settings = {"threshold": 0.1, "activation": torch.relu}

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import onnx
@@ -41,13 +41,20 @@ from hsnn.frontends.netx.layers import (
     Layer,
     NetxNetwork,
     PoolLayer,
+    Resonator,
     Shape,
 )
 from hsnn.frontends.netx.neurons import Place, add_neurons, exponent_of
 from hsnn.frontends.netx.read import read_net
+from hsnn.frontends.netx.resonators import add_resonators
 from hsnn.frontends.netx.synapses import Train
 from hsnn.ir.hybrid import RECORD_KEY, HybridModel
 from hsnn.ops import DOMAIN, OPSET_VERSION
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
 
 Schedule: TypeAlias = Literal["lava", "slayer"]
 INPUT, OUTPUT = "x", "y"
@@ -164,6 +171,8 @@ def _add_neural(
     graph: Graph, layer: DenseLayer | ConvLayer | PoolLayer, train: Train, place: Place, schedule: Schedule
 ) -> Train:
     """Add a layer with synapses and neurons."""
+    if isinstance(layer.neuron, Resonator):
+        return _sent(add_resonators(graph, layer, train, layer.neuron), layer.delay, schedule)
     if layer.imaginary is not None:
         raise _refused(layer.index, "complex synapses, which belong to resonators", "CUBA neurons and real weights")
     exponent = exponent_of(layer.neuron, layer.index)
@@ -178,7 +187,11 @@ def _add_neural(
     recurrent = layer.recurrent << exponent if isinstance(layer, DenseLayer) and layer.recurrent is not None else None
     integrates = schedule == "lava"
     sent = add_neurons(graph, layer.neuron, drive, bias=bias, recurrent=recurrent, place=place, integrates=integrates)
-    delays = layer.delay
+    return _sent(sent, layer.delay, schedule)
+
+
+def _sent(sent: Train, delays: Ints | None, schedule: Schedule) -> Train:
+    """Let what a layer sends wait: by the delays of its neurons, and by a timestep where slayer does."""
     if delays is not None and delays.any():
         whole = np.broadcast_to(delays.reshape(-1, *(1,) * (len(sent.shape) - 1)), sent.shape)
         sent = replace(sent, delays=whole.copy())

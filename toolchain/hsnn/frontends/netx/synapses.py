@@ -116,6 +116,21 @@ def pool(graph: Graph, layer: PoolLayer, train: Train) -> Train:
     return _correlate(graph, layer.index, layer.shape, layer.window, weights, channels, train, extra=extra)
 
 
+def complex_pool(graph: Graph, layer: PoolLayer, imaginary: Ints, train: Train) -> Train:
+    """Add sum pooling of every channel into a real and an imaginary one, which take turns."""
+    if len(train.shape) != 3:
+        raise _mismatch(layer.index, "pools (C, H, W)", f"{train.shape}, as the layer before sends")
+    channels, extents, kernel = train.shape[0], train.shape[1:], layer.window.kernel
+    shape = (2 * layer.shape[0], *layer.shape[1:])
+    both = real_weights(layer.index, np.stack((layer.weight, imaginary)), 0)
+    if layer.transposed:
+        weights = np.tile(both, (channels, 1, 1, 1))
+        return _transposed(graph, layer.index, shape, layer.window, weights, channels, train)
+    weights = np.tile(both[:, None], (channels, 1, 1, 1))
+    extra = (extents[0] % kernel[0], extents[1] % kernel[1])
+    return _correlate(graph, layer.index, shape, layer.window, weights, channels, train, extra=extra)
+
+
 def real_weights(index: int, weights: Ints, exponent: int) -> NDArray[np.float64]:
     """Weights in units of the hybrid model.
 

@@ -1,7 +1,7 @@
 """Write the integers of a spiking segment as a ``.net`` file that netx loads and runs.
 
-netx knows chains of dense, recurrent and convolutional layers with CUBA neurons, one input and one output. Everything
-else is refused by name: what netx would ignore or compute otherwise is never written.
+netx knows chains of dense, recurrent and convolutional layers with CUBA neurons, and of dense ones with resonators, one
+input and one output. Everything else is refused by name: what netx would ignore or compute otherwise is never written.
 
 Source of the types: lava-dl 0.6.0, ``slayer/block/base.py`` (``export_hdf5``); it reads them in ``netx/hdf5.py``.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.parse_neurons import THRESHOLD_MAX
 from hsnn.frontends.netx.raw import require_h5py
+from hsnn.frontends.netx.resonators import resonator_fields
 from hsnn.ir.arithmetic import STATE_SHIFT, STOCK_VTH_MAX
 from hsnn.ir.integer import (
     ConstantSource,
@@ -26,6 +27,7 @@ from hsnn.ir.integer import (
     IntegratorPopulation,
     LifPopulation,
     Projection,
+    ResonatorPopulation,
     SparseProjection,
     size,
 )
@@ -80,7 +82,7 @@ def net_layers(network: IntegerNetwork) -> list[Fields]:
     layers: list[Fields] = [{"type": "input", "shape": np.array(port.shape, np.int64)}]
     shape = port.shape
     for population in network.populations:
-        assert isinstance(population, LifPopulation | IntegratorPopulation)
+        assert isinstance(population, LifPopulation | IntegratorPopulation | ResonatorPopulation)
         try:
             made, shape = _layers(network, population, shape)
             layers += made
@@ -106,8 +108,9 @@ def _topology(network: IntegerNetwork) -> list[UnsupportedError]:
         if isinstance(population, ConstantSource):
             found = f"{population.name!r} sends biases into the current of neurons with current memory"
             reasons.append(_refused(found, "biases of the voltage"))
-        elif not isinstance(population, LifPopulation | IntegratorPopulation):
-            reasons.append(_refused(f"{population.name!r} is a {type(population).__name__}", "CUBA neurons"))
+        elif not isinstance(population, LifPopulation | IntegratorPopulation | ResonatorPopulation):
+            found = f"{population.name!r} is a {type(population).__name__}"
+            reasons.append(_refused(found, "CUBA neurons and resonators"))
         else:
             sources = [link.pre for link in network.into(population.name)]
             wanted = before[population.name] or network.inputs[0].name if network.inputs else ""
@@ -123,8 +126,12 @@ def _pairs(network: IntegerNetwork) -> list[tuple[Any, str]]:
 
 
 def _layers(
-    network: IntegerNetwork, population: LifPopulation | IntegratorPopulation, before: Shape
+    network: IntegerNetwork, population: LifPopulation | IntegratorPopulation | ResonatorPopulation, before: Shape
 ) -> tuple[list[Fields], Shape]:
+    if isinstance(population, ResonatorPopulation):
+        flatten = {"type": "flatten", "shape": np.array([size(before), 1, 1], np.int64)}
+        layer_of_resonators = resonator_fields(network, population)
+        return [*([flatten] if len(before) == 3 else []), layer_of_resonators], population.shape
     links = network.into(population.name)
     (link,) = (item for item in links if item.pre != population.name)
     loops = [item for item in links if item.pre == population.name]
