@@ -35,6 +35,10 @@ $(READY): setup.cfg pyproject.toml constraints.txt .ci/setup
 demo: $(READY)  ## compile digits, verify it and run it on the emulator and on Lava
 	$(RUN) examples/01_digits.py
 
+# Tests run in as many processes as there are cores, so each has one thread for linear algebra.
+test test-interop: export OMP_NUM_THREADS = 1
+test test-interop: export OPENBLAS_NUM_THREADS = 1
+
 test: $(READY)  ## run all tests (ARGS="-k name" for some)
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
