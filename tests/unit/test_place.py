@@ -17,13 +17,16 @@ from hsnn.ir.integer import (
     InputPort,
     IntegerNetwork,
     LifPopulation,
+    ResonatorPopulation,
     SparseProjection,
+    part_indices,
+    received_shape,
     size,
 )
 from hsnn.ir.mapping import Mapping, PopulationSlice
 from hsnn.passes.needs import chip_order
 from hsnn.passes.place import capacity_report, place
-from hsnn.verify.random_networks import random_network
+from hsnn.verify.random_networks import FEATURES, random_network
 from hsnn_targets.reference import TARGET as REFERENCE
 
 ZERO = np.zeros((), np.int32)
@@ -96,6 +99,19 @@ def test_a_dense_layer_counted_by_hand():
 )
 def test_bits_of_dense_synapses(options, bits):
     assert place(one_layer(**options), chip()).totals["synapse_bits"] == 12 * bits
+
+
+def test_resonators_have_two_rows_of_synapses_each():
+    neurons = ResonatorPopulation("a", (3,), ZERO, ZERO, ZERO)
+    net = network([neurons], [dense("p", "in", "a", (6, 4))])
+    assert place(net, chip()).totals == {
+        "neurocores": 1,
+        "neurons": 3,
+        "synapse_bits": 2 * 3 * 4 * 8,
+        "axons_in": 4,
+        "axons_out": 3,
+    }
+    assert slices(place(net, chip(synapse_bits=2 * 4 * 8))) == [[("a", 0, 1)], [("a", 1, 2)], [("a", 2, 3)]]
 
 
 def test_sparse_synapses_take_an_index_each_and_axons_only_where_they_lead():
@@ -280,7 +296,8 @@ def connections(net, projection):
         if isinstance(projection, SparseProjection)
         else {"weights": np.full(projection.weights.shape, 2, np.int16)}
     )
-    pre, post = net.source(projection.pre).shape, net.source(projection.post).shape
+    target = net.source(projection.post)
+    pre, post = net.source(projection.pre).shape, received_shape(target)
     probe = replace(projection, pre="probe", post="ear", delay=0, weight_exp=0, **ones)
     if isinstance(probe, DenseProjection):
         probe = replace(probe, sign_mode="mixed", num_weight_bits=8)
@@ -289,12 +306,17 @@ def connections(net, projection):
     spikes = np.eye(count, dtype=np.int32)[chip_order(pre)].reshape(1, count, *pre)
     single = IntegerNetwork("probe", 1, (InputPort("probe", pre),), (ear,), (probe,), ("ear",))
     heard = REFERENCE.load(single).run({"probe": spikes}).outputs["ear"]
+    if isinstance(target, ResonatorPopulation):  # a neuron hears what reaches either part of it
+        parts = part_indices(target.shape).reshape(2, -1)
+        either = heard.reshape(count, -1)[:, parts].any(axis=1)
+        return either[:, chip_order(target.shape)].T
     return heard.reshape(count, -1)[:, chip_order(post)].T.astype(bool)
 
 
+@pytest.mark.parametrize("resonate", [False, True])
 @pytest.mark.parametrize("seed", range(40))
-def test_random_networks_are_placed_whole_and_within_limits(seed):
-    net = random_network(seed)
+def test_random_networks_are_placed_whole_and_within_limits(seed, resonate):
+    net = random_network(seed, features=FEATURES | ({"resonator"} if resonate else set()))
     limits = chip(neurons=20, synapse_bits=40_000, axons_in=300, axons_out=150, neurocores=10**4)
     report = capacity_report(net, limits)
     assert report == capacity_report(net, limits)

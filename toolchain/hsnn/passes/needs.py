@@ -26,10 +26,14 @@ from typing_extensions import assert_never
 from hsnn.ir.integer import (
     ConvProjection,
     DenseProjection,
+    InputPort,
     IntegerNetwork,
+    Population,
     Projection,
+    ResonatorPopulation,
     Shape,
     SparseProjection,
+    part_indices,
     received_shape,
     size,
 )
@@ -65,7 +69,8 @@ def needs_of(network: IntegerNetwork, projection: Projection, chip: Chip) -> Nee
         case DenseProjection():
             return _Dense(size(pre), bits)
         case SparseProjection():
-            return _sparse(projection, pre, post, bits + chip.index_bits.value)
+            order = row_order(network.source(projection.post))
+            return _sparse(projection, pre, order, bits + chip.index_bits.value)
         case ConvProjection():
             return _conv(projection, pre, post, chip, bits)
         case _:
@@ -158,10 +163,22 @@ class _Conv:
         return np.flatnonzero(np.repeat(hit[:-1].reshape(-1), self.in_group)) + lowest * self.groups * self.in_group
 
 
-def _sparse(projection: SparseProjection, pre: Shape, post: Shape, bits: int) -> _Sparse:
+def row_order(population: InputPort | Population) -> Int64:
+    """Rows of synapses in the order of the chip; of resonators both rows of each, one after the other.
+
+    >>> zero = np.zeros((), np.int32)
+    >>> row_order(ResonatorPopulation("rf", (2, 2), zero, zero, zero)).tolist()
+    [0, 2, 1, 3, 4, 6, 5, 7]
+    """
+    order = chip_order(population.shape)
+    if not isinstance(population, ResonatorPopulation):
+        return order
+    return part_indices(population.shape).reshape(2, -1)[:, order].T.reshape(-1)
+
+
+def _sparse(projection: SparseProjection, pre: Shape, order: Int64, bits: int) -> _Sparse:
     place = np.empty(size(pre), np.int64)
     place[chip_order(pre)] = np.arange(size(pre))
-    order = chip_order(post)
     lengths = np.diff(projection.indptr).astype(np.int64)[order]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     synapse = np.repeat(projection.indptr[order] - starts[:-1], lengths) + np.arange(starts[-1])
