@@ -27,6 +27,7 @@ MODULES: tuple[str, ...] = (
     "live_spikingjelly",
     "live_norse",
     "live_sinabs",
+    "live_slayer",
     "nir_files",
     "slayer",
     "slayer_resonators",

@@ -20,7 +20,7 @@ from hsnn.ops.shapes import infer_shapes, known_types, node_attributes
 Array = NDArray[np.float32]
 Shape = tuple[int | None, ...]
 
-_FRACTIONS = ("current_decay", "voltage_decay")
+_FRACTIONS = ("current_decay", "voltage_decay", "threshold_decay", "refractory_decay")
 
 
 def finish(model: onnx.ModelProto) -> HybridModel:

@@ -22,7 +22,10 @@ from hsnn.errors import VerificationError
 from hsnn.frontends.live import LiveModel, adapt, has_foreign_neurons
 from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.ir.hybrid import HybridModel, module_of
+from hsnn.nn.adaptive import AdaptiveLif
 from hsnn.nn.encoders import BitPlaneEncode, GradedEncode
+from hsnn.nn.fixed import FixedAdaptiveLif, FixedLif, FixedRecurrentLif
+from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.symbolic import OpLayer
@@ -154,8 +157,11 @@ def _run_live(live: LiveModel, inputs: tuple[Tensor, ...]) -> tuple[list[_Call],
     for made in ours:
         spikes = sent.get(made.path)
         neuron = live.neurons.get(made.path)
-        if spikes is not None and neuron is not None and isinstance(made.layer, Lif):
-            made = replace(made, y=(spikes != 0).float())
+        if spikes is not None and spikes.numel() and neuron is not None:
+            if isinstance(made.layer, Lif | FixedLif | AdaptiveLif | FixedAdaptiveLif):
+                made = replace(made, y=(spikes != 0).float())
+            elif isinstance(made.layer, FixedSigmaDelta):
+                made = replace(made, y=spikes)
         calls.append(made)
     return calls, [item.numpy() for item in outputs]
 
@@ -217,7 +223,7 @@ def _compare_spikes(made: _Call, node: str, value: Array, flipped: Bools) -> tup
     quantum = _quantum(made.layer)
     flips: Bools = np.abs(made.y.numpy() - value) > quantum / 2
     before: NDArray[np.int64] = np.cumsum(flips, axis=0) - flips
-    if isinstance(made.layer, RecurrentLif):
+    if isinstance(made.layer, RecurrentLif | FixedRecurrentLif):
         before = before.sum(axis=2, keepdims=True)
     fresh = ~flipped.reshape(1, -1, *(1,) * (flips.ndim - 2))
     first = flips & (before == 0) & fresh
@@ -239,6 +245,8 @@ def _quantum(layer: OpLayer) -> float:
     """Smallest difference between two values that the layer can send."""
     if isinstance(layer, GradedEncode):
         return layer.step
+    if isinstance(layer, FixedDelta):
+        return layer.resolution
     if isinstance(layer, Delta | SigmaDelta):
         return layer.quantum or math.inf  # without a threshold nothing is decided
     return 1.0

@@ -67,6 +67,7 @@ class FloatLif:
         scale: Integer voltage units per unit of the model's voltage where the model fixes them; None to let the
             quantizer choose.
         reset_amount: What ``subtract`` takes off, shape () or ``shape``; the threshold where ``None``.
+        resolution: Input, and what states keep, are rounded toward zero to multiples of this; 0 for none.
     """
 
     name: str
@@ -81,6 +82,7 @@ class FloatLif:
     refractory: int = 0
     scale: float | None = None
     reset_amount: Float | None = None
+    resolution: float = 0.0
 
     @property
     def amount(self) -> Float:
@@ -132,6 +134,7 @@ class FloatIntegrator:
     voltage_decay: Float
     bias: Float
     scale: float | None = None
+    resolution: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +152,7 @@ class FloatSigmaDelta:
         threshold: Smallest change that is sent, 0 or more, shape () or ``shape``.
         bias: Added to the sum, shape () or ``shape``; 0 without ``accumulate``.
         accumulate, rectify: As in :class:`hsnn.ir.integer.SigmaDeltaPopulation`.
+        resolution: Messages are rounded down to multiples of this, and what that cuts off counts as sent; 0 for none.
     """
 
     name: str
@@ -158,6 +162,7 @@ class FloatSigmaDelta:
     bias: Float
     accumulate: bool = True
     rectify: bool = True
+    resolution: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

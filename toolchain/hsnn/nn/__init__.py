@@ -10,6 +10,13 @@ from hsnn.nn.adaptive import AdaptiveLif
 from hsnn.nn.bit_planes import has8, matched
 from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSumDecode, WindowSumDecode
 from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
+from hsnn.nn.fixed import (
+    FixedAdaptiveLif,
+    FixedLeakyIntegrator,
+    FixedLif,
+    FixedRecurrentLif,
+)
+from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.over_time import OverTime
@@ -27,6 +34,12 @@ __all__ = [
     "Delta",
     "DirectEncode",
     "FastSigmoid",
+    "FixedAdaptiveLif",
+    "FixedDelta",
+    "FixedLeakyIntegrator",
+    "FixedLif",
+    "FixedRecurrentLif",
+    "FixedSigmaDelta",
     "GradedEncode",
     "LeakyIntegrator",
     "Lif",

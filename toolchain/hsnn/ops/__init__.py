@@ -10,12 +10,13 @@ from types import MappingProxyType
 
 from hsnn.ops.decoders import DECODERS
 from hsnn.ops.encoders import ENCODERS
+from hsnn.ops.fixed import FIXED_NEURONS
 from hsnn.ops.neurons import NEURONS
 from hsnn.ops.spec import Attribute, AttributeValue, OpSpec
 from hsnn.ops.structure import STRUCTURE
 
 DOMAIN = "hsnn"
 OPSET_VERSION = 1
-OPS = MappingProxyType({op.name: op for op in (*ENCODERS, *NEURONS, *DECODERS, *STRUCTURE)})
+OPS = MappingProxyType({op.name: op for op in (*ENCODERS, *NEURONS, *FIXED_NEURONS, *DECODERS, *STRUCTURE)})
 
 __all__ = ["DOMAIN", "OPS", "OPSET_VERSION", "Attribute", "AttributeValue", "OpSpec"]

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from hsnn.ops.spec import Attribute, OpSpec
 
-_ENCODE = """
+
+def due(result: str) -> str:
+    """Lines that compute what has to be sent: the change, where it reaches the threshold."""
+    return f"""
             due = Sub (act, sent)
             size = Abs (due)
             moves = GreaterOrEqual (size, threshold)
-            message = Where (moves, due, zero)
+            {result} = Where (moves, due, zero)"""
+
+
+_ENCODE = f"""{due("message")}
             sent_next = Add (sent, message)
             message_out = Identity (message)
 """

@@ -99,7 +99,8 @@ def incoming_of(
             mean_square = calibration.inputs[source.name].mean_square
         elif isinstance(source, FloatSigmaDelta):
             sent, stats = messages[source.name], calibration.populations[source.name]
-            scale, payload, signed, noise = sent.unit, sent.largest, True, sent.unit * sent.unit / 12.0
+            noise = 0.0 if sent.exact else sent.unit * sent.unit / 12.0
+            scale, payload, signed = sent.unit, sent.largest, True
             mean_square = stats.power / (stats.updates * size(source.shape))
         elif not isinstance(source, ConstantSource):
             # A spike is its own square.

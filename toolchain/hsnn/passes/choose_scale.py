@@ -11,6 +11,7 @@ import numpy as np
 
 from hsnn.errors import QuantizationError
 from hsnn.ir.spiking import CurrentNeuron, FloatIntegrator, FloatLif, FloatSparse
+from hsnn.passes.exact_scale import exact_scale
 from hsnn.passes.quantize_neurons import quantize_bias, uniform_threshold
 from hsnn.passes.quantize_weights import round_weights
 from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, StateRange, largest_scale, wanted_scale
@@ -44,7 +45,7 @@ def choose_scale(
     rounding noise in the synaptic input wins. Candidates are scales that make the largest weight of a
     projection an exact mantissa, which makes all of them exact for weights that were trained in 8 bits
     or are dyadic. A threshold that all neurons share stays exact: it becomes a multiple of 64 for
-    ``>``, as Lava's LIF holds it, and an integer for ``>=``.
+    ``>``, as Lava's LIF holds it, and an integer for ``>=``. Neurons on a grid keep that, where all of it is exact.
 
     Args:
         neuron: Neurons.
@@ -58,6 +59,9 @@ def choose_scale(
     """
     if neuron.scale is not None:
         return neuron.scale
+    exact = exact_scale(neuron, incoming, needed, margin=margin)
+    if exact is not None:
+        return exact
     high = highest_scale(neuron, incoming, needed, timesteps=timesteps, margin=margin)
     if high == np.inf:
         return MANTISSA_UNIT

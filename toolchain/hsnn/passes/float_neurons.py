@@ -98,8 +98,9 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
         return _step_sigma_delta(neuron, state, activation)
     if isinstance(neuron, FloatResonator):
         return _step_resonator(neuron, state, activation)
-    state.u = (1.0 - neuron.current_decay) * state.u + activation
-    moved = (1.0 - neuron.voltage_decay) * state.v + state.u + neuron.bias
+    unit = neuron.resolution
+    state.u = _cut((1.0 - neuron.current_decay) * state.u, unit) + _cut(activation, unit)
+    moved = _cut((1.0 - neuron.voltage_decay) * state.v, unit) + state.u + neuron.bias
     held = state.held > 0
     state.v = np.where(held, state.v, moved) if isinstance(neuron, FloatLif) and neuron.refractory else moved
     state.activation = max(state.activation, largest(activation))
@@ -124,8 +125,8 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
 
 def _adapt(neuron: FloatAdaptiveLif, state: NeuronState) -> Sent:
     """Let adaptive neurons fire, after their current and voltage have advanced."""
-    raised = (1.0 - neuron.threshold_decay) * state.raised
-    against = (1.0 - neuron.refractory_decay) * state.against
+    raised = _cut((1.0 - neuron.threshold_decay) * state.raised, neuron.resolution)
+    against = _cut((1.0 - neuron.refractory_decay) * state.against, neuron.resolution)
     level = neuron.threshold + raised
     spikes: Sent = state.v - against >= level
     state.raised = np.where(spikes, raised + neuron.threshold_step, raised)
@@ -166,7 +167,12 @@ def _step_sigma_delta(neuron: FloatSigmaDelta, state: NeuronState, activation: F
     state.activation = max(state.activation, largest(activation))
     state.current = max(state.current, largest(state.u))
     state.low, state.high = min(state.low, float(wanted.min())), max(state.high, float(wanted.max()))
-    return message
+    return np.floor(message / neuron.resolution) * neuron.resolution if neuron.resolution else message
+
+
+def _cut(values: Float, unit: float) -> Float:
+    """Round toward zero to multiples of a unit; 0 is no unit."""
+    return values - np.fmod(values, unit) if unit else values
 
 
 def statistics_of(neuron: FloatNeuron, state: NeuronState) -> PopulationStatistics:

@@ -158,12 +158,14 @@ def lower(
 def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[FloatNeuron, list[FloatProjection]]:
     """Lower one neuron and everything that drives it."""
     parameter = _Parameters(neuron)
-    if neuron.node.op_type in ("Delta", "SigmaDelta"):
+    kind, attributes = neuron.node.op_type.removeprefix("Fixed"), neuron.node.attributes
+    resolution = attributes["resolution"].as_float() if "resolution" in attributes else 0.0
+    if kind in ("Delta", "SigmaDelta"):
         return _lower_sigma_delta(neuron, parameter), _synapses(neuron, neuron.drive, neuron.drive.biases, source_of)
     if neuron.node.op_type == RESONATE_FIRE.name:
         return _lower_resonator(neuron, parameter), _synapses(neuron, neuron.drive, neuron.drive.biases, source_of)
     current_decay, voltage_decay = parameter("current_decay"), parameter("voltage_decay")
-    decays_input = neuron.node.attributes["decay_input"].as_int() == 1
+    decays_input = "decay_input" in attributes and attributes["decay_input"].as_int() == 1
     gain = voltage_decay if decays_input else np.ones(())
     drive = neuron.drive.scaled(gain)
     bias = parameter("bias")
@@ -171,16 +173,16 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
     if np.all(current_decay == 1.0) and 0 in biases:
         bias = _compact(bias + biases.pop(0))
     projections = _synapses(neuron, drive, biases, source_of)
-    if neuron.node.op_type == "RecurrentLif":
+    if kind == "RecurrentLif":
         recurrent = parameter.matrix("recurrent_weight", size(drive.shape))
         weights = recurrent * np.broadcast_to(gain, drive.shape).reshape(-1, 1)
         projections.append(FloatDense(f"{neuron.name}.recurrent", neuron.name, neuron.name, weights, 1))
-    if neuron.node.op_type == "LeakyIntegrator":
+    if kind == "LeakyIntegrator":
         reader = FloatIntegrator(
-            neuron.name, drive.shape, neuron.value, current_decay, voltage_decay, bias, _fixed_scale(neuron)
+            neuron.name, drive.shape, neuron.value, current_decay, voltage_decay, bias, _fixed_scale(neuron), resolution
         )
         return reader, projections
-    if neuron.node.op_type == "AdaptiveLif":
+    if kind == "AdaptiveLif":
         adaptive = FloatAdaptiveLif(
             neuron.name,
             drive.shape,
@@ -191,13 +193,14 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
             bias,
             reset="none",
             comparison=">=",
+            scale=_fixed_scale(neuron),
+            resolution=resolution,
             threshold_decay=parameter("threshold_decay"),
             refractory_decay=parameter("refractory_decay"),
             threshold_step=parameter("threshold_step"),
         )
         return adaptive, projections
-    attributes = neuron.node.attributes
-    threshold, reset = parameter("threshold"), attributes["reset"].as_string()
+    threshold, reset = parameter("threshold"), attributes["reset"].as_string() if "reset" in attributes else "zero"
     late = reset == "subtract_late"
     spiking = FloatLif(
         neuron.name,
@@ -210,8 +213,9 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
         reset=cast("Reset", "subtract" if late else reset),
         reset_amount=threshold / (1.0 - voltage_decay) if late else None,
         comparison=cast("Comparison", attributes["comparison"].as_string()),
-        refractory=attributes["refractory"].as_int(),
+        refractory=attributes["refractory"].as_int() if "refractory" in attributes else 0,
         scale=_fixed_scale(neuron),
+        resolution=resolution,
     )
     return spiking, projections
 
@@ -234,7 +238,8 @@ def _synapses(
 
 
 def _lower_sigma_delta(neuron: ChipNeuron, parameter: _Parameters) -> FloatSigmaDelta:
-    accumulate = neuron.node.op_type == "SigmaDelta"
+    attributes = neuron.node.attributes
+    accumulate = neuron.node.op_type.removeprefix("Fixed") == "SigmaDelta"
     return FloatSigmaDelta(
         neuron.name,
         neuron.drive.shape,
@@ -242,7 +247,8 @@ def _lower_sigma_delta(neuron: ChipNeuron, parameter: _Parameters) -> FloatSigma
         parameter("threshold"),
         parameter("bias") if accumulate else np.zeros(()),
         accumulate=accumulate,
-        rectify=accumulate and neuron.node.attributes["activation"].as_string() == "relu",
+        rectify=accumulate and attributes["activation"].as_string() == "relu",
+        resolution=attributes["resolution"].as_float() if "resolution" in attributes else 0.0,
     )
 
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hsnn.errors import QuantizationError
-from hsnn.ir.spiking import CurrentNeuron
+from hsnn.ir import arithmetic as rules
+from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif
 from hsnn.passes.quantize_neurons import DecayError, NeuronError
 from hsnn.passes.quantize_weights import ProjectionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
 
 _ROUNDING = 1e-12
 """Relative error that float64 itself causes."""
@@ -24,7 +33,21 @@ def require_exact(neuron: CurrentNeuron, projections: Sequence[ProjectionError],
     Raises:
         QuantizationError: ``HSNN-Q015``, naming what would have been rounded.
     """
-    scale = neuron.scale or 1.0
+    changed = changes(neuron, projections, errors, neuron.scale or 1.0)
+    if changed:
+        raise QuantizationError(
+            "HSNN-Q015",
+            f"population {neuron.name!r} fixes its scale at {neuron.scale:g}, but rounding would change "
+            f"{'; '.join(changed)}",
+            allowed="parameters that are integers of the chip at that scale: even weights of 8 bits, decays in 1/4096",
+            fix="leave the scale to hsnn, or give weights that were trained in 8 bits",
+        )
+
+
+def changes(
+    neuron: CurrentNeuron, projections: Sequence[ProjectionError], errors: NeuronError, scale: float
+) -> list[str]:
+    """Say what rounding at a scale changes; nothing if the integers are exactly what the model says."""
     changed = [f"weights of {error.name!r} by up to {error.largest:.3g}" for error in projections if error.snr_db]
     if _differs(errors.current_decay):
         changed.append(f"the current decay by up to {errors.current_decay.largest:.3g}")
@@ -34,13 +57,15 @@ def require_exact(neuron: CurrentNeuron, projections: Sequence[ProjectionError],
         changed.append(f"the threshold by up to {errors.threshold:.3g} of its value")
     if errors.bias * scale > _ROUNDING * max(1.0, float(abs(neuron.bias).max()) * scale):
         changed.append(f"the bias by up to {errors.bias:.3g}")
-    if changed:
-        raise QuantizationError(
-            "HSNN-Q015",
-            f"population {neuron.name!r} fixes its scale at {scale:g}, but rounding would change {'; '.join(changed)}",
-            allowed="parameters that are integers of the chip at that scale: even weights of 8 bits, decays in 1/4096",
-            fix="leave the scale to hsnn, or give weights that were trained in 8 bits",
-        )
+    if isinstance(neuron, FloatAdaptiveLif):
+        decays = (neuron.threshold_decay * rules.DECAY_ONE, neuron.refractory_decay * rules.DECAY_ONE)
+        if any(_is_rounded(values) for values in (*decays, neuron.threshold_step * scale)):
+            changed.append("what its spikes leave behind")
+    return changed
+
+
+def _is_rounded(values: Float) -> bool:
+    return bool(np.any(values != np.rint(values)))
 
 
 def _differs(decay: DecayError) -> bool:

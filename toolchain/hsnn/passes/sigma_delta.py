@@ -18,6 +18,7 @@ from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import SigmaDeltaPopulation
 from hsnn.ir.spiking import FloatConv, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import MESSAGE_SHIFT_MAX
+from hsnn.passes.exact_scale import STATE_EXPONENT, exact_messages
 from hsnn.passes.quantize_neurons import DecayError, NeuronError, uniform
 from hsnn.passes.quantize_weights import MANTISSA_MAX
 from hsnn.passes.synapses import weights_of
@@ -46,11 +47,13 @@ class Messages:
         scale: Units of the state per unit of the model.
         shift: Bits of the state below one unit of a message.
         largest: Largest magnitude of a message during calibration with the margin, in units.
+        exact: Whether the integers are exactly what the model says; a rest that rounding cuts off is lost then too.
     """
 
     scale: float
     shift: int
     largest: int
+    exact: bool = False
 
     @property
     def unit(self) -> float:
@@ -70,15 +73,22 @@ def choose_messages(
         margin: Factor on what calibration saw.
     """
     found = [neuron for neuron in graph.neurons if isinstance(neuron, FloatSigmaDelta)]
-    scales = {neuron.name: _scale(graph, neuron, calibration, ports, margin) for neuron in found}
-    return {n.name: _messages(graph, n, calibration, scales, margin) for n in found}
+    exact = {n.name: exact_messages(graph, n, calibration, ports, margin=margin) for n in found}
+    scales = {n.name: exact[n.name] or _scale(graph, n, calibration, ports, margin) for n in found}
+    return {
+        n.name: _exact(n, calibration, scales[n.name], margin)
+        if exact[n.name]
+        else _messages(graph, n, calibration, scales, margin)
+        for n in found
+    }
 
 
 def quantize_sigma_delta(neuron: FloatSigmaDelta, messages: Messages) -> tuple[SigmaDeltaPopulation, NeuronError]:
     """Round a population; see :func:`hsnn.passes.quantize_neurons.quantize_neuron`."""
     scale = messages.scale
-    level, bias = np.rint(neuron.threshold * scale), np.rint(neuron.bias * scale)
-    wanted = neuron.threshold * scale
+    wanted, bias = neuron.threshold * scale, np.rint(neuron.bias * scale)
+    # Differences are integers where all is exact: they reach a threshold where they reach the next integer.
+    level = np.ceil(wanted) if messages.exact else np.rint(wanted)
     errors = np.abs(level - wanted) / np.where(wanted > 0.0, wanted, 1.0)
     population = SigmaDeltaPopulation(
         neuron.name,
@@ -88,6 +98,7 @@ def quantize_sigma_delta(neuron: FloatSigmaDelta, messages: Messages) -> tuple[S
         message_shift=messages.shift,
         accumulate=neuron.accumulate,
         rectify=neuron.rectify,
+        keep_rest=not messages.exact,
     )
     bias_error = float(np.max(np.abs(bias / scale - neuron.bias)))
     return population, NeuronError(_NO_DECAY, _NO_DECAY, float(errors.max()), bias_error)
@@ -111,6 +122,11 @@ def _scale(
     limits = [(rules.STATE_LIMIT - 1) / reach] if reach > 0.0 else []
     limits += [(THRESHOLD_UNITS if not limits else float((1 << 31) - 1)) / highest] if highest > 0.0 else []
     return 2.0 ** math.floor(math.log2(min(limits, default=1.0) * unit)) / unit
+
+
+def _exact(neuron: FloatSigmaDelta, calibration: Calibration, scale: float, margin: float) -> Messages:
+    units = margin * calibration.populations[neuron.name].message * scale / 2.0**STATE_EXPONENT
+    return Messages(scale, STATE_EXPONENT, max(1, math.ceil(units)), exact=True)
 
 
 def _messages(

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hsnn.frontends.live import graph, opaque
+from hsnn.frontends.live import graph, opaque, slayer_blocks
 from hsnn.frontends.live.interpret import rolled
 from hsnn.frontends.live.program import Rolled
 from hsnn.frontends.live.registry import neurons_of, reset_neurons
 from hsnn.frontends.live.spec import LiveNeuron
+from hsnn.frontends.live.values import Layout
 from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.frontends.torch_trace import output_names
 
@@ -25,14 +26,14 @@ class LiveModel:
         original: A copy of the user's module, its neurons in their first state.
         rolled: The model of hsnn layers. Weights and neurons keep their paths.
         neurons: What each foreign neuron is, by path.
-        exchanged: Whether the first two axes of each output are exchanged in ``rolled``: trains come batch first.
+        layouts: Axes of each output in the user's module; in ``rolled`` trains come batch first.
         outputs: Names of the outputs, of the keys or fields that ``original`` returns them under.
     """
 
     original: nn.Module
     rolled: Rolled
     neurons: Mapping[str, LiveNeuron]
-    exchanged: tuple[bool, ...]
+    layouts: tuple[Layout, ...]
     outputs: tuple[str, ...]
 
     def run_original(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -47,13 +48,11 @@ class LiveModel:
         module = inference_copy(self.original)
         sent: dict[str, list[Tensor]] = {path: [] for path in self.neurons}
         for path in self.neurons:
-            module.get_submodule(path).register_forward_hook(_keep(sent[path]))
+            probe = f"{path}.{self.neurons[path].probe}".strip(".") if self.neurons[path].probe else path
+            module.get_submodule(probe).register_forward_hook(_keep(sent[path]))
         with torch.no_grad():
             outputs = call(module, inputs)
-        turned = tuple(
-            item.transpose(0, 1) if exchanged else item
-            for item, exchanged in zip(outputs, self.exchanged, strict=False)
-        )
+        turned = tuple(_batch_first(item, layout) for item, layout in zip(outputs, self.layouts, strict=False))
         return turned + outputs[len(turned) :], {
             path: _train(self.neurons[path], calls) for path, calls in sent.items()
         }
@@ -78,14 +77,15 @@ def adapt(module: nn.Module, inputs: tuple[Tensor, ...]) -> LiveModel:
     neurons = neurons_of(original)
     reset_neurons(original)
     spoiled = inference_copy(original)
+    slayer_blocks.rewrite(spoiled)
     program = opaque.trace(spoiled, inputs, neurons)
     traced = graph.read(spoiled, program, neurons)
     names = tuple(program.graph_signature.user_inputs)
     binary = frozenset(
         name for name, item in zip(names, inputs, strict=True) if bool(((item == 0) | (item == 1)).all())
     )
-    built, exchanged = rolled(traced, inputs=names, binary=binary)
-    return LiveModel(original, built.eval(), neurons, exchanged, output_names(program))
+    built, layouts = rolled(traced, inputs=names, binary=binary)
+    return LiveModel(original, built.eval(), neurons, layouts, output_names(program))
 
 
 def _keep(calls: list[Tensor]) -> Callable[[nn.Module, object, object], None]:
@@ -97,9 +97,17 @@ def _keep(calls: list[Tensor]) -> Callable[[nn.Module, object, object], None]:
     return hook
 
 
+def _batch_first(item: Tensor, layout: Layout) -> Tensor:
+    if layout == "time_last":
+        return item.movedim(-1, 1)
+    return item.transpose(0, 1) if layout == "time_first" else item
+
+
 def _train(neuron: LiveNeuron, calls: list[Tensor]) -> Tensor:
     if not calls or neuron.layout == "step":
         return torch.stack(calls) if calls else torch.empty(0)
+    if neuron.layout == "time_last":
+        return torch.cat(calls, -1).movedim(-1, 0)
     sent = calls[0]
     if neuron.layout == "merged_batch_first":
         sent = sent.unflatten(0, (-1, neuron.timesteps or 1))

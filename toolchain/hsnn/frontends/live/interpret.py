@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.graph import Traced, timesteps_of
-from hsnn.frontends.live.opaque import OPAQUE
+from hsnn.frontends.live.opaque import LATER_NODE, OPAQUE
 from hsnn.frontends.live.operators import ADDITIONS, argument, name_of, passes_on
 from hsnn.frontends.live.place import Placer
 from hsnn.frontends.live.program import Program, Ref, Rolled
@@ -18,8 +18,10 @@ from hsnn.frontends.live.time_axes import TimeAxes
 from hsnn.frontends.live.values import (
     BATCH_SIZE,
     Forms,
+    Layout,
     Plain,
     Timed,
+    merged_reshape,
     read_membrane,
     scope_of,
     shape_of,
@@ -28,11 +30,11 @@ from hsnn.frontends.live.values import (
 from hsnn.nn import TrainDecode
 
 
-def rolled(traced: Traced, *, inputs: tuple[str, ...], binary: frozenset[str]) -> tuple[Rolled, tuple[bool, ...]]:
+def rolled(traced: Traced, *, inputs: tuple[str, ...], binary: frozenset[str]) -> tuple[Rolled, tuple[Layout, ...]]:
     """Return the model with its neurons as hsnn layers on spike trains.
 
     Outputs that are trains come batch first, whatever they are in the user's model: a program joins results along the
-    batch. The second value tells for each output whether its first two axes were exchanged for that.
+    batch. The second value tells for each output which axes it has in the user's model.
 
     Args:
         traced: The model.
@@ -44,7 +46,7 @@ def rolled(traced: Traced, *, inputs: tuple[str, ...], binary: frozenset[str]) -
     """
     interpreter = _Interpreter(traced, inputs, binary)
     module = interpreter.model()
-    return module, tuple(interpreter.exchanged)
+    return module, tuple(interpreter.layouts)
 
 
 class _Interpreter:
@@ -57,7 +59,7 @@ class _Interpreter:
         self._axes = TimeAxes(self._program, forms=self._forms, roller=self._roller, batch=traced.batch)
         self._values: dict[fx.Node, Any] = {}
         self._timesteps = timesteps_of(traced)
-        self.exchanged: list[bool] = []
+        self.layouts: list[Layout] = []
 
     def model(self) -> Rolled:
         return self._program.module(self._output(self._traced.outputs))
@@ -81,6 +83,8 @@ class _Interpreter:
         if found is not None:
             return found
         args, kwargs = self._arguments(node.args), self._arguments(dict(node.kwargs))
+        if node.target is LATER_NODE and isinstance(args[0], Plain):
+            args = (self._placer.start(args[0], "time_last", node), *args[1:])
         if node.target is operator.getitem and isinstance(args[0], tuple):
             return args[0][args[1]]
         if any(isinstance(item, Timed) for item in _flat((args, kwargs))):
@@ -170,10 +174,10 @@ class _Interpreter:
         parts = tuple(node.args[0])  # type: ignore[arg-type]
         rank = len(shape_of(node, self._traced.batch) or ())
         dim = argument(node, 1, "dim", 0) % rank
-        if dim > 1 or len(parts) < 2 or not self._in_time(parts):
+        if (dim > 1 and dim != rank - 1) or len(parts) < 2 or not self._in_time(parts):
             return None
         family = self._roller.family(parts)
-        layout = "time_first" if dim == 0 else "batch_first"
+        layout = "time_first" if dim == 0 else "batch_first" if dim == 1 else "time_last"
         if isinstance(family, Plain):
             return Timed(family.ref, "static", len(parts), layout) if family.has_batch else None  # type: ignore[arg-type]
         return family.seen_as(layout)  # type: ignore[no-any-return]
@@ -188,6 +192,8 @@ class _Interpreter:
 
     def _repeated(self, node: fx.Node) -> Timed | None:
         """Return a value that is repeated along a new axis as one that is the same at every timestep."""
+        if name_of(node).startswith("aten.upsample_nearest"):
+            return self._replicated(node)
         if name_of(node) not in ("aten.repeat.default", "aten.expand.default"):
             return None
         source = node.args[0]
@@ -198,10 +204,22 @@ class _Interpreter:
             return None
         axis = int(source.args[1]) % len(before)  # type: ignore[union-attr,arg-type]
         changed = [index for index, pair in enumerate(zip(shape, before, strict=True)) if pair[0] != pair[1]]
-        if axis > 1 or changed != [axis] or shape[1 - axis] != BATCH_SIZE:
+        layout: Layout = "time_first" if axis == 0 else "batch_first" if axis == 1 else "time_last"
+        if axis not in (0, 1, len(before) - 1) or changed != [axis] or shape[axis == 0] != BATCH_SIZE:
             return None
         value = self.value(source.args[0])  # type: ignore[union-attr,arg-type]
-        return Timed(value.ref, "static", shape[axis], "time_first" if axis == 0 else "batch_first")
+        return Timed(value.ref, "static", shape[axis], layout)
+
+    def _replicated(self, node: fx.Node) -> Timed | None:
+        """Return what slayer's ``replicate`` makes: the same at every timestep of a new last axis of extent 1."""
+        shape, before = (shape_of(item, self._traced.batch) or () for item in (node, node.args[0]))  # type: ignore[arg-type]
+        if len(shape) < 3 or before != (*shape[:-1], 1) or shape[0] != BATCH_SIZE:
+            return None
+        value = self.value(node.args[0])  # type: ignore[arg-type]
+        if not isinstance(value, Plain):
+            return None
+        ref = self._program.function(merged_reshape, value.ref, shape[1:-1], scope=scope_of(node))
+        return Timed(ref, "static", shape[-1], "time_last")
 
     def _arguments(self, item: Any) -> Any:
         if isinstance(item, fx.Node):
@@ -218,7 +236,7 @@ class _Interpreter:
         if not isinstance(item, fx.Node):
             return item
         value = self.value(item)
-        self.exchanged.append(isinstance(value, Timed) and value.layout == "time_first")
+        self.layouts.append(value.layout if isinstance(value, Timed) else "step")
         if isinstance(value, Plain):
             return value.ref
         return self._program.function(train_decode, self._forms.train(value, scope_of(item)), scope=scope_of(item))

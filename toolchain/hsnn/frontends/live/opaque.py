@@ -15,6 +15,7 @@ from hsnn.frontends.live.spec import LiveNeuron
 from hsnn.frontends.torch_trace import exported
 
 NEURON = "hsnn_live::neuron"
+LATER = "hsnn_live::later"
 
 
 @torch.library.custom_op(NEURON, mutates_args=())
@@ -27,7 +28,23 @@ def _(x: Tensor, states: list[Tensor], path: str, outputs: int) -> list[Tensor]:
     return [torch.empty_like(x) for _ in range(outputs)]
 
 
+@torch.library.custom_op(LATER, mutates_args=())
+def _later(x: Tensor, steps: list[int]) -> Tensor:
+    raise NotImplementedError("a delay that is being traced does not compute")
+
+
+@_later.register_fake
+def _(x: Tensor, steps: list[int]) -> Tensor:
+    return torch.empty_like(x)
+
+
 OPAQUE = torch.ops.hsnn_live.neuron.default
+LATER_NODE = torch.ops.hsnn_live.later.default
+
+
+def later(x: Tensor, steps: list[int]) -> Tensor:
+    """Delay a train, whatever its layout, by one number of timesteps or one for each channel, while it is traced."""
+    return torch.ops.hsnn_live.later(x, steps)  # type: ignore[no-any-return]
 
 
 def trace(

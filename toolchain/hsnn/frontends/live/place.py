@@ -64,17 +64,21 @@ class Placer:
             UnsupportedError: ``HSNN-F094``, if its axes are others.
         """
         shape = value.shape or ()
-        batch_axis = {"time_first": 1, "batch_first": 0}.get(layout)
+        batch_axis = {"time_first": 1, "batch_first": 0, "time_last": 0}.get(layout)
         if batch_axis is None or len(shape) < 3 or shape[batch_axis] != BATCH_SIZE:
             raise UnsupportedError(
                 "HSNN-F094",
                 f"at {name_of(node)} in {scope_of(node) or 'the model'} a value of shape "
                 f"{tuple('batch' if extent == BATCH_SIZE else extent for extent in shape)} goes into neurons",
-                allowed="(timestep, batch, *feature) or (batch, timestep, *feature), as the neurons take it",
+                allowed="(timestep, batch, *feature), (batch, timestep, *feature) or (batch, *feature, timestep), as "
+                "the neurons take it",
             )
         scope = scope_of(node)
-        ref = value.ref if batch_axis == 0 else self._program.function(torch.transpose, value.ref, 0, 1, scope=scope)
-        timesteps = shape[1 - batch_axis]
+        ref, timesteps = value.ref, shape[1 - batch_axis]
+        if layout == "time_last":
+            ref, timesteps = self._program.function(torch.movedim, ref, -1, 1, scope=scope), shape[-1]
+        elif layout == "time_first":
+            ref = self._program.function(torch.transpose, ref, 0, 1, scope=scope)
         kind = "binary" if value.ref in self._binary else "graded"
         train = self._program.function(train_encode, ref, timesteps, kind, scope=scope)
         return Timed(train, "train", timesteps, layout)

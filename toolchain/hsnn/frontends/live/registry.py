@@ -11,14 +11,14 @@ from typing import TypeAlias
 from torch import nn
 
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
-from hsnn.frontends.live import norse, sinabs, snntorch, spikingjelly
+from hsnn.frontends.live import norse, sinabs, slayer, slayer_blocks, snntorch, spikingjelly
 from hsnn.frontends.live.spec import LiveNeuron, title
 from hsnn.nn.symbolic import OpLayer
 
 Convert: TypeAlias = Callable[[nn.Module], "LiveNeuron | OpLayer"]
 
 _REGISTERED: dict[str, Convert] = {}
-_LIBRARIES = (snntorch, spikingjelly, norse, sinabs)
+_LIBRARIES = (snntorch, spikingjelly, norse, sinabs, slayer)
 
 
 def register_neuron(neuron: type[nn.Module] | str) -> Callable[[Convert], Convert]:
@@ -82,6 +82,7 @@ def reset_neurons(module: nn.Module) -> None:
             library.reset(part)
         elif any(name in _REGISTERED for name in names) and callable(getattr(part, "reset", None)):
             part.reset()  # type: ignore[operator]  # callable, as was just seen
+    slayer_blocks.forget(module)
 
 
 def _is_neuron(module: nn.Module) -> bool:
@@ -108,7 +109,8 @@ def _converted(path: str, module: nn.Module) -> LiveNeuron:
         raise UnsupportedError(
             "HSNN-F090",
             f"{title(path, module)} is a neuron that hsnn has no equation for",
-            allowed=", ".join(sorted(name.rsplit(".", 1)[1] for name in library.CONVERTERS)),
+            allowed=getattr(library, "KNOWN", "")
+            or ", ".join(sorted(name.rsplit(".", 1)[1] for name in library.CONVERTERS)),
             fix="register hsnn layers that compute the same with hsnn.register_neuron",
         )
     try:

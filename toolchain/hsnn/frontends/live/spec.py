@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from hsnn.errors import UnsupportedError
 from hsnn.nn.symbolic import OpLayer
 
-Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_batch_first"]
+Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_batch_first", "time_last"]
 """Axes that a neuron takes: ``(batch, *feature)`` at every timestep; ``(timestep, batch, *feature)``;
-``(batch, timestep, *feature)``; or ``(batch * timestep, *feature)``."""
+``(batch, timestep, *feature)``; ``(batch * timestep, *feature)``; or ``(batch, *feature, timestep)``."""
 Emit: TypeAlias = Callable[[Tensor, Iterable[Tensor]], list[Tensor]]
 """Takes the input and the state that was passed in; returns one tensor for each output of the neuron."""
 Protocol: TypeAlias = Callable[[nn.Module, Emit], Callable[..., Any]]
@@ -39,6 +39,7 @@ class LiveNeuron:
         out_gain, out_shift: The first output is ``out_gain * y + out_shift``.
         timesteps: Timesteps, for ``merged_batch_first``.
         protocol: How the neuron is called; the default takes and returns one tensor.
+        probe: Path of the part of it whose calls show what it sends; itself if empty.
     """
 
     outputs: tuple[OpLayer | None, ...]
@@ -51,6 +52,7 @@ class LiveNeuron:
     out_shift: Tensor | None = None
     timesteps: int | None = None
     protocol: Protocol = _one_tensor
+    probe: str = ""
 
 
 def title(path: str, module: nn.Module) -> str:

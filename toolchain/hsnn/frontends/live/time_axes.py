@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.opaque import LATER_NODE
 from hsnn.frontends.live.operators import (
     ALONG_AN_AXIS,
     PERMUTES,
@@ -27,6 +29,7 @@ from hsnn.frontends.live.values import (
     Layout,
     Plain,
     Timed,
+    delay,
     mean_over_time,
     merged_reshape,
     read_membrane,
@@ -34,6 +37,7 @@ from hsnn.frontends.live.values import (
     shape_of,
     sum_over_time,
 )
+from hsnn.nn import AxonalDelay
 
 _FAMILY: dict[str, str] = {
     "time_first": "time_first",
@@ -66,6 +70,8 @@ class TimeAxes:
         value = next(item for item in _flat((args, kwargs)) if isinstance(item, Timed))
         if passes_on(node):
             return args[0]
+        if node.target is LATER_NODE:
+            return self._later(node, args[0], args[1])
         if name in RESHAPES or (name == "aten.expand.default" and self._layout_of(node, value) is not None):
             return self._reshaped(node, args[0])
         if LEADING[value.layout] == 1:
@@ -85,6 +91,8 @@ class TimeAxes:
     def _layout_of(self, node: fx.Node, value: Timed) -> Layout | None:
         """Return the layout that a result with the order of elements of ``value`` has, by its shape."""
         shape = shape_of(node, self._batch) or ()
+        if value.layout == "time_last":
+            return "time_last" if len(shape) > 1 and (shape[0], shape[-1]) == (BATCH_SIZE, value.timesteps) else None
         family = _FAMILY.get(value.layout)
         pair = (value.timesteps, BATCH_SIZE) if family == "time_first" else (BATCH_SIZE, value.timesteps)
         if shape[:2] == pair:
@@ -98,8 +106,10 @@ class TimeAxes:
         if layout is None:
             raise self._mixed(node, value)
         scope = scope_of(node)
-        feature = (shape_of(node, self._batch) or ())[LEADING[layout] :]
-        before = (shape_of(node.args[0], self._batch) or ())[LEADING[value.layout] :]  # type: ignore[arg-type]
+        feature = _features(shape_of(node, self._batch) or (), layout)
+        before = _features(shape_of(node.args[0], self._batch) or (), value.layout)  # type: ignore[arg-type]
+        if math.prod(feature) != math.prod(before):
+            raise self._mixed(node, value)
         if feature == before:
             return value.seen_as(layout)
         ref = value.ref if value.form == "static" else self._forms.merged(value, scope)
@@ -109,14 +119,17 @@ class TimeAxes:
     def _permuted(self, node: fx.Node, value: Timed) -> Timed:
         rank = len(shape_of(node, self._batch) or ())
         order = _order(node, rank)
-        if sorted(order[:2]) != [0, 1]:
+        beside = (_batch_axis(value), _time_axis(value, rank))
+        places = (order.index(beside[0]), order.index(beside[1]))
+        layout = {(1, 0): "time_first", (0, 1): "batch_first", (0, rank - 1): "time_last"}.get(places)
+        if layout is None:
             raise self._mixed(node, value)
-        layout = value.layout
-        if order[:2] == [1, 0]:
-            layout = "batch_first" if layout == "time_first" else "time_first"
-        if order[2:] == list(range(2, rank)):
-            return value.seen_as(layout)
-        return self._on_merged(node, value, torch.permute, [0, *(axis - 1 for axis in order[2:])]).seen_as(layout)
+        before = [axis for axis in range(rank) if axis not in beside]
+        features = [before.index(axis) for axis in order if axis not in beside]
+        if features == sorted(features):
+            return value.seen_as(layout)  # type: ignore[arg-type]
+        turned = self._on_merged(node, value, torch.permute, [0, *(axis + 1 for axis in features)])
+        return turned.seen_as(layout)  # type: ignore[arg-type]
 
     def _pointwise(self, node: fx.Node, args: Any, kwargs: Any, value: Timed) -> Timed:
         """Apply an operator that broadcasts from the last axis, with one leading axis in place of two."""
@@ -130,12 +143,33 @@ class TimeAxes:
             if not isinstance(item, Plain) or item.shape is None:
                 return item
             if not item.has_batch:
-                return self._without_leading_ones(node, item, rank)
+                return self._without_leading_ones(node, self._without_time(node, item, value), rank)
+            if (
+                value.layout == "time_last"
+                and len(item.shape) == rank
+                and (item.shape[0], item.shape[-1])
+                == (
+                    BATCH_SIZE,
+                    1,
+                )
+            ):
+                ref = self._program.function(merged_reshape, item.ref, item.shape[1:-1], scope=scope_of(node))
+                return Timed(ref, "static", value.timesteps, value.layout)
             if len(item.shape) == rank - 1 and value.layout == "time_first" and item.shape[0] == BATCH_SIZE:
                 return Timed(item.ref, "static", value.timesteps, value.layout)
             raise self._mixed(node, value)
 
         return self._roller.apply(node, _mapped(args, fitted), _mapped(kwargs, fitted)).seen_as(value.layout)  # type: ignore[no-any-return]
+
+    def _without_time(self, node: fx.Node, item: Plain, value: Timed) -> Plain:
+        """Take the time axis off a constant that broadcasts to ``(batch, *feature, timestep)``."""
+        shape = item.shape or ()
+        if value.layout != "time_last" or not shape:
+            return item
+        if shape[-1] != 1 or name_of(node) == "aten.linear.default":
+            raise self._mixed(node, value)
+        ref = self._program.function(torch.reshape, item.ref, shape[:-1], scope=scope_of(node))
+        return Plain(ref, shape[:-1])
 
     def _without_leading_ones(self, node: fx.Node, item: Plain, rank: int) -> Plain:
         shape = item.shape or ()
@@ -149,18 +183,18 @@ class TimeAxes:
 
     def _reduced(self, node: fx.Node, args: Any, value: Timed) -> Any:
         name, scope = name_of(node), scope_of(node)
-        time = 0 if value.layout == "time_first" else 1
         rank = len(shape_of(node.args[0], self._batch) or ())  # type: ignore[arg-type]
+        time, first = _time_axis(value, rank), 1 if value.layout == "time_last" else 2
         given: Any = args[1] if len(args) > 1 else node.kwargs.get("dim")
         dims = [given] if isinstance(given, int) else list(given or range(rank))
         dims = [dim % rank for dim in dims]
         keeps = bool(argument(node, 2, "keepdim", False)) and name != "aten.select.int"
-        if any(dim < 2 and dim != time for dim in dims) or (time in dims and (len(dims) > 1 or keeps)):
+        if any(dim < first and dim != time for dim in dims) or (time in dims and (len(dims) > 1 or keeps)):
             raise self._mixed(node, value)
         if time not in dims:
             if name in ("aten.max.dim", "aten.select.int"):
-                return self._on_merged(node, value, node.target, dims[0] - 1, *args[2:])
-            return self._on_merged(node, value, node.target, [dim - 1 for dim in dims], *args[2:])
+                return self._on_merged(node, value, node.target, dims[0] - first + 1, *args[2:])
+            return self._on_merged(node, value, node.target, [dim - first + 1 for dim in dims], *args[2:])
         train = self._forms.train(value, scope)
         if name == "aten.select.int":
             at = args[2] % value.timesteps
@@ -183,12 +217,31 @@ class TimeAxes:
         position = ALONG_AN_AXIS[name_of(node)]
         dim = argument(node, position, "dim", 0) % rank
         timed = [item for item in _flat(args) if isinstance(item, Timed | Plain)]
-        if dim < 2 or any(not isinstance(item, Timed) or item.layout != value.layout for item in timed):
+        first, time = (1 if value.layout == "time_last" else 2), _time_axis(value, rank)
+        if (
+            dim < first
+            or dim == time
+            or any(not isinstance(item, Timed) or item.layout != value.layout for item in timed)
+        ):
             raise self._mixed(node, value)
         moved = [*args]
-        moved[position : position + 1] = [dim - 1]
+        moved[position : position + 1] = [dim - first + 1]
         rest = {key: item for key, item in kwargs.items() if key != "dim"}
         return self._roller.apply(node, tuple(moved), rest)  # type: ignore[no-any-return]
+
+    def _later(self, node: fx.Node, value: Timed, steps: list[int]) -> Timed:
+        """Delay a train, by one number of timesteps or one for each channel."""
+        if not any(steps):
+            return value
+        scope = scope_of(node)
+        train = self._forms.train(value, scope)
+        if len(set(steps)) == 1:
+            ref = self._program.function(delay, train, steps[0], scope=scope)
+        else:
+            features = _features(shape_of(node, self._batch) or (), value.layout)
+            each = torch.tensor(steps).reshape(-1, *(1,) * (len(features) - 1))
+            ref = self._program.layer(scope or "delays", AxonalDelay(each), train)
+        return Timed(ref, "train", value.timesteps, value.layout)
 
     def _on_merged(self, node: fx.Node, value: Timed, function: Any, *args: Any) -> Timed:
         scope = scope_of(node)
@@ -206,6 +259,19 @@ class TimeAxes:
             allowed="operations that treat every timestep alike; mean, sum, max and the last value over time",
             fix="apply layers to (timestep * batch, *feature), and reduce over time alone",
         )
+
+
+def _batch_axis(value: Timed) -> int:
+    return 1 if value.layout == "time_first" else 0
+
+
+def _time_axis(value: Timed, rank: int) -> int:
+    """Return the time axis of a value of that many axes."""
+    return {"time_first": 0, "batch_first": 1}.get(value.layout, rank - 1)
+
+
+def _features(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
+    return shape[1:-1] if layout == "time_last" else shape[LEADING[layout] :]
 
 
 def _order(node: fx.Node, rank: int) -> list[int]:

@@ -12,8 +12,8 @@ from torch import Tensor, fx
 from hsnn.frontends.live.program import Program, Ref
 from hsnn.nn import Delay, DirectEncode, MembraneDecode, MergeTime, RateDecode, SplitTime, WindowSumDecode
 
-Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_time_first", "merged_batch_first"]
-"""Axes in front of the features in the user's model; ``step`` is the batch of one timestep."""
+Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_time_first", "merged_batch_first", "time_last"]
+"""Axes beside the features in the user's model; ``step`` is the batch of one timestep."""
 
 Form: TypeAlias = Literal["static", "merged", "train"]
 """How it is held: ``(batch, *feature)``, the same at every timestep; ``(timestep * batch, *feature)``; or a train."""
@@ -24,8 +24,9 @@ LEADING: dict[str, int] = {
     "batch_first": 2,
     "merged_time_first": 1,
     "merged_batch_first": 1,
+    "time_last": 2,
 }
-"""Axes in front of the features."""
+"""Axes beside the features, which stand in front of them except in ``time_last``."""
 
 BATCH_SIZE = 10007
 """Stands for the batch where shapes are compared: a prime that no feature axis is a multiple of."""

@@ -1,0 +1,283 @@
+"""Neurons of lava-dl's slayer (read at 0.6.0): CUBA, ALIF, sigma-delta and the recurrent CUBA block.
+
+Time is the last axis: ``(batch, *feature, timestep)``. States are integers in steps of ``1 / s_scale``, decays in
+1/4096, and every state is rounded toward zero::
+
+    u = cut(u * (4096 - current_decay) / 4096) + cut(x)
+    v = cut(v * (4096 - voltage_decay) / 4096) + u - norm.running_mean
+    fires where v > threshold, then v = 0      (v >= threshold + 0.01 / s_scale)
+
+Sigma-delta neurons sum up, apply the activation, and send its change where that reaches the threshold, rounded down.
+:mod:`hsnn.frontends.live.slayer_blocks` has what stands around neurons: synapses, delays, blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.opaque import later
+from hsnn.frontends.live.slayer_weights import effective_weight
+from hsnn.frontends.live.spec import Emit, LiveNeuron, inexpressible, is_zero, tensor
+from hsnn.nn import (
+    FixedAdaptiveLif,
+    FixedDelta,
+    FixedLeakyIntegrator,
+    FixedLif,
+    FixedRecurrentLif,
+    FixedSigmaDelta,
+    LeakyIntegrator,
+)
+
+PACKAGE = "lava.lib.dl.slayer"
+_BASE = f"{PACKAGE}.neuron.base.Neuron"
+_NORM = f"{PACKAGE}.neuron.norm"
+_DECAY_ONE = 4096
+UNITS = (f"{PACKAGE}.block.base.AbstractRecurrent", f"{PACKAGE}.block.base.AbstractKWTA")
+"""Blocks that run their neurons timestep by timestep, and so are one neuron."""
+_PARTS = (f"{PACKAGE}.axon.delta.Delta", f"{PACKAGE}.dendrite.sigma.Sigma")
+_STATES = ("current_state", "voltage_state", "refractory_state", "pre_state", "residual_state", "error_state")
+_CALL_ONCE = "call the model once on an input of that shape, as slayer's training does, and compile it then"
+
+
+def is_neuron(_: nn.Module, names: tuple[str, ...]) -> bool:
+    """Tell whether classes of these names make a neuron of slayer, or a block that has to be taken as one."""
+    return any(name in names for name in (_BASE, *UNITS, *_PARTS))
+
+
+def reset(module: Any) -> None:
+    """Forget the state that earlier calls left."""
+    for part in module.modules():
+        for name in _STATES:
+            if name in part._buffers:
+                setattr(part, name, torch.zeros(1))
+        if "threshold_state" in part._buffers:
+            part.threshold_state = torch.tensor([float(part.threshold)])
+        if "spike_state" in part._buffers:
+            part.spike_state = torch.zeros(1)
+
+
+def _cuba(module: Any) -> LiveNeuron:
+    threshold = module._threshold
+    if threshold is None:  # an Affine block without dynamics never calls it
+        return LiveNeuron((None,), layout="time_last")
+    gain, values = _current_options(module)
+    if threshold < 0:  # what an Affine block sets, so that its neurons never fire
+        return LiveNeuron((FixedLeakyIntegrator(**values),), layout="time_last", gain=gain, protocol=_dynamics_alone)
+    return LiveNeuron((FixedLif(**values, **_firing(module)),), layout="time_last", gain=gain)
+
+
+def _recurrent(module: Any) -> LiveNeuron:
+    neuron = module.neuron
+    if module.bias is not None:
+        raise inexpressible("it has a bias, which slayer never exports", allowed="a bias from MeanOnlyBatchNorm")
+    gain, values = _current_options(neuron)
+    weight = effective_weight(module.recurrent_synapse)
+    # The block calls its neurons once for each timestep, and the current that they keep is that behind the norm.
+    shift = values.pop("bias")
+    layer = FixedRecurrentLif(weight.reshape(weight.shape[:2]), **values, **_firing(neuron))
+    shift = None if is_zero(shift) else shift
+    return LiveNeuron((layer,), layout="time_last", gain=gain, shift=shift, protocol=_around_recurrent, probe="neuron")
+
+
+def _adaptive(module: Any) -> LiveNeuron:
+    _check_common(module)
+    mean, divisor = _norm(module)
+    if not module._threshold > 0:
+        raise inexpressible(f"its threshold is {module._threshold:g}", allowed=f"{1 / module.w_scale:g} or more")
+    layer = FixedAdaptiveLif(
+        module._threshold,
+        resolution=1.0 / module.s_scale,
+        current_decay=_decay(module, "current_decay"),
+        voltage_decay=_decay(module, "voltage_decay"),
+        threshold_decay=_decay(module, "threshold_decay"),
+        refractory_decay=_decay(module, "refractory_decay"),
+        threshold_step=module.threshold_step,
+    )
+    # Its norm stands in front of the current.
+    shift = None if is_zero(mean) else -mean / divisor
+    gain = None if bool(divisor == 1) else 1 / divisor
+    return LiveNeuron((layer,), layout="time_last", gain=gain, shift=shift)
+
+
+def _sigma_delta(module: Any) -> LiveNeuron:
+    _check_common(module, graded=False)
+    mean, divisor = _norm(module)
+    if not bool(divisor == 1):
+        raise inexpressible("WgtScaleBatchNorm divides its sum", allowed="MeanOnlyBatchNorm")
+    delta = module.delta
+    threshold, resolution = _message_options(delta)
+    bias = (tensor(module.bias) if module.bias_is_set else torch.zeros(())) - mean
+    layer = FixedSigmaDelta(
+        threshold,
+        resolution=resolution,
+        bias=bias.reshape(()) if bias.numel() == 1 else bias,
+        activation=_activation(module.activation),
+    )
+    outputs = (layer, FixedDelta(threshold, resolution=resolution), _sum())
+    return LiveNeuron(outputs, layout="time_last", protocol=_parts_alone)
+
+
+def _delta(module: Any) -> LiveNeuron:
+    threshold, resolution = _message_options(module)
+    return LiveNeuron((FixedDelta(threshold, resolution=resolution),), layout="time_last")
+
+
+def _sigma(_: Any) -> LiveNeuron:
+    return LiveNeuron((_sum(),), layout="time_last")
+
+
+CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
+    f"{PACKAGE}.neuron.cuba.Neuron": _cuba,
+    f"{PACKAGE}.neuron.alif.Neuron": _adaptive,
+    f"{PACKAGE}.neuron.sigma_delta.Neuron": _sigma_delta,
+    f"{PACKAGE}.axon.delta.Delta": _delta,
+    f"{PACKAGE}.dendrite.sigma.Sigma": _sigma,
+    f"{PACKAGE}.block.cuba.Recurrent": _recurrent,
+}
+KNOWN = "slayer's CUBA, ALIF and sigma-delta neurons, and block.cuba.Recurrent"
+
+
+def _sum() -> LeakyIntegrator:
+    return LeakyIntegrator(voltage_decay=0.0, current_decay=1.0)
+
+
+def _current_options(module: Any) -> tuple[Tensor | None, dict[str, Any]]:
+    """Return the gain of the input, and what every CUBA neuron has."""
+    _check_common(module)
+    mean, divisor = _norm(module)
+    current = _decay(module, "current_decay")
+    if not bool(divisor == 1) and not bool((current == 1).all()):
+        raise inexpressible(
+            f"WgtScaleBatchNorm divides its current by {float(divisor):g}, and the current has a memory that a chip "
+            "would round otherwise",
+            allowed="MeanOnlyBatchNorm, or a current_decay of 1",
+        )
+    values = {
+        "resolution": 1.0 / module.s_scale,
+        "current_decay": current,
+        "voltage_decay": _decay(module, "voltage_decay"),
+        "bias": -mean / divisor,
+    }
+    return None if bool(divisor == 1) else 1 / divisor, values
+
+
+def _firing(module: Any) -> dict[str, Any]:
+    """Return threshold and comparison.
+
+    slayer resets where an integer exceeds the threshold, and sends where a float32 reaches a little more than it. In
+    integers, to exceed 0 is to reach 1.
+    """
+    threshold = float(module._threshold)
+    if np.float32(threshold + module.threshold_eps) == np.float32(threshold):
+        raise inexpressible(
+            f"its threshold is {threshold:g}, where float32 loses the small step that slayer adds to it: neurons at "
+            "the threshold send a spike and are not reset",
+            allowed="a threshold below 64",
+            fix="scale weights and threshold down together",
+        )
+    if threshold == 0:
+        return {"threshold": 1.0 / module.s_scale, "comparison": ">="}
+    return {"threshold": threshold, "comparison": ">"}
+
+
+def _check_common(module: Any, *, graded: bool = True) -> None:
+    if graded and module.graded_spike:
+        raise inexpressible("it sends graded spikes, the voltage at each spike", allowed="graded_spike=False")
+    if module.drop is not None and not isinstance(module.drop, nn.Module):
+        raise inexpressible(f"its dropout is a function, {module.drop!r}", allowed="slayer.neuron.Dropout, or none")
+    for name in ("w_scale", "s_scale"):
+        value = int(getattr(module, name))
+        if value < 1 or value & (value - 1):
+            raise inexpressible(
+                f"its {name} is {value}: states in steps of {1 / max(value, 1):g} are no numbers of float32",
+                allowed="a power of two, such as the default scale of 64",
+            )
+
+
+def _norm(module: Any) -> tuple[Tensor, Tensor]:
+    """Return what a normalization subtracts, one number or one for each channel, and what it divides by."""
+    norm = module.norm
+    if norm is None:
+        return torch.zeros(()), torch.ones(())
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(norm).__mro__}
+    if not names & {f"{_NORM}.MeanOnlyBatchNorm", f"{_NORM}.WgtScaleBatchNorm"}:
+        raise inexpressible(f"its norm is a {type(norm).__name__}", allowed="MeanOnlyBatchNorm, WgtScaleBatchNorm")
+    with torch.no_grad():
+        mean = tensor(norm.pre_hook_fx(norm.running_mean))
+        divisor = tensor(norm.std(norm.running_var)) if f"{_NORM}.WgtScaleBatchNorm" in names else torch.ones(())
+    return _per_channel(module, mean), divisor.reshape(())
+
+
+def _decay(module: Any, name: str) -> Tensor:
+    """Return a decay as a fraction, rounded as slayer rounds it."""
+    if hasattr(module, f"{name}_min"):
+        raise inexpressible("its decays differ by channel and are drawn at its first call", fix=_CALL_ONCE)
+    # slayer multiplies states and decays as they are, so several decays belong to the last axis of the features.
+    values = torch.round(tensor(getattr(module, name))) / _DECAY_ONE
+    return values.reshape(()) if values.numel() == 1 else values
+
+
+def _per_channel(module: Any, values: Tensor) -> Tensor:
+    if values.numel() == 1:
+        return values.reshape(())
+    if module.shape is None:
+        raise inexpressible("it has a value for each channel and does not know its shape yet", fix=_CALL_ONCE)
+    return values.reshape(-1, *(1,) * (len(module.shape) - 1))
+
+
+def _message_options(delta: Any) -> tuple[Tensor, float]:
+    if delta.cum_error:
+        raise inexpressible("cum_error adds up what it has not sent", allowed="cum_error=False")
+    scale = int(delta.scale)
+    if scale < 1 or scale & (scale - 1):
+        raise inexpressible(f"its scale is {scale}", allowed="a power of two")
+    threshold = tensor(delta.threshold).clamp(min=1.0 / scale)
+    return threshold.reshape(()) if threshold.numel() == 1 else threshold, 1.0 / scale
+
+
+def _activation(function: Callable[[Tensor], Tensor]) -> str:
+    """Find out what an activation is by asking it."""
+    x = torch.linspace(-8.0, 8.0, 257)
+    with torch.no_grad():
+        y = function(x.clone())
+    if torch.equal(y, x.relu()):
+        return "relu"
+    if torch.equal(y, x):
+        return "identity"
+    name = getattr(function, "__name__", type(function).__name__)
+    raise inexpressible(f"its activation is {name}", allowed="relu, or the identity")
+
+
+def _dynamics_alone(module: Any, emit: Emit) -> Callable[..., Any]:
+    """An Affine block reads the voltage, and does not call the neuron itself."""
+    module.dynamics = lambda x: (None, emit(x, ())[0])
+
+    def forward(_: Tensor) -> Tensor:
+        raise UnsupportedError("HSNN-F091", "neurons with a threshold below 0 fire all the time", allowed="above 0")
+
+    return forward
+
+
+def _parts_alone(module: Any, emit: Emit) -> Callable[..., Any]:
+    """Input blocks call the delta unit alone, Output blocks the sum."""
+    module.delta.forward = lambda x: emit(x, ())[1]
+    module.sigma.forward = lambda x: emit(x, ())[2]
+    return lambda x: emit(x, ())[0]
+
+
+def _around_recurrent(block: Any, emit: Emit) -> Callable[..., Any]:
+    def forward(x: Tensor) -> Tensor:
+        y = emit(block.input_synapse(x), ())[0]
+        if block.delay_shift is True:
+            y = later(y, [1])
+        if block.delay is not None:
+            y = block.delay(y)
+        return y
+
+    return forward

@@ -1,0 +1,73 @@
+"""Find the scale at which the integers of neurons on a grid are exactly what the model says.
+
+Networks that lava-dl trains have states, weights and thresholds of fixed point already. One unit of their grid then
+becomes one unit of the chip, and every integer is that of training. Where a value is not on the grid, such as real
+input or weights of more bits, the scale is chosen as for any other model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.ir import arithmetic as rules
+from hsnn.ir.spiking import CurrentNeuron, FloatSigmaDelta, SpikingGraph
+from hsnn.passes.quantize_neurons import quantize_neuron
+from hsnn.passes.quantize_weights import quantize_projection
+from hsnn.passes.require_exact import changes
+from hsnn.passes.state_range import Incoming, StateRange, largest_scale
+from hsnn.passes.synapses import weights_of
+
+if TYPE_CHECKING:
+    from hsnn.passes.calibrate import Calibration
+
+STATE_EXPONENT = 6
+"""Bits of a sigma-delta state below a unit of its messages; what netx gives Lava, lava-dl 0.6.0."""
+
+
+def exact_scale(
+    neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, margin: float
+) -> float | None:
+    """Return units of the chip per unit of the model's voltage; None if nothing would be exact.
+
+    Args:
+        neuron: Neurons.
+        incoming: Their projections.
+        needed: Magnitudes that have to fit.
+        margin: Factor on what calibration saw.
+    """
+    if not neuron.resolution or any(item.noise for item in incoming):
+        return None
+    scale = 1.0 / neuron.resolution
+    if largest_scale(neuron, incoming, needed, margin=margin) < scale:
+        return None
+    _, errors = quantize_neuron(neuron, scale)
+    rounded = [quantize_projection(item.projection, scale, payload_scale=item.payload_scale)[1] for item in incoming]
+    return None if changes(neuron, rounded, errors, scale) else scale
+
+
+def exact_messages(
+    graph: SpikingGraph, neuron: FloatSigmaDelta, calibration: Calibration, ports: Mapping[str, float], *, margin: float
+) -> float | None:
+    """Return units of the state per unit of the model, for messages of ``2**STATE_EXPONENT`` units; None as above."""
+    if not neuron.resolution:
+        return None
+    scale = 2.0**STATE_EXPONENT / neuron.resolution
+    stats = calibration.populations[neuron.name]
+    reach = margin * scale * max(stats.current, stats.activation, stats.voltage_high, -stats.voltage_low)
+    values = [neuron.bias * scale]
+    for projection in graph.into(neuron.name):
+        source = graph.source(projection.pre)
+        unit = source.resolution if isinstance(source, FloatSigmaDelta) else ports.get(projection.pre, 1.0)
+        if not unit or math.log2(unit) % 1:
+            return None
+        reach = max(reach, margin * scale * calibration.deliveries[projection.name])
+        _, errors = quantize_projection(projection, scale * 2.0**rules.STATE_SHIFT, payload_scale=unit)
+        if errors.snr_db:
+            return None
+        values.append(weights_of(projection).astype(np.float64) * unit * scale)
+    exact = all(np.all(array == np.rint(array)) for array in values)
+    return scale if exact and reach < rules.STATE_LIMIT else None
