@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import norse.torch as norse
+import random_norse
 import torch
 from live_models import TIMESTEPS, Loop, assert_equal
 from norse.torch.functional.leaky_integrator import LIParameters
@@ -10,6 +11,8 @@ from norse.torch.functional.lif import LIFParameters
 from norse.torch.functional.lif_box import LIFBoxParameters
 from norse.torch.functional.reset import reset_subtract
 from norse.torch.module.lif_box import LIFBoxCell
+from random_check import assert_same
+from random_hybrids import RandomHybrid
 from registry import EXACT, REFUSED, construct
 from torch import nn
 
@@ -84,6 +87,16 @@ def recurrent():
 @construct(LIBRARY, "IAF and IAFCell", EXACT)
 def integrate():
     assert_equal(Loop(norse.IAFCell(), norse.IAFCell(), cell))
+
+
+@construct(
+    LIBRARY,
+    "random hybrids of LIF, IAF, LIFBox, LIFRecurrent, LI, LIBox, cells and modules: "
+    "no field at its default, states over time too",
+    EXACT,
+)
+def drawn_at_random():
+    assert_same(RandomHybrid(100, random_norse))
 
 
 @construct(

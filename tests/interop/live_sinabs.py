@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random_sinabs
 import sinabs.layers as sl
 import torch
 from live_models import TIMESTEPS, assert_equal
+from random_check import assert_same
+from random_hybrids import RandomHybrid
 from registry import EXACT, POLICY, REFUSED, construct
 from sinabs.activation import MembraneReset, MembraneSubtract, SingleSpike
 from torch import nn
@@ -47,6 +50,13 @@ def leaky():
     )
 
 
+@construct(LIBRARY, "LIFRecurrent and IAFRecurrent, `rec_connect` a Linear without bias", POLICY, note=ZERO_STATE)
+def recurrent():
+    first = sl.LIFRecurrent(4.0, nn.Linear(5, 5, bias=False), spike_threshold=torch.tensor(0.2), tau_syn=2.0, **ONE)
+    second = sl.IAFRecurrent(nn.Sequential(nn.Flatten(), nn.Linear(4, 4, bias=False)), torch.tensor(0.5), **ONE)
+    assert_equal(BatchFirst(first, second))
+
+
 @construct(LIBRARY, "ExpLeak read-out", POLICY, note=ZERO_STATE)
 def readout():
     assert_equal(BatchFirst(sl.IAF(torch.tensor(0.6), **ONE), sl.ExpLeak(tau_mem=4.0)))
@@ -85,6 +95,31 @@ def train():
 
 
 @construct(
+    LIBRARY,
+    "random hybrids of IAF, LIF, their squeezed and recurrent forms, ExpLeak: "
+    "no field at its default, states over time too",
+    POLICY,
+    note=ZERO_STATE,
+)
+def drawn_at_random():
+    assert_same(RandomHybrid(100, random_sinabs))
+
+
+@construct(LIBRARY, "the input of squeezed layers is a train, flattened in the model", POLICY, note=ZERO_STATE)
+def squeezed_train():
+    class Train(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.fc, self.iaf = nn.Linear(6, 5), sl.IAFSqueeze(num_timesteps=TIMESTEPS, **ONE)
+
+        def forward(self, x):
+            return self.iaf(2 * self.fc(x.flatten(0, 1))).unflatten(0, (-1, TIMESTEPS)).sum(1)
+
+    assert_equal(Train(), x=(torch.rand(4, TIMESTEPS, 6) > 0.5).float())
+
+
+@construct(
     LIBRARY, "MultiSpike (the default) and MaxSpike", REFUSED, code="HSNN-F091", note="several spikes in one timestep"
 )
 def multi_spike():
@@ -119,7 +154,12 @@ def adaptive():
     assert_equal(BatchFirst(sl.ALIF(tau_mem=3.0, tau_adapt=4.0), sl.IAF(**ONE)))
 
 
-@construct(LIBRARY, "LIFRecurrent and IAFRecurrent", REFUSED, code="HSNN-F018", note="sinabs cannot copy them itself")
-def recurrent():
-    first = sl.LIFRecurrent(4.0, nn.Linear(5, 5, bias=False), **ONE)
-    assert_equal(BatchFirst(first, sl.IAF(torch.tensor(0.5), **ONE)))
+@construct(
+    LIBRARY,
+    "feedback with a bias, or through a convolution",
+    REFUSED,
+    code="HSNN-F091",
+    note="a bias that acts from the second timestep on; RecurrentLif is all to all",
+)
+def other_feedback():
+    assert_equal(BatchFirst(sl.IAFRecurrent(nn.Linear(5, 5), **ONE), sl.IAF(**ONE)))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random_snntorch
 import snntorch as snn
 import torch
 from live_models import TIMESTEPS, Loop, assert_equal
+from random_check import assert_same
+from random_hybrids import RandomHybrid
 from registry import EXACT, POLICY, REFUSED, construct
 from snntorch import utils
 from torch import nn
@@ -141,8 +144,33 @@ def over_time():
     assert_equal(OverTime(one_step, timesteps=TIMESTEPS, outputs="sum"))
 
 
+@construct(
+    LIBRARY,
+    "random hybrids of Leaky, Synaptic, Lapicque, RLeaky, RSynaptic: no field at its default, states over time too",
+    EXACT,
+)
+def drawn_at_random():
+    assert_same(RandomHybrid(100, random_snntorch))
+
+
 def refused_pair(neuron):
     assert_equal(Loop(neuron, snn.Leaky(0.9), explicit))
+
+
+@construct(LIBRARY, "RSynaptic with `reset_delay=False`, which snnTorch does not heed", EXACT)
+def unheeded_reset_delay():
+    neuron = snn.RSynaptic(0.4, 0.8, linear_features=5, threshold=0.5, reset_delay=False)
+
+    class Zeroed(Loop):
+        def forward(self, x):
+            states, sent, two = tuple(torch.zeros(x.shape[0], 5) for _ in range(3)), [], None
+            for _ in range(TIMESTEPS):
+                states = self.first(self.fc1(x), *states)
+                out, two = self.second(self.fc2(states[0]), two)
+                sent.append(out)
+            return torch.stack(sent).mean(0)
+
+    assert_equal(Zeroed(neuron, snn.Leaky(0.8, threshold=0.4), None))
 
 
 @construct(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random_spikingjelly
 import torch
 from live_models import TIMESTEPS, Loop, assert_equal
+from random_check import assert_same
+from random_hybrids import RandomHybrid
 from registry import EXACT, POLICY, REFUSED, construct
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from torch import nn
@@ -109,6 +112,17 @@ def non_spiking():
 
     model = Readout(neuron.IFNode(0.5, step_mode="m"), neuron.NonSpikingLIFNode(tau=2.5, decode="last_mem"))
     assert_equal(model, shape=(1, 8, 8))
+
+
+@construct(
+    LIBRARY,
+    "random hybrids of IFNode, LIFNode, ParametricLIFNode, one step and many: "
+    "no field at its default, states over time too",
+    POLICY,
+    note=ZERO_STATE,
+)
+def drawn_at_random():
+    assert_same(RandomHybrid(100, random_spikingjelly))
 
 
 @construct(

@@ -43,13 +43,31 @@ def inference_copy(module: nn.Module) -> nn.Module:
         # deepcopy refuses tensors that are part of an autograd graph, such as a state after training.
         memo.setdefault(id(tensor), tensor.detach().clone())
     try:
-        return copy.deepcopy(module, memo).eval()
+        return _copied(module, memo).eval()
     except (TypeError, RuntimeError, AttributeError) as error:
         raise UnsupportedError(
             "HSNN-F018",
             f"{type(module).__name__} cannot be copied: {error}",
             fix="keep locks, files and generators out of the module, or give it a __deepcopy__",
         ) from error
+
+
+def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """Copy a module; where that fails, do without the ``__deepcopy__`` of its parts.
+
+    That of sinabs builds a new layer and fails on one that holds another module.
+    """
+    try:
+        return copy.deepcopy(module, dict(memo))
+    except (TypeError, RuntimeError, AttributeError):
+        own = [part for part in module.modules() if hasattr(type(part), "__deepcopy__")]
+        if not own:
+            raise
+    for part in reversed(own):
+        blank = type(part).__new__(type(part))
+        memo[id(part)] = blank
+        blank.__dict__.update(copy.deepcopy(part.__dict__, memo))
+    return copy.deepcopy(module, memo)
 
 
 def call(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

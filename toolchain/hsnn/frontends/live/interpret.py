@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.graph import Traced, timesteps_of
 from hsnn.frontends.live.opaque import LATER_NODE, OPAQUE
-from hsnn.frontends.live.operators import ADDITIONS, argument, name_of, passes_on
+from hsnn.frontends.live.operators import ADDITIONS, PERMUTES, RESHAPES, argument, name_of, passes_on
 from hsnn.frontends.live.place import Placer
 from hsnn.frontends.live.program import Program, Ref, Rolled
 from hsnn.frontends.live.roll import Roller
@@ -56,7 +56,9 @@ class _Interpreter:
         self._forms = Forms(self._program)
         self._placer = Placer(traced, self._program, forms=self._forms, binary=frozenset(map(Ref, binary)))
         self._roller = Roller(traced, self._program, forms=self._forms, placer=self._placer, value=self.value)
-        self._axes = TimeAxes(self._program, forms=self._forms, roller=self._roller, batch=traced.batch)
+        self._axes = TimeAxes(
+            self._program, forms=self._forms, roller=self._roller, placer=self._placer, batch=traced.batch
+        )
         self._values: dict[fx.Node, Any] = {}
         self._timesteps = timesteps_of(traced)
         self.layouts: list[Layout] = []
@@ -89,7 +91,10 @@ class _Interpreter:
             return args[0][args[1]]
         if any(isinstance(item, Timed) for item in _flat((args, kwargs))):
             return self._axes.apply(node, args, kwargs)
-        return self._roller.apply(node, args, kwargs)
+        value = self._roller.apply(node, args, kwargs)
+        if name_of(node) in RESHAPES | PERMUTES and isinstance(args[0], Plain):
+            self._placer.rearranged(args[0], value)
+        return value
 
     def _placeholder(self, node: fx.Node) -> Plain:
         shape = shape_of(node, self._traced.batch)
@@ -126,7 +131,7 @@ class _Interpreter:
             raise UnsupportedError("HSNN-F093", f"{title} starts from a state that is passed to it", allowed="none")
         drive = self.value(call.args[0])
         if isinstance(drive, Plain):
-            drive = self._placer.start(drive, neuron.layout, call)
+            drive = self._placer.start(drive, neuron.layout, call, merged=neuron.timesteps or 0)
         if drive.layout != neuron.layout:
             raise UnsupportedError(
                 "HSNN-F094",

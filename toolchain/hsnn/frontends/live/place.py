@@ -24,7 +24,8 @@ class Placer:
     """
 
     def __init__(self, traced: Traced, program: Program, *, forms: Forms, binary: frozenset[Ref]) -> None:
-        self._traced, self._program, self._forms, self._binary = traced, program, forms, binary
+        self._traced, self._program, self._forms, self._binary = traced, program, forms, set(binary)
+        self._started: dict[tuple[Ref, Layout], Timed] = {}
 
     def place(self, path: str, drive: Timed) -> tuple[Timed | None, ...]:
         """Return what a neuron gives for each of its outputs; ``None`` for one that cannot be read."""
@@ -57,28 +58,59 @@ class Placer:
             )
         return value
 
-    def start(self, value: Plain, layout: Layout, node: fx.Node) -> Timed:
+    def rearranged(self, before: Plain, after: Plain) -> None:
+        """Note that a value holds the elements of another: it is binary if that is."""
+        if before.ref in self._binary:
+            self._binary.add(after.ref)
+
+    def start(self, value: Plain, layout: Layout, node: fx.Node, *, merged: int = 0) -> Timed:
         """Start a train from an ordinary value that has a time axis.
+
+        Args:
+            value: The value.
+            layout: Axes that it has.
+            node: Where it is used.
+            merged: Timesteps, where they are one axis with the batch.
 
         Raises:
             UnsupportedError: ``HSNN-F094``, if its axes are others.
         """
-        shape = value.shape or ()
+        if (value.ref, layout) not in self._started:
+            shape = value.shape or ()
+            is_merged = layout in ("merged_time_first", "merged_batch_first")
+            if is_merged and merged and len(shape) > 1 and shape[0] == merged * BATCH_SIZE:
+                self._started[value.ref, layout] = self._split(value, layout, merged, node)
+            else:
+                self._started[value.ref, layout] = self._whole(value, layout, node)
+        return self._started[value.ref, layout]
+
+    def _split(self, value: Plain, layout: Layout, timesteps: int, node: fx.Node) -> Timed:
+        scope, feature = scope_of(node), (value.shape or ())[1:]
+        sizes = (timesteps, -1) if layout == "merged_time_first" else (-1, timesteps)
+        ref = self._program.function(torch.reshape, value.ref, (*sizes, *feature), scope=scope)
+        if layout == "merged_time_first":
+            ref = self._program.function(torch.transpose, ref, 0, 1, scope=scope)
+        return self._encoded(value, ref, timesteps, layout, scope)
+
+    def _whole(self, value: Plain, layout: Layout, node: fx.Node) -> Timed:
+        shape, scope = value.shape or (), scope_of(node)
         batch_axis = {"time_first": 1, "batch_first": 0, "time_last": 0}.get(layout)
         if batch_axis is None or len(shape) < 3 or shape[batch_axis] != BATCH_SIZE:
             raise UnsupportedError(
                 "HSNN-F094",
-                f"at {name_of(node)} in {scope_of(node) or 'the model'} a value of shape "
+                f"at {name_of(node)} in {scope or 'the model'} a value of shape "
                 f"{tuple('batch' if extent == BATCH_SIZE else extent for extent in shape)} goes into neurons",
                 allowed="(timestep, batch, *feature), (batch, timestep, *feature) or (batch, *feature, timestep), as "
                 "the neurons take it",
             )
-        scope = scope_of(node)
         ref, timesteps = value.ref, shape[1 - batch_axis]
         if layout == "time_last":
             ref, timesteps = self._program.function(torch.movedim, ref, -1, 1, scope=scope), shape[-1]
         elif layout == "time_first":
             ref = self._program.function(torch.transpose, ref, 0, 1, scope=scope)
+        return self._encoded(value, ref, timesteps, layout, scope)
+
+    def _encoded(self, value: Plain, ref: Ref, timesteps: int, layout: Layout, scope: str) -> Timed:
         kind = "binary" if value.ref in self._binary else "graded"
         train = self._program.function(train_encode, ref, timesteps, kind, scope=scope)
         return Timed(train, "train", timesteps, layout)

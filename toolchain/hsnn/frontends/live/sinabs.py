@@ -1,4 +1,4 @@
-"""Neurons of sinabs (read at 3.1.3): IAF, LIF, ExpLeak and their squeezed forms.
+"""Neurons of sinabs (read at 3.1.3): IAF, LIF, ExpLeak, their squeezed and their recurrent forms.
 
 ::
 
@@ -6,6 +6,7 @@
     v = alpha_mem * v + (1 - alpha_mem) * i   with norm_input, else alpha_mem * v + i
     fires where v >= spike_threshold, then reset_fn, then v is held above min_v_mem
 
+In the recurrent forms x is the input and what the spikes of the timestep before send through ``rec_connect``.
 Time is the second axis, or merged with the batch in the squeezed forms.
 """
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.frontends.live.spec import Layout, LiveNeuron, comparison_of, inexpressible, is_zero, tensor
-from hsnn.nn import LeakyIntegrator, Lif
+from hsnn.nn import LeakyIntegrator, Lif, RecurrentLif
 
 _PACKAGE = "sinabs.layers"
 _BASE = f"{_PACKAGE}.stateful_layer.StatefulLayer"
@@ -41,6 +42,14 @@ def _feed_forward(module: Any) -> LiveNeuron:
     return _in_time(module, Lif(**options), gain)
 
 
+def _recurrent(module: Any) -> LiveNeuron:
+    options, gain = _options(module)
+    weight = _feedback(module.rec_connect)
+    if gain is not None:  # Feedback is part of the input.
+        weight = weight * gain.expand(weight.shape[0]).unsqueeze(1)
+    return _in_time(module, RecurrentLif(weight.shape[0], recurrent_weight=weight, **options), gain)
+
+
 def _readout(module: Any) -> LiveNeuron:
     dynamics, gain = _dynamics(module)
     return _in_time(module, LeakyIntegrator(**dynamics), gain)
@@ -51,6 +60,8 @@ CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
     f"{_PACKAGE}.iaf.IAFSqueeze": _feed_forward,
     f"{_PACKAGE}.lif.LIF": _feed_forward,
     f"{_PACKAGE}.lif.LIFSqueeze": _feed_forward,
+    f"{_PACKAGE}.iaf.IAFRecurrent": _recurrent,
+    f"{_PACKAGE}.lif.LIFRecurrent": _recurrent,
     f"{_PACKAGE}.exp_leak.ExpLeak": _readout,
     f"{_PACKAGE}.exp_leak.ExpLeakSqueeze": _readout,
 }
@@ -99,6 +110,24 @@ def _reset(module: Any, threshold: Tensor) -> str:
         if amount is None or bool((tensor(amount) == threshold).all()):
             return "subtract"
     raise inexpressible(f"its reset_fn is {function!r}", allowed="MembraneReset(0) or MembraneSubtract()")
+
+
+def _feedback(connect: nn.Module) -> Tensor:
+    """Return the weights of a recurrent layer: ``(neuron, neuron)``."""
+    parts = [part for part in connect.modules() if not isinstance(part, nn.Sequential | nn.Flatten | nn.Identity)]
+    if len(parts) != 1 or type(parts[0]) is not nn.Linear or parts[0].in_features != parts[0].out_features:
+        raise inexpressible(
+            f"it feeds back through {', '.join(type(part).__name__ for part in parts) or 'nothing'}",
+            allowed="one Linear for neurons of one feature axis, after Flatten or not",
+        )
+    linear = parts[0]
+    if linear.bias is not None and not is_zero(linear.bias):
+        raise inexpressible(
+            "the bias of its feedback acts from the second timestep on",
+            allowed="rec_connect without bias",
+            fix="put the bias into the layer in front",
+        )
+    return tensor(linear.weight)
 
 
 def _in_time(module: Any, layer: Any, gain: Tensor | None) -> LiveNeuron:

@@ -7,7 +7,7 @@ snnTorch resets one timestep late: the spike of ``t`` acts on the voltage of ``t
     others    zero       mem' = 0                         the input of t + 1 is dropped: one refractory timestep
 
 With ``reset_delay=False`` a reset to zero acts at ``t``; one by subtraction compares with twice the threshold where
-a voltage is still above it, which no layer of hsnn does.
+a voltage is still above it, which no layer of hsnn does. RSynaptic has that option and does not heed it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,13 @@ def _recurrent_synaptic(module: Any) -> LiveNeuron:
 def _lapicque(module: Any) -> LiveNeuron:
     step, resistance, capacity = tensor(module.time_step), tensor(module.R), tensor(module.C)
     gain = resistance * (1 / (resistance * capacity)) * step
-    return _neuron(module, ("mem",), 1.0, step / (resistance * capacity), late_zero=True, gain=gain)
+    lost = step / (resistance * capacity)
+    if bool(((lost < 0) | (lost > 1)).any()):
+        raise inexpressible(
+            f"it keeps {1 - lost.max():g} of its voltage: 1 - time_step / (R * C)",
+            allowed="0 to 1: with beta, from exp(-1) = 0.368 on",
+        )
+    return _neuron(module, ("mem",), 1.0, lost, late_zero=True, gain=gain)
 
 
 CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
@@ -119,6 +125,8 @@ def _neuron(
 def _reset(module: Any, *, late_zero: bool) -> tuple[str, int]:
     """Return hsnn's reset and refractory time."""
     kind, late = module.reset_mechanism, getattr(module, "reset_delay", True)
+    if hasattr(module, "syn") and hasattr(module, "spk"):
+        late = True  # RSynaptic computes what reset_delay=False asks for, and drops it.
     # The state function was chosen when the module was made; reset_mechanism may have been set since.
     chosen = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}.get(module.state_function.__name__)
     if chosen != kind:

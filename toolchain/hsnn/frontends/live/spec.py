@@ -97,8 +97,13 @@ def comparison_of(fires: Callable[[Tensor], Tensor], threshold: Any) -> str:
     if not bool((tensor(threshold) > 0).all()):
         raise inexpressible(f"its threshold is {tensor(threshold).min():g}", allowed="above 0 and above its reset")
     below = -torch.logspace(-6, 2, 25)
-    with torch.no_grad():
-        low, zero, high = fires(below), fires(torch.zeros(25)), fires(-below)
+    try:
+        with torch.no_grad():
+            low, zero, high = fires(below), fires(torch.zeros(25)), fires(-below)
+    except Exception as error:  # code of a library, or of the user
+        raise inexpressible(
+            f"its spike function fails: {type(error).__name__}: {error}", allowed="0 below the threshold and 1 above it"
+        ) from error
     steps = not bool((low != 0).any()) and not bool((high != 1).any()) and not bool((zero != zero[0]).any())
     if not steps or float(zero[0]) not in (0, 1):
         raise inexpressible(

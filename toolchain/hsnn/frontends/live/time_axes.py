@@ -20,6 +20,7 @@ from hsnn.frontends.live.operators import (
     name_of,
     passes_on,
 )
+from hsnn.frontends.live.place import Placer
 from hsnn.frontends.live.program import Program
 from hsnn.frontends.live.roll import Roller
 from hsnn.frontends.live.values import (
@@ -54,11 +55,13 @@ class TimeAxes:
         program: Where the steps go.
         forms: Turns values into the form that a step wants.
         roller: Applies operators to values whose leading axis is a batch.
+        placer: Starts a train where a value with the axes of one meets it.
         batch: Symbol of the batch.
     """
 
-    def __init__(self, program: Program, *, forms: Forms, roller: Roller, batch: Any) -> None:
+    def __init__(self, program: Program, *, forms: Forms, roller: Roller, placer: Placer, batch: Any) -> None:
         self._program, self._forms, self._roller, self._batch = program, forms, roller, batch
+        self._placer = placer
 
     def apply(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
         """Apply a node's operator.
@@ -68,6 +71,7 @@ class TimeAxes:
         """
         name = name_of(node)
         value = next(item for item in _flat((args, kwargs)) if isinstance(item, Timed))
+        args = _mapped(args, lambda item: self._as_train(node, item, value))
         if passes_on(node):
             return args[0]
         if node.target is LATER_NODE:
@@ -87,6 +91,22 @@ class TimeAxes:
         if name in ALONG_AN_AXIS:
             return self._along(node, args, kwargs, value)
         raise self._mixed(node, value)
+
+    def _as_train(self, node: fx.Node, item: Any, value: Timed) -> Any:
+        """Return a value that has all axes of a train as one; others as they are."""
+        if not isinstance(item, Plain) or item.shape is None:
+            return item
+        steps, shape = value.timesteps, item.shape
+        if value.layout == "step" or len(shape) <= LEADING[value.layout]:
+            return item
+        front: tuple[int, ...] = (steps * BATCH_SIZE,)
+        if value.layout in ("time_first", "batch_first"):
+            front = (steps, BATCH_SIZE) if value.layout == "time_first" else (BATCH_SIZE, steps)
+        elif value.layout == "time_last":
+            front = (BATCH_SIZE,) if shape[-1] == steps else (0,)
+        if shape[: len(front)] != front:
+            return item
+        return self._placer.start(item, value.layout, node, merged=steps)
 
     def _layout_of(self, node: fx.Node, value: Timed) -> Layout | None:
         """Return the layout that a result with the order of elements of ``value`` has, by its shape."""
