@@ -248,6 +248,18 @@ def _refuse(*blocks, x):
 
 
 @construct(
+    LIBRARY, "cuba.Pool whose windows overlap", REFUSED, code="HSNN-F072", note="slayer's reach into the next channel"
+)
+def overlapping():
+    x = fired(15, 2, 9, 9)
+    blocks = [cuba.Pool(neuron(threshold=8), kernel_size=3, stride=2, weight_scale=1.5)]
+    make_ready(blocks, x)
+    with tempfile.TemporaryDirectory() as folder:
+        export(blocks, Path(folder) / "a.net")
+        from_netx(Path(folder) / "a.net", NetxOptions(timesteps=T, input_shape=(2, 9, 9)))
+
+
+@construct(
     LIBRARY,
     "WgtScaleBatchNorm",
     REFUSED,

@@ -10,6 +10,7 @@ import numpy as np
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.layers import ConvLayer, DenseLayer, PoolLayer, Shape, Window
+from hsnn.frontends.netx.pool_windows import require_own_rows
 from hsnn.ops import DOMAIN
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def pool(graph: Graph, layer: PoolLayer, train: Train) -> Train:
     """
     if len(train.shape) != 3:
         raise _mismatch(layer.index, "pools (C, H, W)", f"{train.shape}, as the layer before sends")
+    require_own_rows(layer, train.shape)
     channels, extents, kernel = train.shape[0], train.shape[1:], layer.window.kernel
     weights = np.tile(real_weights(layer.index, layer.weight, 0), (channels, 1, 1, 1))
     if layer.transposed:
@@ -120,6 +122,7 @@ def complex_pool(graph: Graph, layer: PoolLayer, imaginary: Ints, train: Train) 
     """Add sum pooling of every channel into a real and an imaginary one, which take turns."""
     if len(train.shape) != 3:
         raise _mismatch(layer.index, "pools (C, H, W)", f"{train.shape}, as the layer before sends")
+    require_own_rows(layer, train.shape)
     channels, extents, kernel = train.shape[0], train.shape[1:], layer.window.kernel
     shape = (2 * layer.shape[0], *layer.shape[1:])
     both = real_weights(layer.index, np.stack((layer.weight, imaginary)), 0)
