@@ -6,9 +6,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import hsnn
+from hsnn import nn as snn
 from hsnn.cli import main
+from hsnn.compiler import Options
 from hsnn.ir.integer import ConvProjection, InputPort, SparseProjection
+from hsnn.report.layers import Limits
 from hsnn.runtime.alone import neurons_alone, projection_alone, sent_to
 from hsnn.runtime.operations import fan_out, synaptic_operations
 from hsnn.runtime.result import ChipTrace
@@ -39,6 +45,19 @@ def test_bench_tells_times_spikes_and_operations(artifact, chain, target, capsys
     for stage, segment in zip(chain.chip_stages, result["segments"], strict=True):
         assert set(segment["operations_per_sample"]) == {p.name for p in stage.network.projections}
         assert set(segment["usage"]) == (set(segment["operations_per_sample"]) if target == "emulator" else set())
+
+
+def test_bench_takes_the_samples_that_the_artifact_keeps(tmp_path, monkeypatch, capsys):
+    """Random numbers would be no input of a model whose inputs are spikes."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    layers = (snn.TrainEncode(6), nn.Linear(5, 4), snn.Lif(0.3), snn.TrainDecode())
+    spikes = (torch.rand(9, 6, 5) < 0.4).float().numpy()
+    hsnn.compile(
+        nn.Sequential(*layers), spikes, options=Options(limits=Limits(min_f1=0.0, max_rate_error=10.0, max_dead=1.0))
+    ).save("spikes.hsnn")
+    result = bench(capsys, "spikes.hsnn", "--target", "emulator")
+    assert (result["samples"], result["input"]) == (5, "calibration")
 
 
 def test_bench_reads_samples_and_leaves_labels_beside_them_alone(artifact, build, capsys):

@@ -27,8 +27,8 @@ DESCRIPTION = """\
 Measure the latency of single samples and the throughput of batches, stage by stage, and count the spikes and
 synaptic operations of every spiking part. On the emulator, time every projection and population alone, too, fed
 with what it got in the whole network; a projection brings the neurons that it leads to, so these times add up to
-more than the segment's. Times are medians of several runs. Without --input the samples are random numbers of 0 to
-1; the activity of real ones may be quite another.
+more than the segment's. Times are medians of several runs. Without --input the calibration samples that the
+artifact keeps take turns, or random numbers of 0 to 1 if it keeps none; those may cause quite another activity.
 """
 EPILOG = """\
 examples:
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "artifact": args.artifact,
         "target": args.target,
         "host": args.host,
-        "input": args.input if args.input is not None else "random",
+        "input": args.input or ("random" if program.golden is None else "calibration"),
         "samples": sample_count(inputs, program.inputs) or 1,
         "batch_size": args.batch_size,
         "repeats": args.repeats,
@@ -147,7 +147,7 @@ def _samples(args: argparse.Namespace, program: Program) -> Arrays:
     from hsnn.runtime.inputs import check_inputs, sample_count, take_samples
 
     if args.input is None:
-        return _random(program, args.samples)
+        return _own(program, args.samples)
     require_file(args.input, "input")
     names = [value.name for value in program.inputs]
     arrays = load_arrays(args.input, "input")
@@ -157,16 +157,21 @@ def _samples(args: argparse.Namespace, program: Program) -> Arrays:
     return take_samples(inputs, program.inputs, start=0, stop=min(count, args.samples))
 
 
-def _random(program: Program, samples: int) -> Arrays:
+def _own(program: Program, samples: int) -> Arrays:
+    """The samples that a program keeps, over and over; random ones if it keeps none."""
     import numpy as np
 
-    from hsnn.runtime.inputs import check_inputs
+    from hsnn.runtime.inputs import batch_axis, check_inputs
 
     rng = np.random.default_rng(0)
-    made = {
-        value.name: rng.random([samples if extent is None else extent for extent in value.shape]).astype(value.dtype)
-        for value in program.inputs
-    }
+    made = {}
+    for value in program.inputs:
+        if program.golden is None:
+            shape = [samples if extent is None else extent for extent in value.shape]
+            made[value.name] = rng.random(shape).astype(value.dtype)
+        else:
+            kept, axis = program.golden.inputs[value.name], batch_axis(value)
+            made[value.name] = kept if axis is None else np.take(kept, np.arange(samples) % kept.shape[axis], axis)
     return check_inputs(made, program.inputs)
 
 
