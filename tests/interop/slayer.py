@@ -93,7 +93,7 @@ def run(hybrid: HybridModel, x) -> np.ndarray:
     plan, quantized, batch = integers(hybrid, x)
     (segment,) = plan.chip_segments
     (port,), (entry,) = quantized.network.inputs, segment.graph.inputs
-    payloads, _ = to_payloads(batch.values[entry.value], port, scale=1.0, timesteps=T)
+    payloads, _ = to_payloads(batch.values[entry.value], port, scale=quantized.input_scales[port.name], timesteps=T)
     (sent,) = find_target("reference").load(quantized.network).run({port.name: payloads}).outputs.values()
     value = sent.astype(np.float32) * np.float32(quantized.output_scales[segment.graph.outputs[0]])
     session = onnxruntime.InferenceSession(plan.stages[-1].model)
@@ -283,14 +283,72 @@ def kwta():
         from_netx(Path(folder) / "a.net", NetxOptions(timesteps=T))
 
 
-@construct(LIBRARY, "alif blocks", REFUSED, code="HSNN-F072", note="not compiled yet")
-def alif():
+@construct(LIBRARY, "alif blocks, with norm and delays", POLICY, note=SLAYER + "; netx has no ALIF")
+def adaptive():
+    alif = slayer.block.alif
     settings = {"threshold": 1.0, "threshold_step": 0.5, "current_decay": 0.1, "voltage_decay": 0.1}
-    settings |= {"threshold_decay": 0.1, "refractory_decay": 0.1}
-    _refuse(slayer.block.alif.Dense(settings, 12, 20, weight_scale=4), x=fired(12, 12))
+    settings |= {"threshold_decay": 0.1, "refractory_decay": 0.17}
+    biased = {**settings, "norm": norm.MeanOnlyBatchNorm}
+    assert_equal(
+        lambda shift: [
+            alif.Dense(dict(biased), 12, 20, weight_scale=4, delay_shift=shift, delay=True),
+            alif.Dense(dict(settings), 20, 8, weight_scale=8, delay_shift=shift),
+        ],
+        fired(12, 12),
+    )
 
 
-@construct(LIBRARY, "sigma_delta blocks", REFUSED, code="HSNN-F072", note="not compiled yet")
+def wandering(seed, *shape):
+    """Values that wander over time."""
+    steps = np.random.default_rng(seed).normal(0.02, 0.1, (BATCH, *shape, T))
+    return torch.as_tensor(np.cumsum(steps, -1).astype(np.float32))
+
+
+UNIT = {"threshold": 0.1, "activation": torch.relu}
+
+
+@construct(
+    LIBRARY,
+    "sigma_delta blocks: Input, Dense with norm and delays, Output",
+    POLICY,
+    note="--schedule slayer for delay_shift=False, the default of these blocks; lava as netx runs them",
+)
 def sigma_delta():
-    settings = {"threshold": 0.1, "activation": torch.relu}
-    _refuse(slayer.block.sigma_delta.Dense(settings, 12, 20, weight_scale=1), x=fired(14, 12))
+    block = slayer.block.sigma_delta
+    assert_equal(
+        lambda _: [
+            block.Input(dict(UNIT), weight=1.3, bias=0.2),
+            block.Dense({**UNIT, "norm": norm.MeanOnlyBatchNorm}, 12, 20, weight_scale=2, weight_norm=True),
+            block.Dense(dict(UNIT), 20, 8, weight_scale=2, delay=True),
+            block.Output(dict(UNIT), 8, 5, weight_scale=2),
+        ],
+        wandering(14, 12),
+        schedules=("slayer",),
+    )
+
+
+@construct(
+    LIBRARY,
+    "sigma_delta.Conv, Pool, ConvT and Flatten; messages as input and output",
+    POLICY,
+    note="--schedule slayer for delay_shift=False, the default of these blocks; lava as netx runs them",
+)
+def sigma_delta_conv():
+    block = slayer.block.sigma_delta
+    assert_equal(
+        lambda _: [
+            block.Conv({**UNIT, "norm": norm.MeanOnlyBatchNorm}, 2, 4, 3, padding=1, weight_scale=2),
+            block.Pool(dict(UNIT), 2, weight_scale=0.5),
+            block.ConvT(dict(UNIT), 4, 3, 2, stride=2, weight_scale=2),
+            block.Flatten(),
+            block.Dense(dict(UNIT), 3 * 6 * 8, 5, weight_scale=2),
+        ],
+        torch.round(wandering(15, 2, 6, 8) * 64) / 64,
+        schedules=("slayer",),
+        shape=(2, 6, 8),
+    )
+
+
+@construct(LIBRARY, "sigma_delta blocks whose activation is no ReLU", REFUSED, code="HSNN-F072", note="netx ignores it")
+def other_activation():
+    _refuse(slayer.block.sigma_delta.Dense({**UNIT, "activation": torch.tanh}, 12, 20, weight_scale=1), x=fired(14, 12))

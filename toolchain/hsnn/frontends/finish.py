@@ -223,8 +223,9 @@ def _check_parameter(node: onnx.NodeProto, op: OpSpec, name: str, value: Array, 
         raise _unsuited(node, f"has {name} {value.min():g} to {value.max():g}", "0 to 1: the fraction lost per step")
     if name == "voltage_decay" and _resets_late(node) and bool((value == 1).any()):
         raise _unsuited(node, "has voltage_decay 1 and reset subtract_late", "a voltage_decay below 1 with that reset")
-    if name == "threshold" and not bool((value > 0).all()):
-        raise _unsuited(node, f"has threshold {value.min():g}", "above 0")
+    sends_changes = node.op_type.endswith("Delta")
+    if name == "threshold" and not bool((value >= 0).all() if sends_changes else (value > 0).all()):
+        raise _unsuited(node, f"has threshold {value.min():g}", "0 or more" if sends_changes else "above 0")
 
 
 def _resets_late(node: onnx.NodeProto) -> bool:

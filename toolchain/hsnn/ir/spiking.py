@@ -43,12 +43,14 @@ class SpikeInput:
         shape: Feature shape, without time and batch.
         value: Name of the value in the hybrid model that carries them.
         binary: Whether every payload is 0 or 1; else payloads are real and get quantized.
+        scale: Units of payload per unit of the values where the model fixes them; None to let the quantizer choose.
     """
 
     name: str
     shape: Shape
     value: str
     binary: bool
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +155,7 @@ class FloatSigmaDelta:
         bias: Added to the sum, shape () or ``shape``; 0 without ``accumulate``.
         accumulate, rectify: As in :class:`hsnn.ir.integer.SigmaDeltaPopulation`.
         resolution: Messages are rounded down to multiples of this, and what that cuts off counts as sent; 0 for none.
+        scale: Units of the state per unit of the model, where that demands exact integers; None where rounding will do.
     """
 
     name: str
@@ -163,6 +166,7 @@ class FloatSigmaDelta:
     accumulate: bool = True
     rectify: bool = True
     resolution: float = 0.0
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -121,6 +121,16 @@ def _options(port: SpikeInput, measured: PortRange, *, bits: int, margin: float)
             allowed=f"values of {_TINY:g} or more, or only zeros",
             fix="check the scale of the input",
         )
+    if port.scale is not None:
+        units = math.ceil(margin * measured.magnitude * port.scale)
+        if units >= STATE_LIMIT:
+            raise QuantizationError(
+                "HSNN-Q012",
+                f"input {port.name!r} fixes its scale at {port.scale:g} and has values up to {measured.magnitude:g}",
+                allowed=f"values up to {STATE_LIMIT / port.scale / margin:g}",
+                fix="check the scale of the input",
+            )
+        return [PortChoice(InputPort(port.name, port.shape, max(1, units), measured.signed), 1.0 / port.scale, 0.0)]
     found: dict[float, PortChoice] = {}
     widest = _limit(bits, signed=measured.signed)
     for width in range(1, bits + 1):

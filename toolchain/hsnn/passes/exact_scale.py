@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.spiking import CurrentNeuron, FloatSigmaDelta, SpikingGraph
+from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatSigmaDelta, SpikingGraph
+from hsnn.ir.validate import MESSAGE_SHIFT_MAX
 from hsnn.passes.quantize_neurons import quantize_neuron
 from hsnn.passes.quantize_weights import quantize_projection
 from hsnn.passes.require_exact import changes
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 STATE_EXPONENT = 6
 """Bits of a sigma-delta state below a unit of its messages; what netx gives Lava, lava-dl 0.6.0."""
+
+_STATE_MAX = float((1 << 31) - 1)
 
 
 def exact_scale(
@@ -52,11 +55,17 @@ def exact_scale(
 def exact_messages(
     graph: SpikingGraph, neuron: FloatSigmaDelta, calibration: Calibration, ports: Mapping[str, float], *, margin: float
 ) -> float | None:
-    """Return units of the state per unit of the model, for messages of ``2**STATE_EXPONENT`` units; None as above."""
+    """Return units of the state per unit of the model; None as above.
+
+    A message has ``2**STATE_EXPONENT`` of them, or as many as the scale that the model fixes gives it.
+    """
     if not neuron.resolution:
         return None
-    scale = 2.0**STATE_EXPONENT / neuron.resolution
+    scale = neuron.scale or 2.0**STATE_EXPONENT / neuron.resolution
+    if math.log2(scale * neuron.resolution) not in range(MESSAGE_SHIFT_MAX + 1):
+        return None
     stats = calibration.populations[neuron.name]
+    # States and sums have 32 bits, those of convolutions 24.
     reach = margin * scale * max(stats.current, stats.activation, stats.voltage_high, -stats.voltage_low)
     values = [neuron.bias * scale]
     for projection in graph.into(neuron.name):
@@ -64,10 +73,13 @@ def exact_messages(
         unit = source.resolution if isinstance(source, FloatSigmaDelta) else ports.get(projection.pre, 1.0)
         if not unit or math.log2(unit) % 1:
             return None
-        reach = max(reach, margin * scale * calibration.deliveries[projection.name])
+        summed = margin * scale * calibration.deliveries[projection.name]
+        if isinstance(projection, FloatConv) and summed >= rules.STATE_LIMIT:
+            return None
+        reach = max(reach, summed)
         _, errors = quantize_projection(projection, scale * 2.0**rules.STATE_SHIFT, payload_scale=unit)
         if errors.snr_db:
             return None
         values.append(weights_of(projection).astype(np.float64) * unit * scale)
     exact = all(np.all(array == np.rint(array)) for array in values)
-    return scale if exact and reach < rules.STATE_LIMIT else None
+    return scale if exact and reach < _STATE_MAX else None

@@ -90,10 +90,12 @@ class Origin:
     Attributes:
         shape: Feature shape.
         name: Wanted name of its port.
+        scale: Units of payload per unit of the value, where the model fixes them.
     """
 
     shape: Shape
     name: str
+    scale: float | None = None
 
 
 def drive_of(value: ir.Value, domains: Domains, on_chip: frozenset[str]) -> Affine:
@@ -140,7 +142,8 @@ def lower(
     taken = set(population_of.values())
     ports = {value: _unique(origins[value].name, taken) for value in entering}
     inputs = tuple(
-        SpikeInput(port, origins[value].shape, value, domains.trains[value].binary) for value, port in ports.items()
+        SpikeInput(port, origins[value].shape, value, domains.trains[value].binary, origins[value].scale)
+        for value, port in ports.items()
     )
     populations: list[FloatPopulation] = []
     projections: list[FloatProjection] = []
@@ -179,7 +182,14 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
         projections.append(FloatDense(f"{neuron.name}.recurrent", neuron.name, neuron.name, weights, 1))
     if kind == "LeakyIntegrator":
         reader = FloatIntegrator(
-            neuron.name, drive.shape, neuron.value, current_decay, voltage_decay, bias, _fixed_scale(neuron), resolution
+            neuron.name,
+            drive.shape,
+            neuron.value,
+            current_decay,
+            voltage_decay,
+            bias,
+            fixed_scale(neuron.node, neuron.name),
+            resolution,
         )
         return reader, projections
     if kind == "AdaptiveLif":
@@ -193,7 +203,7 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
             bias,
             reset="none",
             comparison=">=",
-            scale=_fixed_scale(neuron),
+            scale=fixed_scale(neuron.node, neuron.name),
             resolution=resolution,
             threshold_decay=parameter("threshold_decay"),
             refractory_decay=parameter("refractory_decay"),
@@ -214,7 +224,7 @@ def _lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[
         reset_amount=threshold / (1.0 - voltage_decay) if late else None,
         comparison=cast("Comparison", attributes["comparison"].as_string()),
         refractory=attributes["refractory"].as_int() if "refractory" in attributes else 0,
-        scale=_fixed_scale(neuron),
+        scale=fixed_scale(neuron.node, neuron.name),
         resolution=resolution,
     )
     return spiking, projections
@@ -249,6 +259,7 @@ def _lower_sigma_delta(neuron: ChipNeuron, parameter: _Parameters) -> FloatSigma
         accumulate=accumulate,
         rectify=accumulate and attributes["activation"].as_string() == "relu",
         resolution=attributes["resolution"].as_float() if "resolution" in attributes else 0.0,
+        scale=fixed_scale(neuron.node, neuron.name),
     )
 
 
@@ -271,16 +282,16 @@ def _lower_resonator(neuron: ChipNeuron, parameter: _Parameters) -> FloatResonat
         np.zeros(()),
         reset="none",
         comparison=">=",
-        scale=_fixed_scale(neuron),
+        scale=fixed_scale(neuron.node, neuron.name),
         cos_decay=cos,
         sin_decay=sin,
         firing=cast("Firing", neuron.node.attributes["firing"].as_string()),
     )
 
 
-def _fixed_scale(neuron: ChipNeuron) -> float | None:
-    """Return the scale that a neuron fixes for its integers, or None."""
-    text = scale_text(neuron.node)
+def fixed_scale(node: ir.Node, name: str) -> float | None:
+    """Return the scale that a neuron or encoder fixes for its integers, or None."""
+    text = scale_text(node)
     if text is None:
         return None
     try:
@@ -290,7 +301,7 @@ def _fixed_scale(neuron: ChipNeuron) -> float | None:
     if not SCALE_MIN <= scale <= SCALE_MAX:
         raise UnsupportedError(
             "HSNN-L003",
-            f"the metadata of neuron {neuron.name!r} fixes its scale as {text!r}",
+            f"the metadata of {name!r} fixes its scale as {text!r}",
             allowed=f"a number from {SCALE_MIN:g} to {SCALE_MAX:g}",
         )
     return scale

@@ -32,7 +32,7 @@ from hsnn.passes.domains import (
 )
 from hsnn.passes.extract import extract_model
 from hsnn.passes.levels import Levels, assign_levels, group_neurons
-from hsnn.passes.lower import ChipNeuron, Origin, drive_of, lower, neuron_name, source_name
+from hsnn.passes.lower import ChipNeuron, Origin, drive_of, fixed_scale, lower, neuron_name, source_name
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -202,9 +202,14 @@ def _chip_segment(
     sources = {source for neuron in group for source in neuron.sources}
     shapes = {source: feature_shape(values[source], domains.trains[source]) for source in sources - inside}
     makers = {source: values[source].producer() for source in shapes}
-    origins = {source: Origin(shape, source_name(makers[source], source)) for source, shape in shapes.items()}
+    origins = {source: _origin(makers[source], source, shape) for source, shape in shapes.items()}
     outputs = [neuron.value for neuron in group if neuron.value in leaving]
     return ChipSegment(name, lower(name, group, domains=domains, origins=origins, outputs=outputs))
+
+
+def _origin(maker: ir.Node | None, source: str, shape: tuple[int, ...]) -> Origin:
+    name = source_name(maker, source)
+    return Origin(shape, name, None if maker is None else fixed_scale(maker, name))
 
 
 def _needed_on_host(graph: ir.Graph, cutting: _Cutting) -> frozenset[str]:

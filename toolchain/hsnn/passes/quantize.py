@@ -30,7 +30,7 @@ from hsnn.passes.choose_payload import choose_ports, incoming_of, messages_of
 from hsnn.passes.choose_scale import choose_scale
 from hsnn.passes.quantize_neurons import NeuronError, quantize_neuron
 from hsnn.passes.quantize_weights import ProjectionError, quantize_projection
-from hsnn.passes.require_exact import require_exact
+from hsnn.passes.require_exact import require_exact, require_exact_messages
 from hsnn.passes.sigma_delta import Messages, quantize_sigma_delta
 from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, lasting_voltage, measure_range
 from hsnn.passes.worst_case import WorstCase, worst_case
@@ -207,7 +207,9 @@ def _quantize_layer(
         voltage_headroom=_headroom(lasting * scale),
         worst=worst_case(population, synapses, payloads, timesteps=timesteps),
     )
-    if not isinstance(neuron, FloatSigmaDelta) and neuron.scale is not None:
+    if isinstance(neuron, FloatSigmaDelta):
+        require_exact_messages(neuron, exact=messages[neuron.name].exact)
+    elif neuron.scale is not None:
         require_exact(neuron, layer.projections, neuron_error)
     return population, synapses, layer
 

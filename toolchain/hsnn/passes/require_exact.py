@@ -9,7 +9,7 @@ import numpy as np
 
 from hsnn.errors import QuantizationError
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif
+from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif, FloatSigmaDelta
 from hsnn.passes.quantize_neurons import DecayError, NeuronError
 from hsnn.passes.quantize_weights import ProjectionError
 
@@ -41,6 +41,22 @@ def require_exact(neuron: CurrentNeuron, projections: Sequence[ProjectionError],
             f"{'; '.join(changed)}",
             allowed="parameters that are integers of the chip at that scale: even weights of 8 bits, decays in 1/4096",
             fix="leave the scale to hsnn, or give weights that were trained in 8 bits",
+        )
+
+
+def require_exact_messages(neuron: FloatSigmaDelta, *, exact: bool) -> None:
+    """Check that sigma-delta neurons that fix their scale got exact integers.
+
+    Raises:
+        QuantizationError: ``HSNN-Q015``, if they did not.
+    """
+    if neuron.scale is not None and not exact:
+        raise QuantizationError(
+            "HSNN-Q015",
+            f"population {neuron.name!r} fixes its scale at {neuron.scale:g}, but its states or synapses do not fit it",
+            allowed="even weights of 8 bits behind messages of the same unit, biases that are integers of that scale, "
+            "and sums of convolutions within 24 bits, others within 32",
+            fix="use smaller inputs or weights, or samples that are more like the real ones",
         )
 
 

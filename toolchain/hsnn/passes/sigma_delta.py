@@ -18,7 +18,7 @@ from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import SigmaDeltaPopulation
 from hsnn.ir.spiking import FloatConv, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import MESSAGE_SHIFT_MAX
-from hsnn.passes.exact_scale import STATE_EXPONENT, exact_messages
+from hsnn.passes.exact_scale import exact_messages
 from hsnn.passes.quantize_neurons import DecayError, NeuronError, uniform
 from hsnn.passes.quantize_weights import MANTISSA_MAX
 from hsnn.passes.synapses import weights_of
@@ -125,8 +125,9 @@ def _scale(
 
 
 def _exact(neuron: FloatSigmaDelta, calibration: Calibration, scale: float, margin: float) -> Messages:
-    units = margin * calibration.populations[neuron.name].message * scale / 2.0**STATE_EXPONENT
-    return Messages(scale, STATE_EXPONENT, max(1, math.ceil(units)), exact=True)
+    shift = round(math.log2(scale * neuron.resolution))
+    units = margin * calibration.populations[neuron.name].message * scale / 2.0**shift
+    return Messages(scale, shift, max(1, math.ceil(units)), exact=True)
 
 
 def _messages(

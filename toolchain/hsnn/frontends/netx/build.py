@@ -12,6 +12,9 @@ When neurons work is not in the file. Two schedules are known:
 ``slayer``
     As slayer trains by default: every block sends one timestep late, and biases work from the first timestep of the
     sample. slayer sends what hsnn calls timestep ``t`` at ``t + 1``, since the last block is late too.
+
+Sigma-delta layers are the other way around: slayer does not delay them, and Lava, which cannot reset them, runs their
+biases from the first timestep on. There the output has no offset in either schedule.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.finish import finish
 from hsnn.frontends.netx import synapses
 from hsnn.frontends.netx.graph import Graph
-from hsnn.frontends.netx.inputs import add_input
+from hsnn.frontends.netx.inputs import add_input, messages_in
 from hsnn.frontends.netx.layers import (
     AverageLayer,
     ConcatLayer,
@@ -43,10 +46,12 @@ from hsnn.frontends.netx.layers import (
     PoolLayer,
     Resonator,
     Shape,
+    SigmaDelta,
 )
 from hsnn.frontends.netx.neurons import Place, add_neurons, exponent_of
 from hsnn.frontends.netx.read import read_net
 from hsnn.frontends.netx.resonators import add_resonators
+from hsnn.frontends.netx.sigma_delta import sends_changes
 from hsnn.frontends.netx.synapses import Train
 from hsnn.ir.hybrid import RECORD_KEY, HybridModel
 from hsnn.ops import DOMAIN, OPSET_VERSION
@@ -107,10 +112,13 @@ def build(network: NetxNetwork, options: NetxOptions) -> HybridModel:
     first = network.layers[0]
     shape = _input_shape(network.layers, options)
     entering = first if isinstance(first, InputLayer) else InputLayer(-1, shape)
-    train = add_input(graph, entering, shape, timesteps=timesteps, value=INPUT, static=options.static_input)
-    late = options.schedule == "slayer"
-    if isinstance(first, InputLayer) and late:
-        train = replace(train, shift=1)
+    changes = sends_changes(network.layers)
+    if _reads_messages(network.layers) and not options.static_input:
+        train = messages_in(graph, shape, timesteps=timesteps, value=INPUT)
+    else:
+        train = add_input(graph, entering, shape, timesteps=timesteps, value=INPUT, static=options.static_input)
+    if changes or isinstance(first, InputLayer):
+        train = replace(train, shift=_shift(options.schedule, changes=changes))
     layers = network.layers[isinstance(first, InputLayer) :]
     for position, layer in enumerate(layers):
         rest = layers[position + 1 :]
@@ -122,6 +130,13 @@ def build(network: NetxNetwork, options: NetxOptions) -> HybridModel:
     leaving = _decode(graph, train, [layer for layer in layers if isinstance(layer, AverageLayer)])
     held = (timesteps, *shape) if not options.static_input else shape
     return finish(_model(graph, held, (timesteps, *leaving), _record(network, options, train, timesteps)))
+
+
+def _reads_messages(layers: tuple[Layer, ...]) -> bool:
+    """Tell whether what enters are messages: the first neurons are sigma-delta neurons behind synapses."""
+    neurons = [layer.neuron for layer in layers if isinstance(layer, InputLayer | DenseLayer | ConvLayer | PoolLayer)]
+    seen = next((neuron for neuron in neurons if neuron is not None), None)
+    return isinstance(seen, SigmaDelta) and not (isinstance(layers[0], InputLayer) and layers[0].neuron is not None)
 
 
 def _input_shape(layers: tuple[Layer, ...], options: NetxOptions) -> Shape:
@@ -172,7 +187,7 @@ def _add_neural(
 ) -> Train:
     """Add a layer with synapses and neurons."""
     if isinstance(layer.neuron, Resonator):
-        return _sent(add_resonators(graph, layer, train, layer.neuron), layer.delay, schedule)
+        return _sent(add_resonators(graph, layer, train, layer.neuron), layer.delay, _shift(schedule))
     if layer.imaginary is not None:
         raise _refused(layer.index, "complex synapses, which belong to resonators", "CUBA neurons and real weights")
     exponent = exponent_of(layer.neuron, layer.index)
@@ -187,15 +202,24 @@ def _add_neural(
     recurrent = layer.recurrent << exponent if isinstance(layer, DenseLayer) and layer.recurrent is not None else None
     integrates = schedule == "lava"
     sent = add_neurons(graph, layer.neuron, drive, bias=bias, recurrent=recurrent, place=place, integrates=integrates)
-    return _sent(sent, layer.delay, schedule)
+    return _sent(sent, layer.delay, _shift(schedule, changes=isinstance(layer.neuron, SigmaDelta)))
 
 
-def _sent(sent: Train, delays: Ints | None, schedule: Schedule) -> Train:
-    """Let what a layer sends wait: by the delays of its neurons, and by a timestep where slayer does."""
+def _shift(schedule: Schedule, *, changes: bool = False) -> int:
+    """Return the timesteps that what a layer sends is late.
+
+    Sigma-delta layers are not late in slayer. On Lava they are never reset, so their biases work from the first
+    timestep on, whenever the first input arrives.
+    """
+    return int(schedule == ("lava" if changes else "slayer"))
+
+
+def _sent(sent: Train, delays: Ints | None, shift: int) -> Train:
+    """Let what a layer sends wait: by the delays of its neurons, and by as many timesteps."""
     if delays is not None and delays.any():
         whole = np.broadcast_to(delays.reshape(-1, *(1,) * (len(sent.shape) - 1)), sent.shape)
         sent = replace(sent, delays=whole.copy())
-    return replace(sent, shift=int(schedule == "slayer"))
+    return replace(sent, shift=shift)
 
 
 def _decode(graph: Graph, train: Train, averages: list[AverageLayer]) -> Shape:
@@ -203,6 +227,8 @@ def _decode(graph: Graph, train: Train, averages: list[AverageLayer]) -> Shape:
     if train.delays is not None:
         train = _late_output(graph, train)
     value = graph.node(f"{DOMAIN}.TrainDecode", train.value)
+    if train.sums:
+        value = graph.node("CumSum", value, graph.constant(np.int64(1), np.int64))
     size, shape = int(np.prod(train.shape)), train.shape
     for layer in averages:
         if size % layer.groups:
@@ -237,15 +263,17 @@ def _late_output(graph: Graph, train: Train) -> Train:
 def _record(network: NetxNetwork, options: NetxOptions, train: Train, timesteps: int) -> dict[str, str]:
     """What the artifact keeps of how the file was understood."""
     first = network.layers[0]
-    synaptic = sum(isinstance(layer, DenseLayer | ConvLayer | PoolLayer) for layer in network.layers)
+    has_values = isinstance(first, InputLayer) and first.neuron is not None
+    neural = [layer for layer in network.layers if isinstance(layer, DenseLayer | ConvLayer | PoolLayer)]
+    sends = bool(neural) and isinstance(neural[-1].neuron, SigmaDelta)
     # slayer's read-out blocks are the only ones that are never late.
-    late = int(train.spikes) if options.schedule == "slayer" else synaptic
+    late = 0 if sends else int(train.spikes) if options.schedule == "slayer" else len(neural)
     return {
         "format": "netx",
         "schedule": options.schedule,
         "timesteps": str(timesteps),
-        "input": "values" if isinstance(first, InputLayer) and first.neuron is not None else "spikes",
-        "output": "spikes" if train.spikes else "voltages",
+        "input": "messages" if _reads_messages(network.layers) else "values" if has_values else "spikes",
+        "output": "spikes" if train.spikes else "sums" if train.sums else "messages" if sends else "voltages",
         "output_offset": str(late),
         "alignment": f"timestep t of the output is timestep t + {late} of {options.schedule}",
     }

@@ -15,9 +15,10 @@ import onnx.helper
 import onnx.numpy_helper
 
 from hsnn.errors import UnsupportedError
-from hsnn.frontends.netx.layers import Cuba, InputLayer, Shape
+from hsnn.frontends.netx.layers import Cuba, InputLayer, Shape, SigmaDelta
 from hsnn.frontends.netx.neurons import VOLTAGE_ONE
 from hsnn.frontends.netx.parse_neurons import DECAY_ONE, READ_OUT
+from hsnn.frontends.netx.sigma_delta import MESSAGE_ONE, delta
 from hsnn.frontends.netx.synapses import WEIGHT_ONE, Train
 from hsnn.ops import DOMAIN
 
@@ -58,8 +59,10 @@ def add_input(graph: Graph, layer: InputLayer, shape: Shape, *, timesteps: int, 
         train = graph.node(f"{DOMAIN}.TrainEncode", value, timesteps=timesteps, values="binary")
         return Train(train, shape, timesteps)
     neuron = layer.neuron
+    if isinstance(neuron, SigmaDelta):
+        return _changes(graph, layer, neuron, shape, timesteps=timesteps, value=value, static=static)
     if not isinstance(neuron, Cuba) or neuron.weight_exp is not None or neuron.threshold >= READ_OUT:
-        raise _refused(layer, "its neurons are not compiled yet", "CUBA neurons that spike")
+        raise _refused(layer, "its neurons are not compiled yet", "CUBA neurons that spike, or sigma-delta neurons")
     if static and timesteps > STATIC_MAX:
         raise _refused(layer, f"one array for {timesteps} timesteps", f"{STATIC_MAX} timesteps, or trains")
     driven = _transformed(graph, layer, value)
@@ -73,6 +76,27 @@ def add_input(graph: Graph, layer: InputLayer, shape: Shape, *, timesteps: int, 
     turned = graph.node("Transpose", spikes, perm=[1, 0, *axes])
     train = graph.node(f"{DOMAIN}.TrainEncode", turned, timesteps=timesteps, values="binary")
     return Train(train, shape, timesteps)
+
+
+def messages_in(graph: Graph, shape: Shape, *, timesteps: int, value: str) -> Train:
+    """Add an input of messages, for a network that begins with sigma-delta neurons and no input layer."""
+    train = graph.node(f"{DOMAIN}.TrainEncode", value, scale=MESSAGE_ONE, timesteps=timesteps, values="graded")
+    return Train(train, shape, timesteps, spikes=False)
+
+
+def _changes(
+    graph: Graph, layer: InputLayer, neuron: SigmaDelta, shape: Shape, *, timesteps: int, value: str, static: bool
+) -> Train:
+    """Add the values on the host, rounded as slayer does, and neurons on the chip that send how they change."""
+    if static and timesteps > STATIC_MAX:
+        raise _refused(layer, f"one array for {timesteps} timesteps", f"{STATIC_MAX} timesteps, or trains")
+    units = graph.node("Cast", _transformed(graph, layer, value), to=onnx.TensorProto.FLOAT)
+    driven = graph.node("Mul", units, graph.constant(np.float64(1.0 / VOLTAGE_ONE)))
+    if static:
+        once = graph.node("Unsqueeze", driven, graph.constant([1], np.int64))
+        driven = graph.node("Concat", *[once] * timesteps, axis=1)
+    train = graph.node(f"{DOMAIN}.TrainEncode", driven, scale=MESSAGE_ONE, timesteps=timesteps, values="graded")
+    return delta(graph, neuron, Train(train, shape, timesteps, spikes=False))
 
 
 def _transformed(graph: Graph, layer: InputLayer, value: str) -> str:

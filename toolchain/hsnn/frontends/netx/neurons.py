@@ -14,6 +14,7 @@ import numpy as np
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.layers import Adaptive, Cuba, Neuron, SigmaDelta
 from hsnn.frontends.netx.parse_neurons import DECAY_ONE, READ_OUT
+from hsnn.frontends.netx.sigma_delta import sigma_delta
 from hsnn.frontends.netx.synapses import WEIGHT_ONE, Train
 from hsnn.ops import DOMAIN
 
@@ -65,6 +66,10 @@ def add_neurons(
         _require_last(place, "a layer without neurons")
         zero, one = np.zeros((), np.int64), np.full((), DECAY_ONE)
         neuron = Cuba(zero if integrates else one, one, READ_OUT)
+    if isinstance(neuron, SigmaDelta):
+        return sigma_delta(graph, neuron, drive, bias=bias, recurrent=recurrent, index=place.index, last=place.last)
+    if isinstance(neuron, Adaptive) and isinstance(neuron.base, Cuba):
+        return _adaptive(graph, neuron, neuron.base, drive, bias, recurrent, place)
     if not isinstance(neuron, Cuba):
         raise _refused(place, f"{_title(neuron)} neurons are not compiled yet", allowed="CUBA neurons")
     if neuron.threshold >= READ_OUT:
@@ -82,11 +87,14 @@ def exponent_of(neuron: Neuron | None, index: int) -> int:
     Raises:
         UnsupportedError: ``HSNN-F072``, where it is not exact.
     """
-    exponent = neuron.weight_exp if isinstance(neuron, Cuba) else None
-    if exponent is None or not isinstance(neuron, Cuba):
+    base = neuron.base if isinstance(neuron, Adaptive) else neuron
+    if not isinstance(base, Cuba) or base.weight_exp is None:
         return 0
+    exponent = base.weight_exp
     divided = min(max(exponent, -EXPONENT_MAX), EXPONENT_MAX)
-    if divided > 0 or (divided < 0 and not np.all(neuron.current_decay == DECAY_ONE)):
+    # The norm of adaptive neurons stands in front of the current.
+    remembers = isinstance(neuron, Cuba) and not np.all(base.current_decay == DECAY_ONE)
+    if divided > 0 or (divided < 0 and remembers):
         raise _refused(
             Place(index, last=False),
             f"weight_exp is {exponent}: WgtScaleBatchNorm divides the current, and a chip cannot do that exactly here "
@@ -122,6 +130,33 @@ def _lif(graph: Graph, neuron: Cuba, drive: Train, bias: Bias, recurrent: Bias) 
         decay_input=0,
     )
     return replace(drive, value=value)
+
+
+def _adaptive(
+    graph: Graph, neuron: Adaptive, base: Cuba, drive: Train, bias: Bias, recurrent: Bias, place: Place
+) -> Train:
+    """Add ALIF neurons, whose bias slayer adds to the input of the current."""
+    if recurrent is not None:
+        raise _refused(place, "adaptive neurons with recurrent synapses", allowed="'dense' layers of adaptive neurons")
+    if base.threshold == 0:
+        raise _refused(place, "adaptive neurons with a vThMant of 0 fire at rest", allowed="1 or more")
+    value = drive.value
+    if bias is not None and bias.any():
+        value = graph.node("Add", value, _bias(graph, bias, drive))
+    sent = graph.node(
+        f"{DOMAIN}.FixedAdaptiveLif",
+        value,
+        _decay(graph, base.current_decay, drive),
+        _decay(graph, base.voltage_decay, drive),
+        graph.constant(np.float64(base.threshold / WEIGHT_ONE)),
+        graph.constant(np.zeros(())),
+        _decay(graph, neuron.threshold_decay, drive),
+        _decay(graph, neuron.refractory_decay, drive),
+        graph.constant(_per_channel(neuron.threshold_step, drive) / WEIGHT_ONE),
+        scale=VOLTAGE_ONE,
+        resolution=1.0 / VOLTAGE_ONE,
+    )
+    return replace(drive, value=sent)
 
 
 def _integrator(graph: Graph, neuron: Cuba, drive: Train, bias: Bias, recurrent: Bias, place: Place) -> Train:

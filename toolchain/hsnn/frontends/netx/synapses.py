@@ -35,6 +35,7 @@ class Train:
         shift: Timesteps by which whoever reads it sees it late.
         delays: Axonal delays of its neurons, int64 of shape ``shape``, beyond ``shift``; None if all are 0.
         spikes: Whether it carries spikes of one bit rather than voltages.
+        sums: Whether what it carries has to be summed up over time where it leaves.
     """
 
     value: str
@@ -43,6 +44,7 @@ class Train:
     shift: int = 0
     delays: Ints | None = None
     spikes: bool = True
+    sums: bool = False
 
     def groups(self) -> list[tuple[int, NDArray[np.bool_]]]:
         """Delays that occur, each with the neurons that have it."""
