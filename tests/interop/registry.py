@@ -79,4 +79,5 @@ def constructs() -> tuple[Construct, ...]:
     """Return all constructs, in the order of the page."""
     for name in MODULES:
         import_module(name)
-    return tuple(_CONSTRUCTS)
+    # Modules import each other, and tests import some of them, so the order of registration is not that of the page.
+    return tuple(sorted(_CONSTRUCTS, key=lambda item: MODULES.index(item.check.__module__)))
