@@ -11,7 +11,7 @@ import nir
 import numpy as np
 import onnxruntime as ort
 import torch
-from registry import POLICY, REFUSED, construct
+from registry import POLICY, construct
 
 from hsnn.frontends.nir.build import from_nir
 
@@ -79,7 +79,7 @@ def synaptic(reset):
     )
 
 
-@construct("NIR files: snnTorch", "Leaky, reset by subtraction", POLICY, note="snntorch-subtract; one feature axis")
+@construct("NIR files: snnTorch", "Leaky, reset by subtraction", POLICY, note="snntorch-subtract")
 def snntorch_leaky_subtract():
     snntorch(leaky("subtract"), "snntorch-subtract")
 
@@ -94,13 +94,7 @@ def snntorch_synaptic_zero():
     snntorch(synaptic("zero"), "snntorch-synaptic-zero")
 
 
-@construct(
-    "NIR files: snnTorch",
-    "Synaptic, reset by subtraction",
-    REFUSED,
-    note="its reset comes after the decay, in the voltage alone",
-    code="HSNN-F086",
-)
+@construct("NIR files: snnTorch", "Synaptic, reset by subtraction", POLICY, note="snntorch-subtract")
 def snntorch_synaptic_subtract():
     snntorch(synaptic("subtract"), "snntorch-subtract")
 

@@ -29,6 +29,7 @@ MODULES: tuple[str, ...] = (
     "live_sinabs",
     "live_slayer",
     "nir_files",
+    "nir_exports",
     "slayer",
     "slayer_resonators",
 )

@@ -1,48 +1,97 @@
-"""``hsnn-compile export``: the integers of an artifact in the format of another program."""
+"""``hsnn-compile export``: a model, or its integers, in the format of another program."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from hsnn.errors import UnsupportedError
+from hsnn.errors import UnsupportedError, UsageError
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
-    from hsnn.program import Json
+    from hsnn.ir.hybrid import HybridModel
+    from hsnn.passes.partition import Side
+    from hsnn.program import Json, Program
 
-USAGE = "export ARTIFACT --to netx -o FILE"
-HELP = "write the spiking part of an artifact for another program"
+    Pins: TypeAlias = tuple[tuple[str, Side], ...]
+
+USAGE = "export ARTIFACT|MODEL.onnx --to netx|nir|onnx -o FILE"
+HELP = "write a model, or its integers, for another program"
 DESCRIPTION = """\
-Write the integers of an artifact's spiking segment in the format of another program. What that format does
-not know, or what that program would compute otherwise, is an error that names it. Parts that run on the
-host are not written.
+Write a compiled model in the format of another program. What that format does not know, or what that
+program would compute otherwise, is an error that names it.
+
+netx  the integers of the spiking segment; parts that run on the host are not written
+nir   the float model of the spiking segment, for the programs that read NIR; likewise
+onnx  the whole float model, which ONNX Runtime runs without hsnn
 """
 EPILOG = """\
 examples:
   hsnn-compile export network.hsnn --to netx -o network.net
+  hsnn-compile export network.hsnn --to nir -o network.nir
+  hsnn-compile export network.onnx --to nir --nir-policy norse -o network.nir
+  hsnn-compile export network.hsnn --to onnx -o network.onnx
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("artifact")
-    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
+    group.add_argument(
+        "artifact",
+        metavar="ARTIFACT",
+        help="a folder or .zip that hsnn-compile wrote; for nir and onnx also a hybrid .onnx file",
+    )
     output = parser.add_argument_group("output")
-    output.add_argument("--to", choices=("netx",), required=True, help="format: netx is lava-dl's .net")
+    output.add_argument(
+        "--to", choices=("netx", "nir", "onnx"), required=True, help="format: netx is lava-dl's .net, nir is .nir"
+    )
+    output.add_argument(
+        "--nir-policy",
+        metavar="NAME",
+        help="nir: write for a reader that understands NIR as this policy says, such as spikingjelly; without it NIR's "
+        "own equations with a timestep of 1e-4 s",
+    )
+    output.add_argument(
+        "--inline", action="store_true", help="onnx: no functions, standard operators only; hsnn cannot read it back"
+    )
     output.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
     output.add_argument("--force", action="store_true", help="replace a file that is there")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Load, write and tell what was written."""
-    from hsnn.artifact import load
     from hsnn.commands.files import check_free, write_whole
-    from hsnn.frontends.netx.write import chain_names, net_bytes, net_layers
 
+    _check_options(args)
     path = Path(args.output)
     check_free(path, force=args.force)
+    data, facts, said = {"netx": _netx, "nir": _nir, "onnx": _onnx}[args.to](args)
+    write_whole(path, lambda file: file.write(data))
+    result: dict[str, Json] = {
+        "verb": "export",
+        "artifact": args.artifact,
+        "format": args.to,
+        "output": str(path),
+        **facts,
+    }
+    console.result(result, lambda: [f"wrote {path}: {said[0]}", *said[1:]])
+    return 0
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    for option, given, format_ in (("--nir-policy", args.nir_policy, "nir"), ("--inline", args.inline, "onnx")):
+        if given and args.to != format_:
+            raise UsageError(
+                "HSNN-U152", f"{option} is given with --to {args.to}", allowed=f"--to {format_}", fix="leave it out"
+            )
+
+
+def _netx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
+    from hsnn.artifact import load
+    from hsnn.frontends.netx.write import chain_names, net_bytes, net_layers
+
     program = load(args.artifact)
     stages = program.chip_stages
     if len(stages) != 1:
@@ -51,17 +100,74 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
     network = stages[0].network
     layers = chain_names(net_layers(network))
-    data = net_bytes(network)
-    write_whole(path, lambda file: file.write(data))
     left = [f"{item.node} ({item.op})" for item in program.placements if item.place.startswith("host")]
-    result: dict[str, Json] = {
-        "verb": "export",
-        "artifact": args.artifact,
-        "format": args.to,
-        "output": str(path),
-        "layers": layers,
-        "host_operators_left_out": left,
+    facts: dict[str, Json] = {"layers": list(layers), "host_operators_left_out": list(left)}
+    return net_bytes(network), facts, [", ".join(layers), _left_out(left)]
+
+
+def _nir(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
+    from hsnn.frontends.nir.write import to_nir
+
+    hybrid, pins = _float_model(args.artifact)
+    export = to_nir(hybrid, policy=args.nir_policy, pins=pins)
+    nodes = {name: type(node).__name__ for name, node in export.graph.nodes.items()}
+    facts: dict[str, Json] = {
+        "nodes": dict(nodes),
+        "nir_policy": export.policy.text(),
+        "host_operators_left_out": list(export.left_out),
     }
-    said = [f"wrote {path}: {', '.join(layers)}", f"left out, since the host runs them: {', '.join(left) or 'nothing'}"]
-    console.result(result, lambda: said)
-    return 0
+    listed = ", ".join(f"{name} ({kind})" for name, kind in nodes.items())
+    return export.to_bytes(), facts, [listed, f"to be read with {export.policy.text()}", _left_out(export.left_out)]
+
+
+def _onnx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
+    import onnx
+
+    from hsnn.frontends.write_onnx import onnx_bytes
+
+    data = onnx_bytes(_float_model(args.artifact)[0], inline=args.inline)
+    graph = onnx.load_from_string(data).graph
+    ends = {
+        "inputs": {info.name: info.doc_string for info in graph.input},
+        "outputs": {info.name: info.doc_string for info in graph.output},
+    }
+    said = [f"{what[:-1]} {name} {text}" for what, values in ends.items() for name, text in values.items()]
+    return data, {what: dict(values) for what, values in ends.items()}, [f"{len(graph.node)} operators", *said]
+
+
+def _float_model(path: str) -> tuple[HybridModel, Pins]:
+    """The float model of an artifact, and what was pinned when it was compiled; or a hybrid ONNX file.
+
+    Raises:
+        UsageError: ``HSNN-U151``, if the artifact was written without its float model; and what reading raises.
+    """
+    from hsnn.commands.files import require_file
+    from hsnn.commands.models import is_onnx
+
+    if is_onnx(path):
+        from hsnn.frontends.onnx import from_onnx
+
+        require_file(path, "model")
+        return from_onnx(path), ()
+    import onnx
+
+    from hsnn.artifact import load
+    from hsnn.ir.hybrid import wrap
+
+    program = load(path)
+    if program.hybrid is None:
+        raise UsageError(
+            "HSNN-U151", f"{path!r} holds integers only", fix="build it again without --no-reference, and export that"
+        )
+    return wrap(onnx.load_from_string(program.hybrid)), _pins(program)
+
+
+def _pins(program: Program) -> Pins:
+    from hsnn.commands.options import pin
+
+    found = program.metadata.options.get("pins")
+    return tuple(pin(str(text)) for text in found) if isinstance(found, list | tuple) else ()  # type: ignore[misc]  # pin reads "host" or "chip" only
+
+
+def _left_out(operators: list[str] | tuple[str, ...]) -> str:
+    return f"left out, since the host runs them: {', '.join(operators) or 'nothing'}"

@@ -114,12 +114,6 @@ def _load_nir(args: argparse.Namespace) -> HybridModel:
                 f"--{name.replace('_', '-')} is given with {args.model!r}",
                 allowed="a .net file of lava-dl",
             )
-    if args.timesteps is None:
-        raise UsageError(
-            "HSNN-F085",
-            "NIR does not say how many timesteps a sample has",
-            fix="add --timesteps, such as --timesteps 64",
-        )
     from hsnn.frontends.nir.build import from_nir
 
     return from_nir(args.model, timesteps=args.timesteps, policy=args.nir_policy)

@@ -42,7 +42,7 @@ class NeuronMeaning:
         bias: Added to the voltage at every timestep.
         threshold: Above zero; None for neurons that do not spike.
         shift: Voltage that hsnn's zero stands for.
-        reset: ``zero``, ``subtract`` or ``none``.
+        reset: ``zero``, ``subtract``, ``subtract_late`` or ``none``.
         refractory: Timesteps.
         feedback: What a neuron's own spike adds to its input one timestep later; None for nothing.
     """
@@ -116,9 +116,12 @@ def _spiking(name: str, values: dict[str, Array], policy: NirPolicy, base: Neuro
     reset, refractory, feedback = {"value": "zero", "zero_next": "zero"}.get(policy.reset, policy.reset), 0, None
     if policy.reset == "zero_next":
         refractory = 1
-    if policy.reset == "subtract_next":
+    if policy.reset == "subtract_next" and not start.any() and bool((base.voltage_decay < 1.0).all()):
+        reset = "subtract_late"
+    elif policy.reset == "subtract_next":
+        # hsnn subtracts what the threshold is counted from the start; the threshold itself comes back as a synapse.
         if bool((base.current_decay != 1.0).any()):
-            raise _no_dynamics(name, "its reset would pass through the current", "reset=subtract or reset=zero_next")
+            raise _no_dynamics(name, "its reset would pass through the current", "initial=zero or reset=subtract")
         reset, feedback = "none", -threshold
     return NeuronMeaning(
         base.gain, base.current_decay, base.voltage_decay, bias, shifted, start, reset, refractory, feedback

@@ -101,10 +101,14 @@ PRESETS: Mapping[str, NirPolicy] = MappingProxyType(
         "sinabs": NirPolicy(1.0, "exact", "subtract", ">=", initial="zero"),
         "sinabs-unnormalized": NirPolicy(1.0, "exact", "subtract", ">=", gain="one", initial="zero"),
         "spikingjelly": NirPolicy(1e-4, "euler", "value", ">=", initial="reset"),
-        "hsnn": NirPolicy(1.0, "euler", "value", ">", initial="zero"),
+        "hsnn": NirPolicy(1e-4, "euler", "value", ">", initial="zero"),
     }
 )
-"""By library. ``hsnn`` is what ``hsnn-compile export`` writes, up to reset and comparison, which it records."""
+"""By library. ``hsnn`` is what ``hsnn-compile export`` writes, up to reset and comparison, which it records: files that
+it wrote need no policy."""
+
+POLICY_KEY, TIMESTEPS_KEY = "hsnn_policy", "hsnn_timesteps"
+"""Keys of the metadata in which ``hsnn-compile export`` leaves what NIR has no field for."""
 
 EQUATIONS = "equations"
 """Name for NIR's own equations, which leave ``dt`` to be given: ``equations,dt=1e-3``."""
@@ -135,6 +139,16 @@ def parse_policy(text: str) -> NirPolicy:
     if missing:
         raise _bad(f"the NIR policy {text!r} does not say {', '.join(missing)}", choices())
     return NirPolicy(**_typed(given), name=first if first == EQUATIONS else "")  # type: ignore[arg-type]  # checked there
+
+
+def changed_policy(policy: NirPolicy, text: str) -> NirPolicy:
+    """Change a policy as the metadata of a node says, such as ``reset=subtract``.
+
+    Raises:
+        UsageError: ``HSNN-F084``.
+    """
+    given = dict(_pair(part.strip()) for part in text.split(",") if part.strip())
+    return replace(policy, **_typed(given))  # type: ignore[arg-type]  # checked there
 
 
 def choices() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -54,10 +54,12 @@ class NirNode:
     Attributes:
         kind: Type, such as ``CubaLIF``.
         fields: Fields by name; floating-point ones are float64 and finite.
+        metadata: Strings that the writer left with the node.
     """
 
     kind: str
     fields: Fields
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,9 +189,13 @@ def _net(tree: Fields, where: str, depth: int = 0) -> NirNet:
         _require_group(node, f"node {name!r}")
         graph = _kind(node, f"node {name!r}") == "NIRGraph"
         made[name] = _net(node, f"node {name!r}", depth + 1) if graph else _node(node, f"node {name!r}")
-    metadata = tree.get("metadata") if isinstance(tree.get("metadata"), dict) else {}
-    texts = {key: _text(value) for key, value in (metadata or {}).items()}
-    return NirNet(made, _edges(tree["edges"], where), {k: v for k, v in texts.items() if isinstance(v, str)})
+    return NirNet(made, _edges(tree["edges"], where), _metadata(tree))
+
+
+def _metadata(tree: Fields) -> Mapping[str, str]:
+    metadata = tree.get("metadata")
+    texts = {key: _text(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
+    return {key: value for key, value in texts.items() if isinstance(value, str)}
 
 
 def _node(tree: Fields, where: str) -> NirNode:
@@ -200,7 +206,7 @@ def _node(tree: Fields, where: str) -> NirNode:
         text, nothing = isinstance(value, str) and key != "padding", value is None and "shape" not in key
         if text or nothing:
             raise UnsupportedError("HSNN-F081", f"{key} of {where} is {str(value)[:40]!r}", allowed="numbers")
-    return NirNode(kind, fields)
+    return NirNode(kind, fields, _metadata(tree))
 
 
 def _kind(tree: Fields, where: str) -> str:

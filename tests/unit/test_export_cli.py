@@ -1,0 +1,134 @@
+"""``hsnn-compile export --to nir`` and ``--to onnx``: what is written compiles to the same integers again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hsnn.artifact import load
+from hsnn.cli import main
+from hsnn.frontends.onnx import from_onnx
+
+nir = pytest.importorskip("nir")
+
+LOOSE = ["--limit", "f1=0,rate=10,dead=1,voltage=10", "--json"]
+
+
+@pytest.fixture(scope="module")
+def hybrid(tmp_path_factory):
+    """A folder with a network as NIR, its artifact, and samples for it."""
+    folder = tmp_path_factory.mktemp("export")
+    u = np.random.default_rng(0).uniform
+    nodes = {
+        "input": nir.Input(np.array([6])),
+        "fc": nir.Affine(u(-1, 2, (5, 6)), u(-0.1, 0.1, 5)),
+        "lif": nir.LIF(np.full(5, 4e-3), np.full(5, 2.0), np.zeros(5), np.full(5, 0.5)),
+        "rec": nir.Linear(u(-0.5, 0.5, (5, 5))),
+        "last": nir.Linear(u(-1, 1, (3, 5))),
+        "read": nir.LI(np.full(3, 8e-3), np.full(3, 8.0), np.zeros(3)),
+        "output": nir.Output(np.array([3])),
+    }
+    chain = [("input", "fc"), ("fc", "lif"), ("lif", "last"), ("last", "read"), ("read", "output")]
+    graph = nir.NIRGraph(nodes, [*chain, ("lif", "rec"), ("rec", "lif")], type_check=False)
+    nir.write(folder / "net.nir", graph)
+    rng = np.random.default_rng(1)
+    np.savez(folder / "x.npz", input=(rng.random((24, 8, 6)) < 0.4).astype(np.float32))
+    policy = ["--nir-policy", "spikingjelly,dt=1e-3", "--timesteps", "8"]
+    assert build(folder, "net.nir", "net.hsnn", *policy) == 0
+    return folder
+
+
+def build(folder, model, artifact, *options):
+    samples = ["--calibration", str(folder / "x.npz")]
+    return main([str(folder / model), *options, *samples, "-o", str(folder / artifact), *LOOSE])
+
+
+def network(folder, artifact):
+    (stage,) = load(str(folder / artifact)).chip_stages
+    return stage.network
+
+
+def assert_same_network(ours, theirs):
+    for a, b in zip(ours.populations, theirs.populations, strict=True):
+        for name in ("threshold", "bias", "du", "dv", "reset", "refractory"):
+            if hasattr(a, name):
+                np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    for a, b in zip(ours.projections, theirs.projections, strict=True):
+        np.testing.assert_array_equal(a.weights, b.weights)
+        assert (a.weight_exp, a.delay) == (b.weight_exp, b.delay)
+
+
+def test_an_artifact_goes_out_as_nir_and_comes_back_without_a_policy(hybrid, tmp_path, capsys):
+    path = hybrid / "again.nir"
+    arguments = ["export", str(hybrid / "net.hsnn"), "--to", "nir", "-o", str(path)]
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["nodes"]["lif"] == "NIRGraph"
+    assert "comparison=>=" in told["nir_policy"]
+    assert [item.split()[1] for item in told["host_operators_left_out"]] == ["(hsnn.TrainEncode)", "(hsnn.TrainDecode)"]
+    assert build(hybrid, "again.nir", "again.hsnn") == 0
+    assert_same_network(network(hybrid, "net.hsnn"), network(hybrid, "again.hsnn"))
+    assert main(arguments) == 2
+    assert main([*arguments, "--force", "--nir-policy", "norse"]) == 3
+    assert "HSNN-F087" in capsys.readouterr().err
+
+
+def test_an_artifact_goes_out_as_onnx_and_comes_back(hybrid, capsys):
+    path = hybrid / "again.onnx"
+    capsys.readouterr()
+    assert main(["export", str(hybrid / "net.hsnn"), "--to", "onnx", "-o", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["inputs"] == {"input": "(batch, timestep=8, 6): spikes or values of each timestep"}
+    assert told["outputs"] == {"output": "(batch, timestep=8, 3): spikes or values of each timestep"}
+    assert build(hybrid, "again.onnx", "onnx.hsnn") == 0
+    assert_same_network(network(hybrid, "net.hsnn"), network(hybrid, "onnx.hsnn"))
+    assert main(["export", str(path), "--to", "nir", "-o", str(hybrid / "third.nir")]) == 0
+
+
+def test_the_onnx_file_runs_in_onnx_runtime_with_functions_and_without(hybrid):
+    import onnx
+    import onnxruntime as ort
+
+    results = []
+    for name, options in (("with.onnx", []), ("without.onnx", ["--inline"])):
+        path = str(hybrid / name)
+        assert main(["export", str(hybrid / "net.hsnn"), "--to", "onnx", "-o", path, *options, "-q"]) == 0
+        session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        results.append(session.run(None, {"input": np.load(hybrid / "x.npz")["input"]})[0])
+    np.testing.assert_array_equal(*results)
+    assert np.abs(results[0]).max() > 0
+    plain = onnx.load(hybrid / "without.onnx")
+    assert {item.domain for item in plain.opset_import} == {""}
+    assert not plain.functions
+    assert "trains (timestep, batch, *feature)" in plain.graph.doc_string
+    assert from_onnx(str(hybrid / "with.onnx")).inputs[0].shape == (None, 8, 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--to", "onnx", "--nir-policy", "norse"], "HSNN-U152"),
+        (["--to", "nir", "--inline"], "HSNN-U152"),
+        (["--to", "nir", "--nir-policy", "brian"], "HSNN-F084"),
+        (["--to", "text"], "HSNN-U111"),
+    ],
+)
+def test_wrong_use(hybrid, arguments, code, capsys):
+    assert main(["export", str(hybrid / "net.hsnn"), "-o", str(hybrid / "none"), *arguments]) == 2
+    assert code in capsys.readouterr().err
+    assert not (hybrid / "none").exists()
+
+
+def test_without_its_float_model_an_artifact_is_not_exported(hybrid, capsys):
+    assert (
+        build(
+            hybrid, "net.nir", "bare.hsnn", "--nir-policy", "spikingjelly,dt=1e-3", "--timesteps", "8", "--no-reference"
+        )
+        == 0
+    )
+    for kind in ("nir", "onnx"):
+        assert main(["export", str(hybrid / "bare.hsnn"), "--to", kind, "-o", str(hybrid / "none")]) == 2
+        assert "HSNN-U151" in capsys.readouterr().err
