@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopul
 from hsnn.target import Executable, Target, find_target
 from hsnn.verify.random_networks import random_inputs, random_network
 from hsnn_targets.emulator import TARGET, EmulatorTarget, blocks, jit, plan, results, target
+from hsnn_targets.emulator.tiers import usable_tiers
 
 ZERO = np.zeros((), np.int32)
 
@@ -107,6 +109,23 @@ def test_inputs_that_do_not_fit_are_refused(change):
     network = layer()
     with pytest.raises(UsageError, match="HSNN-R001"):
         EmulatorTarget(threads=1).load(network).run({"in0": change(spikes_for(network, 2)["in0"])})
+
+
+@pytest.mark.parametrize("tier", usable_tiers())
+@pytest.mark.parametrize(("peak", "signed"), [(1, False), (3, False), (3, True), (300, False)])
+@pytest.mark.parametrize("count", [1, 31, 32, 70])
+def test_a_payload_out_of_range_is_found_wherever_it_is(count, peak, signed, tier):
+    network = replace(layer(count, timesteps=5), inputs=(InputPort("in0", (count,), peak, signed),))
+    loaded = EmulatorTarget(threads=1, tier=tier).load(network)
+    good = np.full((5, 3, count), peak, np.int32)
+    loaded.run({"in0": good})
+    for place in ((0, 0, 0), (4, 2, count - 1), (2, 1, count // 2)):
+        for wrong in (peak + 1, -peak - 1, 2**31 - 1, -(2**31), *(() if signed else (-1,))):
+            bad = good.copy()
+            bad[place] = wrong
+            with pytest.raises(UsageError, match="HSNN-R001"):
+                loaded.run({"in0": bad})
+    loaded.run({"in0": good * (-1 if signed else 0)})
 
 
 def test_networks_that_break_the_contract_are_refused():
@@ -202,6 +221,8 @@ def test_blocks_are_cut_by_time_by_memory_and_by_threads(monkeypatch):
     network = layer()
     assert blocks.block_size(blocks.most_samples(network), 7, 2) == 4
     assert blocks.block_size(blocks.most_samples(network), 0, 2) == 1
+    part = blocks.THREAD_PART * blocks.BLOCK_SECONDS
+    assert [blocks.worthwhile_threads(seconds, 4) for seconds in (0, part, 2.5 * part, 9 * part)] == [1, 1, 2, 4]
     monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e9)
     samples = blocks.BLOCK_INPUT_BYTES // (4 * network.timesteps * 6)
     assert blocks.block_size(blocks.most_samples(network), 10**9, 1) == samples

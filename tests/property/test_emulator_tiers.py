@@ -84,20 +84,22 @@ def test_results_do_not_depend_on_windows_blocks_or_threads(seed, tier, synapses
             assert_equal(emulator(tier, synapses, threads).load(network).run(inputs, trace=True), expected)
 
 
-@each_vector_tier
+@ways
 @pytest.mark.parametrize("peak", [1, 2, 127, 128, 255])
-def test_products_of_the_largest_weights_and_sums(tier, peak):
+def test_the_largest_weights_and_sums(tier, synapses, peak):
     rng = np.random.default_rng(peak)
-    for low, high in ((-256, -254), (254, 256), (-256, 256)):
-        weights = (rng.integers(low // 2, high // 2, (70, 300)) * 2).astype(np.int16)
+    drawn = [(-256, -255, "mixed"), (254, 255, "mixed"), (-256, 256, "mixed")]
+    for low, high, mode in [*drawn, (255, 256, "excitatory"), (-255, -254, "inhibitory")]:
+        weights = rng.integers(low, high, (70, 300)).astype(np.int16) & (-2 if mode == "mixed" else -1)
         for exponent in (0, 3, 15):
-            network = one_layer(weights, peak, weight_exp=exponent)
+            network = one_layer(weights, peak, weight_exp=exponent, sign_mode=mode)
             inputs = {"in": rng.integers(0, peak, (9, 2, 300), endpoint=True).astype(np.int32)}
+            inputs["in"][3] = peak
             expected = REFERENCE.load(network).run(inputs, trace=True)
-            assert_equal(emulator(tier, "products").load(network).run(inputs, trace=True), expected)
+            assert_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
 
 
-def one_layer(weights, peak=1, *, timesteps=9, weight_exp=0, **options):
+def one_layer(weights, peak=1, *, timesteps=9, weight_exp=0, sign_mode="mixed", **options):
     zero = np.zeros((), np.int32)
     parameters = {"du": zero, "dv": zero, "threshold": np.array(VOLTAGE_MAX, np.int32), "bias_mant": zero, **options}
     neuron = LifPopulation("a", (weights.shape[0],), **parameters)
@@ -106,7 +108,7 @@ def one_layer(weights, peak=1, *, timesteps=9, weight_exp=0, **options):
         timesteps,
         (InputPort("in", (weights.shape[1],), peak),),
         (neuron,),
-        (DenseProjection("p", "in", "a", weights, weight_exp=weight_exp),),
+        (DenseProjection("p", "in", "a", weights, weight_exp=weight_exp, sign_mode=sign_mode),),
         ("a",),
     )
 

@@ -21,8 +21,10 @@ BLOCK_INPUT_BYTES = 16 << 20
 """Input that may be copied for one block, where ports have to be packed together."""
 ASSUMED_RATE = 0.1
 """Share of neurons that spike in a timestep, for the estimate of time only."""
-NEURON_SECONDS, SYNAPSE_SECONDS = 1e-9, 0.1e-9
+NEURON_SECONDS, SYNAPSE_SECONDS = 0.5e-9, 0.03e-9
 """About what updating one neuron, and one synaptic event, take."""
+THREAD_PART = 0.02
+"""Part of a block that makes another thread worth starting."""
 
 
 class Block(NamedTuple):
@@ -37,12 +39,22 @@ Task: TypeAlias = "Callable[[Block], NDArray[np.int64]]"
 
 def most_samples(network: IntegerNetwork) -> int:
     """Choose how many samples a block has at most."""
+    by_time = BLOCK_SECONDS / sample_seconds(network)
+    input_bytes = 4 * network.timesteps * sum(size(port.shape) for port in network.inputs)
+    return max(1, min(int(by_time), BLOCK_INPUT_BYTES // max(input_bytes, 1)))
+
+
+def sample_seconds(network: IntegerNetwork) -> float:
+    """Predict about how long a sample takes."""
     neurons = sum(size(item.shape) for item in (*network.inputs, *network.populations))
     synapses = sum(_synapses(network, projection) for projection in network.projections)
     timestep = neurons * NEURON_SECONDS + synapses * ASSUMED_RATE * SYNAPSE_SECONDS
-    by_time = BLOCK_SECONDS / (network.timesteps * timestep)
-    input_bytes = 4 * network.timesteps * sum(size(port.shape) for port in network.inputs)
-    return max(1, min(int(by_time), BLOCK_INPUT_BYTES // max(input_bytes, 1)))
+    return network.timesteps * timestep
+
+
+def worthwhile_threads(seconds: float, threads: int) -> int:
+    """Choose how many threads a run of about so many seconds is worth, of those that it may have."""
+    return max(1, min(threads, int(seconds / (THREAD_PART * BLOCK_SECONDS))))
 
 
 def block_size(most: int, batch: int, threads: int) -> int:

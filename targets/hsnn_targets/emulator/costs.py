@@ -24,7 +24,8 @@ class Costs:
         call: Starting the product of one pixel and two blocks, per timestep.
         scan: Looking for a spike at one neuron.
         event: Fetching what a spike leads to.
-        dense_synapse: Adding one weight of a row, rows of eight spikes at once.
+        dense_synapse: Adding one weight of a row.
+        far_synapse: The same where the rows of all spikes together outgrow the second-level cache.
         run: Starting a run of a convolution's weights.
         conv_synapse: Adding one weight of a run.
     """
@@ -34,11 +35,18 @@ class Costs:
     scan: float = 0.1
     event: float = 4.0
     dense_synapse: float = 0.014
+    far_synapse: float = 0.014
     run: float = 3.0
     conv_synapse: float = 0.035
 
 
-COSTS: Mapping[Tier, Costs] = {"avx2": Costs(dot=0.17, call=1.6), "avx512": Costs(dot=0.17), "amx": Costs(dot=0.05)}
+COSTS: Mapping[Tier, Costs] = {
+    "avx2": Costs(dot=0.6, call=1.6, event=3.0, dense_synapse=0.03, far_synapse=0.045, conv_synapse=0.13),
+    "avx512": Costs(dot=0.17),
+    "amx": Costs(dot=0.05),
+}
+NEAR_BYTES = 1 << 19
+"""Weights that stay in a second-level cache."""
 
 
 def events_limit(projection: Projection, product: Product, neurons: int, costs: Costs) -> int:
@@ -55,7 +63,8 @@ def events_limit(projection: Projection, product: Product, neurons: int, costs: 
         product.pixels * product.blocks * product.taps.size * costs.dot + calls * costs.call - neurons * costs.scan
     )
     if not isinstance(projection, ConvProjection):
-        return math.floor(saved / (costs.event + product.lanes * costs.dense_synapse))
+        far = neurons * product.lanes > NEAR_BYTES
+        return math.floor(saved / (costs.event + product.lanes * (costs.far_synapse if far else costs.dense_synapse)))
     height, width = projection.weights.shape[2:]
     lines: float = height / projection.stride[0]
     reached: float = lines * width / projection.stride[1] * product.lanes

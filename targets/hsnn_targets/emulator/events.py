@@ -8,6 +8,7 @@ import numpy as np
 
 from hsnn_targets.emulator.jit import inner, thin
 from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
+from hsnn_targets.emulator.port_rows import look_at_row, read_row
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, SIGMA_DELTA, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
@@ -37,12 +38,11 @@ def pack(node: Record, scratch: Scratch, span: Span) -> None:
 
 @inner
 def count_spikes(node: Record, scratch: Scratch, span: Span) -> int:
-    """Count the spikes of some timesteps of the window; a spike is one bit of its byte."""
-    words = scratch.fired.view(np.uint64)
-    first = (node["plane_at"] + span.first * node["plane_stride"]) // WORD
+    """Count the spikes of some timesteps of the window."""
+    first = node["plane_at"] + span.first * node["plane_stride"]
     total = 0
-    for word in range(first, first + (span.last - span.first) * node["plane_stride"] // WORD):
-        total += count_ones(words[word])
+    for at in range(first, first + (span.last - span.first) * node["plane_stride"], TILE):
+        total += count_ones(nonzero_bytes(scratch.fired, at))
     return total
 
 
@@ -103,18 +103,26 @@ def count_payloads(inputs: Int32, n: int, stride: int, steps: int) -> int:
 
 
 @inner
+def check_row(node: Record, scratch: Scratch, largest: int) -> None:
+    """Keep in mind if a row has payloads that the port may not bring; ``largest`` is the row's largest, raised."""
+    if largest > node["reach"]:
+        scratch.broken[0] = 1
+
+
+@inner
 def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
     """Write the payloads of a window as bytes, and zeros up to the next timestep's."""
     order, n = program.tables[node["order_at"] :], node["count"]
     for t in range(steps):
-        plane = scratch.fired[node["plane_at"] + t * node["plane_stride"] :]
+        at = node["plane_at"] + t * node["plane_stride"]
+        plane = scratch.fired[at:]
         row = inputs[t * stride : t * stride + n]
         if node["ordered"]:
             for i in range(n):
-                plane[order[i]] = np.uint8(row[i])
+                plane[np.uint32(order[i])] = np.uint8(row[i])  # an index without a sign needs no look at it
+            check_row(node, scratch, look_at_row(row, n, node["raised"], scratch.fired, at))
         else:
-            for i in range(n):
-                plane[i] = np.uint8(row[i])
+            check_row(node, scratch, read_row(row, n, node["raised"], scratch.fired, at))
         plane[n : node["plane_stride"]] = 0
 
 
@@ -125,6 +133,8 @@ def open_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, s
         read_plane(node, program, scratch, inputs, stride, steps)
         scratch.level[node["number"]] = send_spikes(node, scratch, Span(0, steps), False)
         return
+    for t in range(steps):
+        check_row(node, scratch, look_at_row(inputs[t * stride :], node["count"], node["raised"], scratch.fired, 0))
     if node["plane_at"] >= 0:
         sent = count_payloads(inputs, node["count"], stride, steps)
         scratch.level[node["number"]] = sent

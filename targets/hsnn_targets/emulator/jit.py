@@ -24,6 +24,17 @@ def kernel(function: Function) -> Function:
         return _compile(function, no_cfunc_wrapper=True)
 
 
+def entry_of(function: Callable[..., Any], arguments: tuple[object, ...]) -> Callable[..., None]:
+    """Find the machine code of a kernel that was called with arguments of the same types.
+
+    Calling it leaves out what numba does in every call: to look at all arguments for their types, which takes
+    longer than many a run. Nothing checks the types any more.
+    """
+    compiled, type_of = cast("Any", function), cast("Callable[[object], object]", numba.typeof)
+    signature = tuple(type_of(argument) for argument in arguments)
+    return cast("Callable[..., None]", compiled.overloads[signature].entry_point)
+
+
 def inner(function: Function) -> Function:
     """Compile a function that only kernels call."""
     return _compile(function, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.validate import validate_inputs
+from hsnn.ir.validate import count_samples, validate_inputs
 from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables
-from hsnn_targets.emulator.blocks import Block, block_size, cut_batch, most_samples, run_blocks
+from hsnn_targets.emulator.blocks import (
+    Block,
+    block_size,
+    cut_batch,
+    most_samples,
+    run_blocks,
+    sample_seconds,
+    worthwhile_threads,
+)
+from hsnn_targets.emulator.jit import entry_of
 from hsnn_targets.emulator.kernels import run_samples
 from hsnn_targets.emulator.memory import make_within
 from hsnn_targets.emulator.pack import packed_bytes
@@ -48,6 +57,8 @@ class EmulatorExecutable:
     plan: Plan = field(init=False)
     _ways: Int64 = field(init=False)
     _most: int = field(init=False)
+    _seconds: float = field(init=False)
+    _enter: Callable[..., None] = field(init=False, default=run_samples)
     _layouts: dict[tuple[bool, Recording | None], Layout] = field(init=False, default_factory=dict)
     _idle: list[tables.Scratch] = field(init=False, default_factory=list)
 
@@ -59,7 +70,7 @@ class EmulatorExecutable:
             what=f"loading segment {self.network.name!r}",
             fix="free some, or split the network",
         )
-        self._most = most_samples(self.network)
+        self._most, self._seconds = most_samples(self.network), sample_seconds(self.network)
         self._ways = np.zeros(2 * len(self.plan.projections), np.int64)
         self._compile()
 
@@ -74,7 +85,7 @@ class EmulatorExecutable:
             UsageError: ``HSNN-R001``, if the inputs do not fit the network.
             RunError: ``HSNN-R040``, if there is no memory for the results or to work in.
         """
-        return self._run(inputs, Results(self._layout(trace=trace), validate_inputs(self.network, inputs)), progress)
+        return self._run(inputs, Results(self._layout(trace=trace), count_samples(self.network, inputs)), progress)
 
     def record(
         self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
@@ -91,7 +102,7 @@ class EmulatorExecutable:
         if what.states and self.tier != "portable":
             return EmulatorExecutable(self.network, self.threads).record(inputs, what, progress=progress)
         layout = self._layout(recording=what)
-        return self._run(inputs, Results(layout, validate_inputs(self.network, inputs)), progress)
+        return self._run(inputs, Results(layout, count_samples(self.network, inputs)), progress)
 
     def _layout(self, *, trace: bool = False, recording: Recording | None = None) -> Layout:
         key = (trace, recording)
@@ -100,13 +111,17 @@ class EmulatorExecutable:
         return self._layouts[key]
 
     def _run(self, inputs: Mapping[str, Int32], results: Results, progress: Progress | None) -> SegmentResult:
-        blocks = cut_batch(results.batch, block_size(self._most, results.batch, self.threads))
+        batch = results.batch
+        threads = worthwhile_threads(self._seconds * batch, self.threads)
+        blocks = cut_batch(batch, block_size(self._most, batch, threads))
         task = partial(self._run_block, inputs, results)
-        counts = np.zeros(len(self.plan.neurons) + self._ways.size, np.int64)
-        with closing(run_blocks(task, blocks, threads=self.threads, progress=progress)) as parts:
+        counts = np.zeros(len(self.plan.neurons) + self._ways.size + 1, np.int64)
+        with closing(run_blocks(task, blocks, threads=threads, progress=progress)) as parts:
             for part in parts:
                 counts += part
-        self._ways += counts[len(self.plan.neurons) :]
+        if counts[-1]:
+            validate_inputs(self.network, inputs)  # the kernels found payloads that it tells about
+        self._ways += counts[len(self.plan.neurons) : -1]
         return results.gather(inputs, counts)
 
     def usage(self) -> dict[str, Usage]:
@@ -131,30 +146,44 @@ class EmulatorExecutable:
         empty = {
             port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs
         }
-        self._run_block(empty, Results(self._layout(), 0), Block(0, 0))
+        results = Results(self._layout(), 0)
+        self._run_block(empty, results, Block(0, 0))
+        self._enter = entry_of(run_samples, self._arguments(empty, results, Block(0, 0), self._idle[-1]))
 
     def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:
-        """Run one block of samples; returns spikes of each population, then the ways of each projection."""
+        """Run one block of samples.
+
+        Returns:
+            Spikes of each population, the ways of each projection, and whether a payload was out of range.
+        """
+        scratch = self._lend()
+        scratch.told[:] = 0
+        self._enter(*self._arguments(inputs, results, block, scratch))
+        told = scratch.told.copy()
+        self._idle.append(scratch)
+        return told
+
+    def _arguments(
+        self, inputs: Mapping[str, Int32], results: Results, block: Block, scratch: tables.Scratch
+    ) -> tuple[object, ...]:
+        """What the kernel takes; of the same types for every run."""
         flat, samples, first = self._input_buffer(inputs, block)
         run = tables.Run(
-            inputs=flat,
-            sent=results.sent,
-            sent_at=results.sent_at,
-            final=results.final,
-            final_at=results.final_at,
-            bits=results.bits,
-            bits_at=results.bits_at,
-            states=results.states,
-            states_at=results.states_at,
-            input_samples=samples,
-            samples=results.batch,
-            timesteps=self.network.timesteps,
-            window=self.plan.window,
+            flat,
+            results.sent,
+            results.sent_at,
+            results.final,
+            results.final_at,
+            results.bits,
+            results.bits_at,
+            results.states,
+            results.states_at,
+            samples,
+            results.batch,
+            self.network.timesteps,
+            self.plan.window,
         )
-        with self._scratch() as scratch:
-            scratch.counts[:], scratch.ways[:] = 0, 0
-            run_samples(self.plan.program, self.plan.vector, scratch, run, block.first, block.last, first)
-            return np.concatenate([scratch.counts, scratch.ways])
+        return self.plan.program, self.plan.vector, scratch, run, block.first, block.last, first
 
     def _input_buffer(self, inputs: Mapping[str, Int32], block: Block) -> tuple[Int32, int, int]:
         """Lay the ports end to end.
@@ -174,17 +203,14 @@ class EmulatorExecutable:
         flat.flags.writeable = False
         return flat, samples, first
 
-    @contextmanager
-    def _scratch(self) -> Iterator[tables.Scratch]:
-        """Lend scratch memory to one block."""
+    def _lend(self) -> tables.Scratch:
+        """Scratch memory for one block, which gives it back unless it fails."""
         try:
-            scratch = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            scratch = make_within(
+            return make_within(
                 self.plan.scratch_bytes,
                 self.plan.scratch,
                 what=f"each thread that runs segment {self.network.name!r}",
                 fix="run on fewer threads: this does not depend on the batch",
             )
-        yield scratch
-        self._idle.append(scratch)

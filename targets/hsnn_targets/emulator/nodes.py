@@ -74,9 +74,18 @@ class Nodes:
                     "plane_stride": tables.padded(row["count"]),
                     "limit": limits[sender.name],
                     "floor": floors[sender.name],
+                    **_payloads(sender),
                 }
             )
         return rows
+
+
+def _payloads(sender: Sender) -> dict[str, int]:
+    """What a port may bring."""
+    if not isinstance(sender, InputPort):
+        return {}
+    raised = sender.max_payload if sender.signed else 0
+    return {"raised": raised, "reach": raised + sender.max_payload}
 
 
 def is_graded(sender: Sender) -> bool:

@@ -25,7 +25,7 @@ from hsnn_targets.emulator.rows import rows_by_source
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn_targets.emulator.tables import Int16, Int32, Int64
+    from hsnn_targets.emulator.tables import Int8, Int16, Int32, Int64, Weights
 
 Weight = TypeVar("Weight", np.int8, np.int16)
 
@@ -79,24 +79,51 @@ class Packed:
         kind: Kind of ``tables.PROJECTION``.
         weights: Rows of weights, flat.
         table: Where they go, flat; see the fields of ``tables.PROJECTION``.
-        stride, sources, channels: Fields of ``tables.PROJECTION``.
+        stride, sources, channels, scale: Fields of ``tables.PROJECTION``.
     """
 
     kind: int
-    weights: Int16
+    weights: Weights
     table: Int32
     stride: int = 0
     sources: int = 0
     channels: int = 0
+    scale: int = 0
 
 
 def pack_dense(projection: DenseProjection, pre: Shape, post: Shape) -> Packed:
-    """Lay out all-to-all synapses: one row per presynaptic neuron."""
+    """Lay out all-to-all synapses: one row per presynaptic neuron, of bytes where the weights fit these."""
     count = size(post)
     stride = -(-count // ROW) * ROW
-    rows = np.zeros((size(pre), stride), np.int16)
-    rows[:, :count] = channels_last(projection.weights, pre, post).T
-    return Packed(tables.DENSE, rows.reshape(-1), np.zeros(0, np.int32), stride=stride)
+    halved = halve(projection.weights)
+    if halved is None:
+        shorts = np.zeros((size(pre), stride), np.int16)
+        shorts[:, :count] = channels_last(projection.weights, pre, post).T
+        return Packed(tables.DENSE, shorts.reshape(-1), np.zeros(0, np.int32), stride=stride)
+    weights, scale = halved
+    rows = np.zeros((size(pre), stride), np.int8)
+    rows[:, :count] = channels_last(weights, pre, post).T
+    return Packed(tables.DENSE, rows.reshape(-1), np.zeros(0, np.int32), stride=stride, scale=scale)
+
+
+def halve(weights: Int16) -> tuple[Int8, int] | None:
+    """Fit weights into signed bytes.
+
+    Returns:
+        Bytes and their left shift: 1 where all weights are even, as mixed ones of 8 bits are; None where
+        they do not fit.
+
+    >>> halve(np.array([254, -256], np.int16))
+    (array([ 127, -128], dtype=int8), 1)
+    >>> halve(np.array([254, 1], np.int16)) is None
+    True
+    """
+    low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
+    if low >= -128 and high <= 127:
+        return weights.astype(np.int8), 0
+    if low < -256 or high > 254 or bool(np.any(weights & 1)):
+        return None
+    return (weights >> 1).astype(np.int8), 1
 
 
 def pack_sparse(projection: SparseProjection, pre: Shape, post: Shape) -> Packed:

@@ -9,7 +9,7 @@ and the spikes that delays still ask for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -41,7 +41,7 @@ from hsnn_targets.emulator.vector_pack import LANES
 from hsnn_targets.emulator.vector_plan import Synapses, find_products, plan_vector
 
 if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int32, Records
+    from hsnn_targets.emulator.tables import Int8, Int16, Int32, Records
     from hsnn_targets.emulator.tiers import Tier
     from hsnn_targets.emulator.vector_tables import Vector
 
@@ -87,11 +87,13 @@ class Plan:
     def scratch_bytes(self) -> int:
         """Bytes that one thread works in."""
         wide = self.tiles.size + self.sums + self.events + self.payloads
-        long = self.starts + self.nodes + len(self.neurons) + 2 * len(self.projections)
+        long = self.starts + self.nodes + len(self.neurons) + 2 * len(self.projections) + 1
         return 4 * wide + self.fired + 8 * long
 
     def scratch(self) -> tables.Scratch:
         """Allocate what one thread works in, whatever the batch is."""
+        spikes, ways = len(self.neurons), 2 * len(self.projections)
+        told = np.zeros(spikes + ways + 1, np.int64)
         return tables.Scratch(
             tiles=self.tiles.copy(),
             sums=np.empty(self.sums, np.int32),
@@ -100,8 +102,10 @@ class Plan:
             payload=np.empty(self.payloads, np.int32),
             start=np.zeros(self.starts, np.int64),
             level=np.zeros(self.nodes, np.int64),
-            counts=np.zeros(len(self.neurons), np.int64),
-            ways=np.zeros(2 * len(self.projections), np.int64),
+            counts=told[:spikes],
+            ways=told[spikes:-1],
+            broken=told[-1:],
+            told=told,
         )
 
 
@@ -129,7 +133,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     sums = max((_sums(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
     window = _window(network, senders, 4 * sums + planes(1).size, vectors=vectors)
     nodes, bytes_ = Nodes(live, senders, window=window), planes(window)
-    weights, lists = Heap(np.int16), Heap(np.int32)
+    weights, rows, lists = Heap(np.int16), Heap(np.int8), Heap(np.int32)
     limits = (
         products.sender_limits(tuple(nodes.number), live) if vectors else dict.fromkeys(nodes.number, tables.ALWAYS)
     )
@@ -138,9 +142,10 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
         components=_component_records(cycles, live),
         populations=_population_records(neurons, groups, nodes, lists),
         groups=_group_records(groups),
-        projections=_projection_records(network, groups, nodes, weights, lists),
+        projections=_projection_records(network, groups, nodes, (weights, rows), lists),
         nodes=make_records(tables.NODE, nodes.records(lists, planes=bytes_.of_sender, limits=limits, floors=floors)),
         weights=weights.flat(),
+        bytes=rows.flat(),
         tables=lists.flat(),
     )
     return Plan(
@@ -266,7 +271,7 @@ def _projection_records(
     network: IntegerNetwork,
     groups: tuple[tuple[Group, ...], ...],
     nodes: Nodes,
-    weights: Heap[np.int16],
+    heaps: tuple[Heap[np.int16], Heap[np.int8]],
     lists: Heap[np.int32],
 ) -> Records:
     rows = []
@@ -278,14 +283,23 @@ def _projection_records(
                 "kind": packed.kind,
                 "node": nodes.number[projection.pre],
                 "delay": projection.delay,
-                "weights_at": weights.add(packed.weights),
+                "weights_at": _add(packed.weights, *heaps),
                 "table_at": lists.add(packed.table),
                 "sources": packed.sources,
                 "stride": packed.stride,
                 "channels": packed.channels,
+                "bytes": packed.weights.dtype == np.int8,
+                "scale": packed.scale,
             }
         )
     return make_records(tables.PROJECTION, rows)
+
+
+def _add(weights: Int8 | Int16, shorts: Heap[np.int16], bytes_: Heap[np.int8]) -> int:
+    """Put weights where those of their kind are."""
+    if weights.dtype == np.int8:
+        return bytes_.add(cast("Int8", weights))
+    return shorts.add(cast("Int16", weights))
 
 
 def _tiles(neuron: Neuron) -> Int32:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Int64
 
 
+NONE, NO_BITS = np.zeros(0, np.int32), np.zeros(0, np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Results of one kind in one flat array, population after population.
@@ -29,6 +32,10 @@ class Part:
 
     at: Int64
     size: int
+
+    def places(self, batch: int) -> Int64:
+        """Where each population's starts for a batch, or a negative number where it has none."""
+        return self.at * batch if self.size and batch > 1 else self.at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +60,11 @@ class Layout:
     final: Part
     bits: Part
     states: Part
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing besides outputs and counts."""
+        return not (self.trace or self.bits.size or self.states.size)
 
     @property
     def sample_bytes(self) -> int:
@@ -93,23 +105,28 @@ class Results:
     def __init__(self, layout: Layout, batch: int) -> None:
         self.batch = batch
         self._layout = layout
-        scale = max(batch, 1)  # no part is there at -1, nor at -1 times a number of samples
-        self.sent_at, self.final_at = layout.sent.at * scale, layout.final.at * scale
-        self.bits_at, self.states_at = layout.bits.at * scale, layout.states.at * scale
+        self.sent_at, self.final_at = layout.sent.places(batch), layout.final.places(batch)
+        self.bits_at, self.states_at = layout.bits.places(batch), layout.states.places(batch)
         needed = batch * layout.sample_bytes
         room = room_for(needed)
         if room is not None and needed > room:
             raise _too_large(layout.network, batch, needed, room)
         try:
-            self.sent, self.final = (np.zeros(part.size * batch, np.int32) for part in (layout.sent, layout.final))
-            self.bits = np.zeros(layout.bits.size * batch, np.uint8)
-            self.states = np.zeros(layout.states.size * batch, np.int32)
+            self.sent = np.zeros(layout.sent.size * batch, np.int32)
+            self.final = np.zeros(layout.final.size * batch, np.int32) if layout.final.size else NONE
+            self.bits = np.zeros(layout.bits.size * batch, np.uint8) if layout.bits.size else NO_BITS
+            self.states = np.zeros(layout.states.size * batch, np.int32) if layout.states.size else NONE
         except MemoryError as error:
             raise _too_large(layout.network, batch, needed, room) from error
 
     def gather(self, inputs: Mapping[str, Int32], counts: Int64) -> SegmentResult:
         """Shape the results; ``counts`` are the spikes of each population."""
         layout, place, counted = self._layout, self._layout.place, counts.tolist()
+        if layout.plain:
+            return SegmentResult(
+                {name: self._output(name, inputs) for name in layout.network.outputs},
+                spike_counts={name: counted[place[name]] for name in layout.spiking},
+            )
         traced = tuple(p.name for p in layout.network.neurons) if layout.trace else ()
         packed = layout.spiking if layout.bits.size else ()
         recorded = tuple(place) if layout.states.size else ()

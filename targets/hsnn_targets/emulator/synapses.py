@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hsnn_targets.emulator.event_rows import add_rows
 from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, Program, Scratch, Span
 
 if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int16, Int32, Record
+    from hsnn_targets.emulator.tables import Int16, Int32, Record, Weights
 
-int16, int32 = np.int16, np.int32
+int32 = np.int32
 
 
 @inner
@@ -28,42 +29,30 @@ def add_row(total: Int32, row: Int16) -> None:
 
 
 @inner
-def add_scaled_row(total: Int32, row: Int16, payload: int) -> None:
+def add_scaled_row(total: Int32, row: Weights, payload: int) -> None:
     """Add one row of weights, multiplied by the payload of a graded spike."""
     for j in range(row.size):
         total[j] = int32(total[j] + int32(payload * row[j]))
 
 
 @inner
-def add_eight_rows(total: Int32, rows: Int16, index: Int32, n: int) -> None:
-    """Add the rows of eight events at once: one load and store of the sums instead of eight.
-
-    Weights are -256 to 255, so 16 bits hold the sum of eight.
-    """
-    a, b = rows[index[0] * n : index[0] * n + n], rows[index[1] * n : index[1] * n + n]
-    c, d = rows[index[2] * n : index[2] * n + n], rows[index[3] * n : index[3] * n + n]
-    e, f = rows[index[4] * n : index[4] * n + n], rows[index[5] * n : index[5] * n + n]
-    g, h = rows[index[6] * n : index[6] * n + n], rows[index[7] * n : index[7] * n + n]
-    for j in range(n):
-        first = int16(int16(a[j] + b[j]) + int16(c[j] + d[j]))
-        last = int16(int16(e[j] + f[j]) + int16(g[j] + h[j]))
-        total[j] = int32(total[j] + int16(first + last))
+def deliver_rows(rows: Weights, index: Int32, payload: Int32, total: Int32, n: int, scale: int) -> None:
+    """Add rows of ``n`` weights, shifted left by ``scale``, for one timestep of events."""
+    if payload.size:
+        for k in range(index.size):
+            add_scaled_row(total, rows[index[k] * n : index[k] * n + n], payload[k] << scale)
+        return
+    add_rows(total, rows, index, n, scale)
 
 
 @inner
-def deliver_dense(p: Record, weights: Int16, index: Int32, payload: Int32, total: Int32) -> None:
+def deliver_dense(p: Record, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
     """Add what one timestep of events brings through all-to-all synapses."""
-    n = p["stride"]
-    rows = weights[p["weights_at"] :]
-    if payload.size:
-        for k in range(index.size):
-            add_scaled_row(total, rows[index[k] * n : index[k] * n + n], payload[k])
-        return
-    whole = index.size - index.size % 8
-    for k in range(0, whole, 8):
-        add_eight_rows(total, rows, index[k : k + 8], n)
-    for k in range(whole, index.size):
-        add_row(total, rows[index[k] * n : index[k] * n + n])
+    at = p["weights_at"]
+    if p["bytes"] != 0:
+        deliver_rows(program.bytes[at:], index, payload, total, p["stride"], p["scale"])
+    else:
+        deliver_rows(program.weights[at:], index, payload, total, p["stride"], 0)
 
 
 @inner
@@ -120,7 +109,7 @@ def deliver(p: Record, program: Program, scratch: Scratch, t: int, total: Int32)
     if node["payload_at"] >= 0:
         payload = scratch.payload[node["payload_at"] + first : node["payload_at"] + last]
     if p["kind"] == DENSE:
-        deliver_dense(p, program.weights, index, payload, total)
+        deliver_dense(p, program, index, payload, total)
     elif p["kind"] == CONV:
         deliver_conv(p, program, index, payload, total)
     else:

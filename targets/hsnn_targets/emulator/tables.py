@@ -16,10 +16,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Int8: TypeAlias = NDArray[np.int8]
     Int16: TypeAlias = NDArray[np.int16]
     Int32: TypeAlias = NDArray[np.int32]
     Int64: TypeAlias = NDArray[np.int64]
     UInt8: TypeAlias = NDArray[np.uint8]
+    Weights: TypeAlias = Int8 | Int16
     Record: TypeAlias = np.void
     Records: TypeAlias = NDArray[np.void]
 
@@ -92,6 +94,8 @@ PROJECTION = _record(
     "sources",  # CONV: input pixels; SPARSE: presynaptic neurons
     "channels",  # CONV: input channels
     "stride",  # distance of rows: DENSE of presynaptic neurons, CONV of input channels
+    "bytes",  # DENSE: whether its weights are among ``Program.bytes``
+    "scale",  # DENSE: left shift of these
 )
 
 NODE = _record(
@@ -109,6 +113,8 @@ NODE = _record(
     "plane_stride",  # distance of timesteps
     "limit",  # events in a timestep up to which somebody may ask for them
     "floor",  # PORT: events in a timestep above which somebody asks for bytes
+    "raised",  # PORT: what makes its lowest payload 0
+    "reach",  # PORT: its largest payload above the lowest
 )
 
 
@@ -121,6 +127,7 @@ class Program(NamedTuple):
     projections: Records
     nodes: Records
     weights: Int16
+    bytes: Int8
     tables: Int32
 
 
@@ -138,6 +145,8 @@ class Scratch(NamedTuple):
         start: Where the events of each timestep start.
         counts: Spikes of each population so far.
         ways: Windows that each projection ran as a product, then as events, where it had the choice.
+        broken: One element: whether an input had a payload that its port may not bring.
+        told: What ``counts``, ``ways`` and ``broken`` are parts of, one after the other.
 
     All are flat.
     """
@@ -151,6 +160,8 @@ class Scratch(NamedTuple):
     level: Int64
     counts: Int64
     ways: Int64
+    broken: Int64
+    told: Int64
 
 
 class Run(NamedTuple):

@@ -24,14 +24,13 @@ from hsnn.ir.integer import (
     sends_spikes,
     size,
 )
-from hsnn_targets.emulator.pack import channels_last
+from hsnn_targets.emulator.pack import channels_last, halve
 from hsnn_targets.emulator.tiers import Tier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn_targets.emulator.tables import Int16, Int32
-    from hsnn_targets.emulator.vector_tables import Int8
+    from hsnn_targets.emulator.tables import Int8, Int32
 
 LANES, WORD = 16, 4
 LARGEST_BYTE: Mapping[Tier, int] = {"avx2": 128, "avx512": 255, "amx": 255}
@@ -104,26 +103,6 @@ def pack_product(network: IntegerNetwork, projection: Projection, tier: Tier) ->
             return None if halved is None else _pack_conv(projection, *halved, pre, post, peak)
         case _:
             return None
-
-
-def halve(weights: Int16) -> tuple[Int8, int] | None:
-    """Fit weights into signed bytes.
-
-    Returns:
-        Bytes and their left shift: 1 where all weights are even, as mixed ones of 8 bits are; None where
-        they do not fit.
-
-    >>> halve(np.array([254, -256], np.int16))
-    (array([ 127, -128], dtype=int8), 1)
-    >>> halve(np.array([254, 1], np.int16)) is None
-    True
-    """
-    low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
-    if low >= -128 and high <= 127:
-        return weights.astype(np.int8), 0
-    if low < -256 or high > 254 or bool(np.any(weights & 1)):
-        return None
-    return (weights >> 1).astype(np.int8), 1
 
 
 def _pack_dense(weights: Int8, scale: int, pre: Shape, post: Shape, peak: int) -> Product:

@@ -87,6 +87,25 @@ def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int
     Raises:
         UsageError: ``HSNN-R001``, if a port is missing, or a shape, dtype or payload is wrong.
     """
+    batch = count_samples(network, inputs)
+    for port in network.inputs:
+        array = inputs[port.name]
+        low = -port.max_payload if port.signed else 0
+        if array.size and (int(array.min()) < low or int(array.max()) > port.max_payload):
+            raise UsageError(
+                "HSNN-R001",
+                f"input {port.name!r} has payloads {array.min()} to {array.max()}",
+                allowed=f"{low} to {port.max_payload}",
+            )
+    return batch
+
+
+def count_samples(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+    """Check the arrays of a batch, but not their payloads, and return its size.
+
+    Raises:
+        UsageError: ``HSNN-R001``, if a port is missing, or a shape or dtype is wrong.
+    """
     batches = set()
     for port in network.inputs:
         array = inputs.get(port.name)
@@ -103,13 +122,6 @@ def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int
                 "HSNN-R001",
                 f"input {port.name!r} has shape {array.shape}",
                 allowed=f"({network.timesteps}, batch, {', '.join(map(str, port.shape))})",
-            )
-        low = -port.max_payload if port.signed else 0
-        if array.size and (int(array.min()) < low or int(array.max()) > port.max_payload):
-            raise UsageError(
-                "HSNN-R001",
-                f"input {port.name!r} has payloads {array.min()} to {array.max()}",
-                allowed=f"{low} to {port.max_payload}",
             )
         batches.add(array.shape[1])
     if len(batches) > 1:
