@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 from equality import hold_against, hold_against_reference
 from networks import Case, Work, cases
+from parts import PARTS, Parts
 from roofline import Peaks, memory_rates
 from section import Column, Row, Section, Settings
 from turns import Seconds, ratio, repeated, take_turns
@@ -22,7 +23,7 @@ NETWORKS = {
     "full": ("A", "B", "loop", "digits", "fashion", "has8"),
 }
 ACTIVITIES = {"tiny": (0.1,), "quick": (0.1,), "full": (0.01, 0.03, 0.1, 0.5)}
-BATCHES = {"tiny": (1, 2), "quick": (1, 32), "full": (1, 32, 256)}
+BATCHES = {"tiny": (1, 2), "quick": (1, 32, 256), "full": (1, 32, 256)}
 THREADS = {"tiny": (1,), "quick": (1, 2), "full": (1, 2)}
 CACHE_BYTES = 32 << 20
 """Weights beyond this have to come from memory in every run."""
@@ -44,13 +45,21 @@ def measure(settings: Settings) -> Iterator[Row]:
         }
         hold_against_reference(case, loaded.values())
         peaks = {way: Peaks(*way) for way in loaded}
+        parts = {way: Parts(case.network, *way) for way in loaded}
         for batch in settings.batches or BATCHES[settings.size]:
             settings.tell(f"{case.name}, activity {case.activity}: batch {batch}")
-            yield from _rows(case, work, loaded, peaks, memory, batch, settings.count(2, 9, 15))
+            yield from _rows(case, work, loaded, peaks, parts, memory, batch, settings.count(2, 9, 15))
 
 
 def _rows(
-    case: Case, work: Work, loaded: dict, peaks: dict, memory: dict[int, float], batch: int, turns: int
+    case: Case,
+    work: Work,
+    loaded: dict,
+    peaks: dict,
+    parts: dict[tuple, Parts],
+    memory: dict[int, float],
+    batch: int,
+    turns: int,
 ) -> Iterator[Row]:
     """Let all ways of one batch take turns, peaks among them."""
     inputs = case.samples(batch)
@@ -60,11 +69,13 @@ def _rows(
     ways = {str(way): repeated(executable.run, inputs) for way, executable in loaded.items()}
     for way, peak in peaks.items():
         ways |= {f"{way} {name}": run for name, run in peak.ways.items()}
+        ways |= {f"{way} without {name}": run for name, run in parts[way].ways(inputs).items()}
     taken = take_turns(ways, turns)
     total = sum(work.operations.values())
     portable = taken[str(next(iter(loaded)))]
     for way in loaded:
         seconds = taken[str(way)] / batch
+        without = {name: taken[f"{way} without {name}"] for name in ("call", "ports", "neurons")}
         limit = _limit(case.network, work, peaks[way], way, taken, memory[way[1]], batch)
         yield {
             "network": case.name,
@@ -78,6 +89,7 @@ def _rows(
             "nanoseconds_per_operation": 1e9 * float(np.median(seconds)) / max(total, 1),
             "of_peak": float(np.median(limit / seconds)),
             "times_portable": ratio(portable, taken[str(way)]),
+            **Parts.split(taken[str(way)], without, batch),
             "operations_per_sample": total,
             "spikes_per_sample": work.spikes,
         }
@@ -113,6 +125,7 @@ COLUMNS = (
     Column("nanoseconds_per_operation", "ns an operation", ".4f"),
     Column("of_peak", "of the peak", ".0%"),
     Column("times_portable", "x portable, 1 thread", ".2f"),
+    *(Column(name, name, ".1f") for name in PARTS),
 )
 NOTES = """\
 A: dense 784-256-10, 32 timesteps. B: convolutions of 16 and 32 channels (stride 2) on 28 x 28, dense 128 and 10, 16
@@ -120,7 +133,9 @@ timesteps. loop: dense 256-256-10 with a recurrent projection of delay 3, 32 tim
 largest spiking segment of models that come with hsnn, with samples of their data. Times are medians of one sample's
 share of a batch, `best` is the fastest turn. Synaptic operations count the synapses that spikes really went through.
 The peak counts what is cheaper at the rates of the table above, products or events, for each projection, then all
-neurons, or what has to pass through memory; all are measured in the same turns.
+neurons, or what has to pass through memory; all are measured in the same turns. The last four columns tell where the
+microseconds of a sample go: the call from Python, reading ports, synapses, and neurons with their results; the peak
+knows nothing of the first two. They come of networks that lack these parts, so noise may put a small one below 0.
 """
 
 
@@ -130,15 +145,24 @@ def shown(row: Row) -> bool:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Say how near the fastest tier comes to the peak in the largest batches."""
+    """Say how near the fastest tier comes to the peak in the largest batches, and where its time goes there."""
     tier = rows[-1]["tier"]
     batch = max(row["batch"] for row in rows)
-    best: dict[str, float] = {}
+    best: dict[str, Row] = {}
     for row in rows:
         if row["tier"] == tier and row["batch"] == batch and row["activity"] in (0.1, "real"):
-            best[row["network"]] = max(best.get(row["network"], 0.0), row["of_peak"])
-    told = ", ".join(f"{name} {share:.0%}" for name, share in best.items())
-    return f"At batch {batch}, tier `{tier}` reaches of the peak: {told}." if told else ""
+            best[row["network"]] = max(best.get(row["network"], row), row, key=lambda one: one["of_peak"])
+    if not best:
+        return ""
+    told = ", ".join(f"{name} {row['of_peak']:.0%}" for name, row in best.items())
+    times = "; ".join(f"{name} {_shares(row)}" for name, row in best.items())
+    return f"At batch {batch}, tier `{tier}` reaches of the peak: {told}. A sample's time goes to: {times}."
+
+
+def _shares(row: Row) -> str:
+    """Shares of the parts of a run."""
+    total = sum(max(row[name], 0.0) for name in PARTS)
+    return ", ".join(f"{name} {max(row[name], 0.0) / total:.0%}" for name in PARTS)
 
 
 SECTION = Section("speed", "The emulator", COLUMNS, measure, NOTES, shown=shown, summary=summary)
