@@ -10,6 +10,7 @@ import snntorch as snn
 import torch
 from norse.torch.functional.lif import LIFParameters
 from sinabs.activation import SingleSpike
+from slayer import slayer
 from snntorch import surrogate as snn_surrogate
 from snntorch import utils
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
@@ -124,10 +125,34 @@ def _reset_sinabs(model: nn.Module) -> None:
                     setattr(part, name, torch.zeros(0))
 
 
+class Slayer(nn.Module):
+    """Blocks of lava-dl slayer on ``(batch, *feature, timestep)``; the rate of its classifier at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        parameters = {"threshold": 1.0, "current_decay": 0.5, "voltage_decay": 0.1, "tau_grad": 0.5, "scale_grad": 1.0}
+        self.stem = stem()
+        self.blocks = nn.ModuleList(
+            (
+                slayer.block.cuba.Conv(dict(parameters), STEM, HIDDEN, 3, stride=2, padding=1, weight_scale=2),
+                slayer.block.cuba.Flatten(),
+                slayer.block.cuba.Dense(dict(parameters), HIDDEN * 16, CLASSES, weight_scale=2),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rate of each class, ``(batch, class)``."""
+        spike = slayer.utils.time.replicate(self.stem(x), 2 * TIMESTEPS)
+        for block in self.blocks:
+            spike = block(spike)
+        return slayer.classifier.Rate.rate(spike)
+
+
 MODELS: dict[str, tuple[type[nn.Module], Callable[[nn.Module], object]]] = {
     "snntorch": (SnnTorch, utils.reset),
     "spikingjelly": (SpikingJelly, functional.reset_net),
     "norse": (Norse, lambda model: None),
     "sinabs": (Sinabs, _reset_sinabs),
+    "slayer": (Slayer, lambda model: None),
 }
 """The model of each library, and what its training loop calls between batches."""
