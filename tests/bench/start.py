@@ -31,7 +31,7 @@ EmulatorTarget(threads=1, tier=sys.argv[1]).load(network).run(random_inputs(netw
 
 def answer(tier: str, cache: str | None) -> tuple[float, float]:
     """Seconds of one process, and of the processor in them; ``cache`` None is the user's own."""
-    environment = dict(os.environ) if cache is None else {**os.environ, "NUMBA_CACHE_DIR": cache}
+    environment = dict(os.environ) if cache is None else {**os.environ, "HSNN_CACHE": cache}
     before, start = os.times(), time.perf_counter()
     subprocess.run([sys.executable, "-c", ANSWER, tier], env=environment, check=True)
     seconds, after = time.perf_counter() - start, os.times()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from hsnn.errors import HsnnError, RunError, TargetMissingError, UsageError
 from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
 from hsnn.target import Executable, Target, find_target
 from hsnn.verify.random_networks import random_inputs, random_network
-from hsnn_targets.emulator import TARGET, EmulatorTarget, blocks, jit, plan, results, target
+from hsnn_targets.emulator import TARGET, EmulatorTarget, blocks, plan, results, target
 from hsnn_targets.emulator.tiers import usable_tiers
 
 ZERO = np.zeros((), np.int32)
@@ -277,26 +276,3 @@ def test_without_numba(monkeypatch):
     assert not TARGET.status().available
     with pytest.raises(TargetMissingError, match="HSNN-T040"):
         TARGET.load(layer())
-
-
-def test_kernels_compile_where_no_directory_is_writable():
-    namespace = {}
-    exec("def double(x):\n    return 2 * x", namespace)  # no file, so numba finds no place to keep the code
-    assert jit.kernel(namespace["double"])(21) == 42
-
-
-@pytest.mark.slow
-def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    code = (
-        "import numba.core.caching as c; c.CacheImpl._locator_classes = [c.UserProvidedCacheLocator]\n"
-        "from hsnn.verify.random_networks import random_network\n"
-        "from hsnn_targets.emulator import TARGET\n"
-        "TARGET.load(random_network(0)); print('loaded')"
-    )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(blocked)}
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
-    assert run.stdout == "loaded\n", run.stderr

@@ -180,7 +180,7 @@ def test_a_tier_needs_all_its_features(tier):
 @pytest.mark.parametrize("tier", ["avx512", "amx"])
 def test_tiers_with_twins_of_their_instructions(tier, tmp_path):
     script = Path(__file__).parent / "twins.py"
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment = {**os.environ, "HSNN_CACHE": str(tmp_path)}
     command = [sys.executable, str(script), tier, "0", "12"]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=550)
     assert run.returncode == 0, run.stderr[-3000:]

@@ -5,7 +5,6 @@ All bounds hold for any input that fits the network's ports, so they are found o
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,24 +20,10 @@ from hsnn.ir.integer import (
     largest_payload,
 )
 from hsnn_targets.emulator.rows import signed_row_sums
+from hsnn_targets.emulator.vector_tables import Dynamics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-class Dynamics(IntEnum):
-    """Kernels of neurons, and what they leave out."""
-
-    PORTABLE = 0
-    """Nothing: any neuron, any input."""
-    FREE = 1
-    """Currents stay below the wrap and voltages below the clip; a spike clears the voltage."""
-    CLIP = 2
-    """Currents stay below the wrap; a spike clears the voltage."""
-    WRAP = 3
-    """A spike clears the voltage."""
-    SUBTRACT = 4
-    """A spike takes an amount off the voltage, or nothing."""
 
 
 def dynamics_of(network: IntegerNetwork, neuron: Neuron, projections: tuple[Projection, ...]) -> Dynamics:

@@ -57,7 +57,7 @@ class TileInstructions(Instructions, Protocol):
     """A tier that multiplies tiles of bytes, too."""
 
     def shape(self, builder: Builder, shapes: Value) -> None:
-        """Load the shapes of tiles; see :func:`hsnn_targets.emulator.instructions_amx.tile_shapes`."""
+        """Load the shapes of tiles; see :func:`hsnn_targets.emulator.tile_shapes.tile_shapes`."""
 
     def release(self, builder: Builder) -> None:
         """Give the tiles back."""

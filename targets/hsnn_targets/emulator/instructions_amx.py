@@ -10,45 +10,16 @@ live at a time: two of sums share one of spikes, and weights pass through one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 
 from hsnn_targets.emulator.instructions_avx512 import LANES, Avx512Instructions
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value, declare
-from hsnn_targets.emulator.operands import TILE_ROWS, TILE_WORDS, WORD_WEIGHTS, Operands, Store
+from hsnn_targets.emulator.operands import WORD_WEIGHTS, Operands, Store
+from hsnn_targets.emulator.tile_shapes import REST, SUMS, TILE_ROWS, TILE_WORDS, WHOLE
 from hsnn_targets.emulator.vector_ir import Loop, vector
 
-if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int32
-
-SUMS = (0, 1)
-WHOLE, REST = (2, 3), (4, 5)
-"""Tiles of weights and of spikes: for 16 words, and for the last words of a piece."""
-SHORTEST_PIECE = 4
-"""Words in a row from which on tiles pay."""
 VOID, POINTER = ir.VoidType(), BYTE.as_pointer()
-
-
-def tile_shapes(piece: int) -> Int32:
-    """Shapes of the tiles for pieces of so many words: what ``ldtilecfg`` loads, 64 bytes.
-
-    Byte 0 is the palette, 1; the bytes of a row of tile ``k`` are the 16-bit number at ``16 + 2 k``, its rows the byte
-    at ``48 + k`` (Intel, Software Developer's Manual, LDTILECFG).
-    """
-    shapes = np.zeros(64, np.uint8)
-    shapes[0] = 1
-
-    def shape(tile: int, rows: int, row_bytes: int) -> None:
-        shapes[16 + 2 * tile], shapes[48 + tile] = row_bytes, rows
-
-    for tile in SUMS:
-        shape(tile, TILE_ROWS, 4 * LANES)
-    for (weights, spikes), words in ((WHOLE, TILE_WORDS), (REST, piece % TILE_WORDS or TILE_WORDS)):
-        shape(weights, words, 4 * LANES)
-        shape(spikes, TILE_ROWS, 4 * words)
-    return shapes.view(np.int32)
 
 
 @dataclass(frozen=True, slots=True)

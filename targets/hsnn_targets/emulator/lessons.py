@@ -15,7 +15,7 @@ from hsnn.ir.validate import validate_inputs
 from hsnn.learning import Learned
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import lesson_tables as tables
-from hsnn_targets.emulator.lesson_kernels import take_sample
+from hsnn_targets.emulator.kernel import Kernel
 from hsnn_targets.emulator.lesson_plan import Plan, constants
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Int32 = NDArray[np.int32]
 
+take_sample = Kernel("hsnn_targets.emulator.lesson_kernels", "take_sample")
 CHUNK = 64
 """Samples for which random numbers are drawn at a time."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from hsnn.ir.validate import count_samples, validate_inputs
 from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables
+from hsnn_targets.emulator.arguments import Words, take_apart
 from hsnn_targets.emulator.blocks import (
     Block,
     block_size,
@@ -24,8 +25,7 @@ from hsnn_targets.emulator.blocks import (
     sample_seconds,
     worthwhile_threads,
 )
-from hsnn_targets.emulator.jit import entry_of
-from hsnn_targets.emulator.kernels import run_samples
+from hsnn_targets.emulator.kernel import Kernel
 from hsnn_targets.emulator.memory import make_within
 from hsnn_targets.emulator.pack import packed_bytes
 from hsnn_targets.emulator.plan import Plan, plan_network
@@ -36,6 +36,16 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Int64
     from hsnn_targets.emulator.tiers import Tier
     from hsnn_targets.emulator.vector_plan import Synapses
+
+run_samples = Kernel("hsnn_targets.emulator.kernels", "run_samples")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scratch:
+    """What one thread works in, and the words of it."""
+
+    scratch: tables.Scratch
+    words: Words
 
 
 @dataclass(slots=True)
@@ -58,9 +68,9 @@ class EmulatorExecutable:
     _ways: Int64 = field(init=False)
     _most: int = field(init=False)
     _seconds: float = field(init=False)
-    _enter: Callable[..., None] = field(init=False, default=run_samples)
     _layouts: dict[tuple[bool, Recording | None], Layout] = field(init=False, default_factory=dict)
-    _idle: list[tables.Scratch] = field(init=False, default_factory=list)
+    _planned: tuple[Words, Words] = field(init=False)
+    _idle: list[_Scratch] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         vectors = self.tier != "portable"
@@ -70,6 +80,7 @@ class EmulatorExecutable:
             what=f"loading segment {self.network.name!r}",
             fix="free some, or split the network",
         )
+        self._planned = take_apart(self.plan.program), take_apart(self.plan.vector)
         self._most, self._seconds = most_samples(self.network), sample_seconds(self.network)
         self._ways = np.zeros(2 * len(self.plan.projections), np.int64)
         self._compile()
@@ -142,13 +153,11 @@ class EmulatorExecutable:
         self._idle.clear()
 
     def _compile(self) -> None:
-        """Have numba compile the kernel, or fetch it from disk, by running no samples."""
+        """Load the kernel, or have it compiled where none is kept, by running no samples."""
         empty = {
             port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs
         }
-        results = Results(self._layout(), 0)
-        self._run_block(empty, results, Block(0, 0))
-        self._enter = entry_of(run_samples, self._arguments(empty, results, Block(0, 0), self._idle[-1]))
+        self._run_block(empty, Results(self._layout(), 0), Block(0, 0))
 
     def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:
         """Run one block of samples.
@@ -156,15 +165,15 @@ class EmulatorExecutable:
         Returns:
             Spikes of each population, the ways of each projection, and whether a payload was out of range.
         """
-        scratch = self._lend()
-        scratch.told[:] = 0
-        self._enter(*self._arguments(inputs, results, block, scratch))
-        told = scratch.told.copy()
-        self._idle.append(scratch)
+        lent = self._lend()
+        lent.scratch.told[:] = 0
+        run_samples(*self._arguments(inputs, results, block, lent))
+        told = lent.scratch.told.copy()
+        self._idle.append(lent)
         return told
 
     def _arguments(
-        self, inputs: Mapping[str, Int32], results: Results, block: Block, scratch: tables.Scratch
+        self, inputs: Mapping[str, Int32], results: Results, block: Block, lent: _Scratch
     ) -> tuple[object, ...]:
         """What the kernel takes; of the same types for every run."""
         flat, samples, first = self._input_buffer(inputs, block)
@@ -183,7 +192,7 @@ class EmulatorExecutable:
             self.network.timesteps,
             self.plan.window,
         )
-        return self.plan.program, self.plan.vector, scratch, run, block.first, block.last, first
+        return *self._planned, lent.words, run, block.first, block.last, first
 
     def _input_buffer(self, inputs: Mapping[str, Int32], block: Block) -> tuple[Int32, int, int]:
         """Lay the ports end to end.
@@ -191,7 +200,7 @@ class EmulatorExecutable:
         A lone port that lies straight in memory is used as it is; else the block is copied.
 
         Returns:
-            Flat read-only payloads, samples in them, and which of these is the block's first.
+            Flat payloads, samples in them, and which of these is the block's first.
         """
         arrays = [inputs[port.name] for port in self.network.inputs]
         if len(arrays) == 1 and arrays[0].flags.c_contiguous and arrays[0].flags.aligned:
@@ -199,18 +208,17 @@ class EmulatorExecutable:
         else:
             parts = [array[:, block.first : block.last].reshape(-1) for array in arrays]
             flat, samples, first = np.concatenate([np.zeros(0, np.int32), *parts]), block.last - block.first, 0
-        # One kind of array, so that numba compiles one kernel; and callers may pass read-only ones.
-        flat.flags.writeable = False
         return flat, samples, first
 
-    def _lend(self) -> tables.Scratch:
+    def _lend(self) -> _Scratch:
         """Scratch memory for one block, which gives it back unless it fails."""
         try:
             return self._idle.pop()
         except IndexError:
-            return make_within(
+            scratch = make_within(
                 self.plan.scratch_bytes,
                 self.plan.scratch,
                 what=f"each thread that runs segment {self.network.name!r}",
                 fix="run on fewer threads: this does not depend on the batch",
             )
+        return _Scratch(scratch, take_apart(scratch))

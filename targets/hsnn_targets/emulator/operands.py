@@ -11,8 +11,6 @@ from hsnn_targets.emulator.vector_ir import Array
 
 Store: TypeAlias = Callable[[int, int, Value], None]
 """Takes the sums of 16 neurons: the row, the block, and a vector of 16 32-bit integers."""
-TILE_ROWS, TILE_WORDS = 16, 16
-"""Rows and words of a row that a tile has at most."""
 WORD_WEIGHTS = 64
 """Bytes of the weights of 16 neurons for a word of four spikes."""
 

@@ -37,8 +37,8 @@ from hsnn_targets.emulator.pack import order_of, pack_projection
 from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
 from hsnn_targets.emulator.records import make_records
 from hsnn_targets.emulator.tables import padded
-from hsnn_targets.emulator.vector_pack import LANES
 from hsnn_targets.emulator.vector_plan import Synapses, find_products, plan_vector
+from hsnn_targets.emulator.vector_tables import LANES
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int8, Int16, Int32, Records

@@ -7,8 +7,6 @@ and ``tables``. Offsets count elements.
 
 from __future__ import annotations
 
-import zlib
-from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -44,22 +42,11 @@ def padded(count: int) -> int:
     return -(-count // TILE) * TILE
 
 
-def _sources() -> str:
-    """Digest of the kernels' sources.
-
-    Numba keeps machine code by the file of the outermost kernel and by the types of its arguments. The
-    digest is the name of a record's field, so a change of any other file is a change of type.
-    """
-    found = sorted(files(__package__).iterdir(), key=lambda file: file.name)
-    code = [file.read_bytes() for file in found if file.name.endswith(".py")]
-    return f"sources_{zlib.crc32(b''.join(code)):08x}"
-
-
 def _record(*fields: str) -> np.dtype[np.void]:
     return np.dtype([(name, np.int64) for name in fields])
 
 
-COMPONENT = _record("first", "last", "recurrent", _sources())
+COMPONENT = _record("first", "last", "recurrent")
 """Populations ``first .. last - 1`` that run together: one, or a cycle that runs timestep by timestep."""
 
 POPULATION = _record(

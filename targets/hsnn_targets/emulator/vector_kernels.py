@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hsnn_targets.emulator.dynamics import Dynamics
 from hsnn_targets.emulator.jit import inner, routine, thin
 from hsnn_targets.emulator.memory_ir import copy_bytes
 from hsnn_targets.emulator.neurons import update_tile
 from hsnn_targets.emulator.synapses import deliver, merge_groups
 from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
 from hsnn_targets.emulator.vector_lif import make_update
-from hsnn_targets.emulator.vector_pack import LANES
 from hsnn_targets.emulator.vector_product import has_pairs, has_tiles, make_multiplies, make_product, shape_tiles
-from hsnn_targets.emulator.vector_tables import Vector
+from hsnn_targets.emulator.vector_tables import LANES, Dynamics, Vector
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Record

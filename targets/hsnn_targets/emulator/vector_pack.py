@@ -26,13 +26,14 @@ from hsnn.ir.integer import (
 )
 from hsnn_targets.emulator.pack import channels_last, halve
 from hsnn_targets.emulator.tiers import Tier
+from hsnn_targets.emulator.vector_tables import LANES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn_targets.emulator.tables import Int8, Int32
 
-LANES, WORD = 16, 4
+WORD = 4
 LARGEST_BYTE: Mapping[Tier, int] = {"avx2": 128, "avx512": 255, "amx": 255}
 """Largest payload that the products of a tier take."""
 SHORT_PAIRS = 128

@@ -13,13 +13,13 @@ from hsnn_targets.emulator.costs import COSTS, events_limit
 from hsnn_targets.emulator.dynamics import dynamics_of
 from hsnn_targets.emulator.groups import Group
 from hsnn_targets.emulator.heap import Heap
-from hsnn_targets.emulator.instructions_amx import SHORTEST_PIECE, tile_shapes
 from hsnn_targets.emulator.planes import Planes
 from hsnn_targets.emulator.records import make_records
 from hsnn_targets.emulator.tables import ALWAYS, padded
 from hsnn_targets.emulator.tiers import Tier
-from hsnn_targets.emulator.vector_pack import LANES, Product, pack_product
-from hsnn_targets.emulator.vector_tables import LAYER, PRODUCT, VECTORS, Vector
+from hsnn_targets.emulator.tile_shapes import SHORTEST_PIECE, tile_shapes
+from hsnn_targets.emulator.vector_pack import Product, pack_product
+from hsnn_targets.emulator.vector_tables import LANES, LAYER, PRODUCT, VECTORS, Vector
 
 Synapses: TypeAlias = Literal["auto", "products", "events"]
 """How synapses run: by measured activity, or always the same way where there are two."""

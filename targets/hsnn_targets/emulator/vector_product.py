@@ -13,9 +13,10 @@ from numba import types
 
 from hsnn_targets.emulator.instructions import Instructions, TileInstructions, instructions_of
 from hsnn_targets.emulator.lowering import BYTE, FLAG, INT, LONG, Builder, Value, intrinsic
-from hsnn_targets.emulator.operands import TILE_ROWS, Operands
+from hsnn_targets.emulator.operands import Operands
+from hsnn_targets.emulator.tile_shapes import TILE_ROWS
 from hsnn_targets.emulator.vector_ir import Array, constant, splat, vector
-from hsnn_targets.emulator.vector_pack import LANES
+from hsnn_targets.emulator.vector_tables import LANES
 
 
 def make_product(rows: int, blocks: int) -> Callable[..., None]:

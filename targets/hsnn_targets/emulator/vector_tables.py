@@ -6,18 +6,37 @@ Portable kernels get None in its place, and numba leaves out what only vectors n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-
-from hsnn_targets.emulator.tiers import Tier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn_targets.emulator.tables import Int32, Records
+    from hsnn_targets.emulator.tiers import Tier
 
     Int8: TypeAlias = NDArray[np.int8]
+
+
+LANES = 16
+"""Neurons of a block of weights."""
+
+
+class Dynamics(IntEnum):
+    """Kernels of neurons, and what they leave out."""
+
+    PORTABLE = 0
+    """Nothing: any neuron, any input."""
+    FREE = 1
+    """Currents stay below the wrap and voltages below the clip; a spike clears the voltage."""
+    CLIP = 2
+    """Currents stay below the wrap; a spike clears the voltage."""
+    WRAP = 3
+    """A spike clears the voltage."""
+    SUBTRACT = 4
+    """A spike takes an amount off the voltage, or nothing."""
 
 
 def _record(*fields: str) -> np.dtype[np.void]:
