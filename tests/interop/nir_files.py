@@ -39,8 +39,9 @@ def check(graph, policy, expected):
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(hybrid.to_bytes(), options, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {hybrid.inputs[0].name: samples()})
-    assert found.shape == expected.shape
+    given = hybrid.inputs[0]
+    (found,) = session.run(None, {given.name: samples().reshape(BATCH, T, *given.shape[2:])})
+    found = found.reshape(expected.shape)
     assert np.count_nonzero(expected) > 5
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -217,6 +218,62 @@ def sinabs_leak():
         "sinabs",
         3.0,
     )
+
+
+def rockpool(make, gain=6.0):
+    from rockpool.nn.combinators import Sequential
+    from rockpool.nn.modules import LinearTorch
+    from rockpool.nn.modules.torch.nir import to_nir
+
+    torch.manual_seed(0)
+    layers = []
+    for before, after in pairwise(WIDTHS):
+        linear = LinearTorch((before, after), has_bias=True)
+        linear.weight.data *= gain
+        linear.bias.data = torch.linspace(-0.1, 0.2, after)
+        layers += [linear, make(after)]
+    net = Sequential(*layers)
+    for layer in layers[1::2]:
+        if hasattr(layer, "tau"):
+            layer.tau.requires_grad_(False)  # the exporter of ExpSynTorch does not detach it
+    graph = to_nir(net)
+    net.reset_state()
+    expected, _, _ = net(torch.from_numpy(samples()))
+    check(graph, "rockpool", expected.detach().numpy())
+
+
+@construct("NIR files: Rockpool", "LIFTorch with `max_spikes_per_dt` 1", POLICY, note="rockpool")
+def rockpool_lif():
+    from rockpool.nn.modules import LIFTorch
+
+    rockpool(
+        lambda n: LIFTorch(
+            n,
+            tau_mem=torch.linspace(2e-3, 9e-3, n),
+            tau_syn=torch.linspace(1e-3, 6e-3, n)[:, None],
+            threshold=torch.linspace(0.7, 1.2, n),
+            max_spikes_per_dt=torch.tensor(1.0),
+            dt=1e-3,
+        )
+    )
+
+
+@construct("NIR files: Rockpool", "LIFNeuronTorch with `max_spikes_per_dt` 1", POLICY, note="rockpool")
+def rockpool_lif_neuron():
+    from rockpool.nn.modules import LIFNeuronTorch
+
+    rockpool(
+        lambda n: LIFNeuronTorch(
+            n, tau_mem=torch.linspace(2e-3, 9e-3, n), threshold=0.9, max_spikes_per_dt=torch.tensor(1.0), dt=1e-3
+        )
+    )
+
+
+@construct("NIR files: Rockpool", "ExpSynTorch, read over time", POLICY, note="rockpool")
+def rockpool_synapse():
+    from rockpool.nn.modules import ExpSynTorch
+
+    rockpool(lambda n: ExpSynTorch(n, tau=torch.linspace(2e-3, 9e-3, n), dt=1e-3))
 
 
 @construct("NIR files: nir", "Affine and LI, by NIR's own equations", POLICY, note="equations,dt=1")

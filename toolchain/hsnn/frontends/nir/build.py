@@ -16,7 +16,7 @@ from hsnn.frontends.nir.emit import Emitter
 from hsnn.frontends.nir.flatten import NEURONS, FlatNet, flatten
 from hsnn.frontends.nir.layers import LAYERS, Place
 from hsnn.frontends.nir.loops import feedback_of
-from hsnn.frontends.nir.neurons import meaning_of
+from hsnn.frontends.nir.neurons import extents, meaning_of
 from hsnn.frontends.nir.policy import POLICY_KEY, TIMESTEPS_KEY, NirPolicy, changed_policy, choices, parse_policy
 from hsnn.frontends.nir.read import NirNet, NirNode, as_net, read_nir
 from hsnn.frontends.onnx import from_onnx
@@ -161,7 +161,7 @@ class _Builder:
     def _add_output(self, name: str, node: NirNode, shape: Shape, value: str) -> None:
         stated = node.fields["shape"]
         wanted = None if stated is None else values.ints(name, "shape", stated)
-        if wanted and wanted != shape and math.prod(wanted) != 1:
+        if wanted and extents(wanted) != extents(shape) and math.prod(wanted) != 1:
             raise UnsupportedError("HSNN-F082", f"output {name!r} gets {shape}, but says {wanted}", allowed=str(wanted))
         made = self._emit.node("TrainDecode", [value], name, name)
         dims: list[str | int | None] = ["batch", self._emit.timesteps, *shape]

@@ -83,16 +83,31 @@ def meaning_of(name: str, node: NirNode, shape: tuple[int, ...], policy: NirPoli
     if leaky or cuba:
         voltage = _decay(name, "tau" if leaky else "tau_mem", values, policy)
         leak = values["v_leak"]
-        gain = gain * (voltage if policy.gain == "decay" else 1.0)
+        gain = gain * input_factor(voltage, policy, spiking=node.kind in SPIKING)
     elif policy.integrate == "dt":
         gain = gain * policy.dt
     if cuba:
         current = _decay(name, "tau_syn", values, policy)
-        gain = gain * values.get("w_in", one) * (current if policy.synapse == "ode" else 1.0)
+        gain = gain * values.get("w_in", one) * synapse_factor(current, policy)
     if node.kind not in SPIKING:
         shift = leak if policy.initial == "leak" else zero
         return NeuronMeaning(gain, current, voltage, voltage * (leak - shift), None, shift, "none")
     return _spiking(name, values, policy, NeuronMeaning(gain, current, voltage, leak, None, zero, "none"))
+
+
+def input_factor(decay: Array, policy: NirPolicy, *, spiking: bool) -> Array:
+    """What ``r`` times the input of a leaky neuron is multiplied by under a policy; ``decay`` is its voltage's."""
+    if policy.gain == "one":
+        return np.ones_like(decay)
+    if policy.gain == "decay":
+        return decay
+    ratio = -np.log1p(-decay)
+    return np.asarray(ratio / (1.0 - decay) if spiking else ratio)
+
+
+def synapse_factor(decay: Array, policy: NirPolicy) -> Array:
+    """What ``w_in`` times a spike is multiplied by under a policy; ``decay`` is the current's."""
+    return {"ode": decay, "jump": np.ones_like(decay), "kept": 1.0 - decay}[policy.synapse]
 
 
 def _spiking(name: str, values: dict[str, Array], policy: NirPolicy, base: NeuronMeaning) -> NeuronMeaning:
@@ -151,13 +166,19 @@ def _shaped(name: str, key: str, value: Any, shape: tuple[int, ...]) -> Array:
     array = np.asarray(value, np.float64)
     if array.size == 1:
         return np.full(shape, array.reshape(()))
-    if array.shape != shape:
+    if extents(array.shape) != extents(shape):
         raise UnsupportedError(
             "HSNN-F082",
             f"{key} of {name!r} has the shape {array.shape}, but its input {shape}",
             allowed="one value, or one for each element of the input",
         )
-    return array
+    # Inputs of Rockpool's files have an axis of extent 1 for time, which its parameters lack.
+    return array.reshape(shape)
+
+
+def extents(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without its axes of extent 1, about which libraries disagree."""
+    return tuple(extent for extent in shape if extent != 1)
 
 
 def _no_dynamics(name: str, why: str, other: str) -> UnsupportedError:

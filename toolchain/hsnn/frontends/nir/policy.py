@@ -7,7 +7,8 @@ numbers that other readers take for something else. A policy states all of them.
 policy a file with neurons is refused.
 
 Sources of the presets: the exporters of snnTorch 1.0.0 (``export_nir.py``), Norse 1.1.0 (``utils/export_nir.py``),
-sinabs 3.1.3 (``nir.py``), SpikingJelly 2.0.0 (``nir_exchange/to_nir.py``), and the neurons that they export.
+sinabs 3.1.3 (``nir.py``), Rockpool 3.1.0 (``nn/modules/torch/nir.py``), SpikingJelly 2.0.0
+(``nir_exchange/to_nir.py``), and the neurons that they export.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "integrator": ("euler", "exact"),
         "reset": ("value", "subtract", "subtract_next", "zero_next"),
         "comparison": (">", ">="),
-        "synapse": ("ode", "jump"),
-        "gain": ("decay", "one"),
+        "synapse": ("ode", "jump", "kept"),
+        "gain": ("decay", "one", "rockpool"),
         "integrate": ("dt", "one"),
         "tau": ("seconds", "times_dt"),
         "initial": ("zero", "leak", "reset"),
@@ -47,9 +48,10 @@ class NirPolicy:
             the next timestep is zero, whatever comes in.
         comparison: ``>`` or ``>=``.
         synapse: Of ``CubaLIF`` and ``CubaLI``: ``ode``: a spike adds ``w_in`` times the decay of the current, as the
-            equation says; ``jump``: it adds ``w_in``.
+            equation says; ``jump``: it adds ``w_in``; ``kept``: it adds ``w_in`` times what is kept of the current.
         gain: Of neurons with a leak: ``decay``: the input is multiplied by the decay, as the equation says; ``one``:
-            it is not.
+            it is not; ``rockpool``: ``r`` is what Rockpool writes, ``tau / dt * exp(-dt / tau)`` for neurons that take
+            their input as it is and for synapses that keep that much of it.
         integrate: Of ``IF`` and ``I``: ``dt``: ``v += dt * r * x``; ``one``: ``v += r * x``.
         tau: ``seconds``: as NIR defines; ``times_dt``: the file holds time constants times ``dt``.
         initial: Voltage when a sample starts: ``zero``, the ``leak`` or the ``reset`` voltage.
@@ -80,6 +82,8 @@ class NirPolicy:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise _bad(f"{name} of the NIR policy is {getattr(self, name)!r}", " or ".join(allowed))
+        if self.gain == "rockpool" and self.integrator != "exact":
+            raise _bad("gain=rockpool of the NIR policy goes with integrator=euler", "integrator=exact with it")
 
     def record(self) -> dict[str, str | float]:
         """All choices, for the record of an artifact."""
@@ -100,6 +104,7 @@ PRESETS: Mapping[str, NirPolicy] = MappingProxyType(
         ),
         "sinabs": NirPolicy(1.0, "exact", "subtract", ">=", initial="zero"),
         "sinabs-unnormalized": NirPolicy(1.0, "exact", "subtract", ">=", gain="one", initial="zero"),
+        "rockpool": NirPolicy(1e-3, "exact", "subtract", ">=", synapse="kept", gain="rockpool", initial="zero"),
         "spikingjelly": NirPolicy(1e-4, "euler", "value", ">=", initial="reset"),
         "hsnn": NirPolicy(1e-4, "euler", "value", ">", initial="zero"),
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from hsnn.errors import UnsupportedError
+from hsnn.frontends.nir.neurons import input_factor, synapse_factor
 from hsnn.ops import OPS
 from hsnn.passes.domains import constant
 
@@ -125,12 +126,14 @@ def _dynamics(neuron: _Neuron, policy: NirPolicy, *, spiking: bool) -> WrittenNe
         )
     if neuron.bias.any() and policy.initial == "leak":
         raise refused(f"{name!r} has a bias, and this policy starts at the leak voltage", "initial=zero")
-    gain = neuron.gain / (voltage if policy.gain == "decay" else 1.0)
-    leak = {"r": gain, "v_leak": neuron.bias / voltage}
+    tau = _tau(name, voltage, policy)
+    leak = {"r": neuron.gain / input_factor(voltage, policy, spiking=spiking), "v_leak": neuron.bias / voltage}
     if instant:
-        return WrittenNeuron(f"LI{suffix}", {"tau": _tau(name, voltage, policy), **leak})
-    taus = {"tau_mem": _tau(name, voltage, policy), "tau_syn": _tau(name, current, policy)}
-    w_in = 1.0 / current if policy.synapse == "ode" else np.ones_like(current)
+        return WrittenNeuron(f"LI{suffix}", {"tau": tau, **leak})
+    taus = {"tau_mem": tau, "tau_syn": _tau(name, current, policy)}
+    if policy.synapse == "kept" and bool((current == 1.0).any()):
+        raise refused(f"{name!r} keeps nothing of some currents", "synapse=ode or synapse=jump")
+    w_in = 1.0 / synapse_factor(current, policy)
     return WrittenNeuron(f"CubaLI{suffix}", {**taus, **leak, "w_in": w_in})
 
 
