@@ -24,21 +24,12 @@ def draw(seed, **options):
     return network, random_inputs(network, 3, seed)
 
 
-def require_equal(expected, found):
-    for what in ("outputs", "spikes", "current", "voltage"):
-        wanted, got = getattr(expected, what), getattr(found, what)
-        assert wanted.keys() == got.keys()
-        for name, array in wanted.items():
-            np.testing.assert_array_equal(array, got[name], err_msg=f"{what} of {name}")
-    assert expected.spike_counts == found.spike_counts
-
-
 def resonators(network):
     return [p for p in network.neurons if isinstance(p, ResonatorPopulation)]
 
 
 @pytest.mark.parametrize("tier", usable_tiers())
-def test_emulator_equals_reference(tier):
+def test_emulator_equals_reference(tier, require_equal):
     fired, shapes = {"phase": 0, "izhikevich": 0}, set()
     for seed in range(150):
         network, inputs = draw(seed, timesteps=(None, None, 1, 60)[seed % 4])
@@ -91,7 +82,7 @@ def test_a_replay_and_an_artifact_keep_them():
             np.testing.assert_array_equal(states.sent, expected.spikes[neuron.name])
 
 
-def test_gpu_equals_reference():
+def test_gpu_equals_reference(require_equal):
     pytest.importorskip("torch")
     from hsnn_targets.gpu.target import GpuTarget
 

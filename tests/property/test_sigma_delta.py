@@ -19,17 +19,8 @@ def draw(seed, **options):
     return network, random_inputs(network, 3, seed)
 
 
-def require_equal(expected, found):
-    for what in ("outputs", "spikes", "current", "voltage"):
-        wanted, got = getattr(expected, what), getattr(found, what)
-        assert wanted.keys() == got.keys()
-        for name, array in wanted.items():
-            np.testing.assert_array_equal(array, got[name], err_msg=f"{what} of {name}")
-    assert expected.spike_counts == found.spike_counts
-
-
 @pytest.mark.parametrize("tier", usable_tiers())
-def test_emulator_equals_reference(tier):
+def test_emulator_equals_reference(tier, require_equal):
     seen = adaptive = messages = fired = 0
     for seed in range(120):
         network, inputs = draw(seed, timesteps=(None, None, 1, 40)[seed % 4])
@@ -45,7 +36,7 @@ def test_emulator_equals_reference(tier):
     assert messages > 10_000
 
 
-def test_gpu_equals_reference():
+def test_gpu_equals_reference(require_equal):
     pytest.importorskip("torch")
     from hsnn_targets.gpu.target import GpuTarget
 

@@ -263,6 +263,31 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def write_nir():
+    """A function that writes a network with a loop as ``net.nir``, and samples for it, into a folder."""
+
+    def write(folder):
+        import nir
+
+        u = np.random.default_rng(0).uniform
+        nodes = {
+            "input": nir.Input(np.array([6])),
+            "fc": nir.Affine(u(-1, 2, (5, 6)), u(-0.1, 0.1, 5)),
+            "lif": nir.LIF(np.full(5, 4e-3), np.full(5, 2.0), np.zeros(5), np.full(5, 0.5)),
+            "rec": nir.Linear(u(-0.5, 0.5, (5, 5))),
+            "last": nir.Linear(u(-1, 1, (3, 5))),
+            "read": nir.LI(np.full(3, 8e-3), np.full(3, 8.0), np.zeros(3)),
+            "output": nir.Output(np.array([3])),
+        }
+        chain = [("input", "fc"), ("fc", "lif"), ("lif", "last"), ("last", "read"), ("read", "output")]
+        nir.write(folder / "net.nir", nir.NIRGraph(nodes, [*chain, ("lif", "rec"), ("rec", "lif")], type_check=False))
+        rng = np.random.default_rng(1)
+        np.savez(folder / "x.npz", input=(rng.random((24, 8, 6)) < 0.4).astype(np.float32))
+
+    return write
+
+
 @pytest.fixture
 def artifact(chain, folder):
     """``chain``, saved in the current folder."""

@@ -17,24 +17,10 @@ LOOSE = ["--limit", "f1=0,rate=10,dead=1,voltage=10", "--json"]
 
 
 @pytest.fixture(scope="module")
-def hybrid(tmp_path_factory):
+def hybrid(tmp_path_factory, write_nir):
     """A folder with a network as NIR, its artifact, and samples for it."""
     folder = tmp_path_factory.mktemp("export")
-    u = np.random.default_rng(0).uniform
-    nodes = {
-        "input": nir.Input(np.array([6])),
-        "fc": nir.Affine(u(-1, 2, (5, 6)), u(-0.1, 0.1, 5)),
-        "lif": nir.LIF(np.full(5, 4e-3), np.full(5, 2.0), np.zeros(5), np.full(5, 0.5)),
-        "rec": nir.Linear(u(-0.5, 0.5, (5, 5))),
-        "last": nir.Linear(u(-1, 1, (3, 5))),
-        "read": nir.LI(np.full(3, 8e-3), np.full(3, 8.0), np.zeros(3)),
-        "output": nir.Output(np.array([3])),
-    }
-    chain = [("input", "fc"), ("fc", "lif"), ("lif", "last"), ("last", "read"), ("read", "output")]
-    graph = nir.NIRGraph(nodes, [*chain, ("lif", "rec"), ("rec", "lif")], type_check=False)
-    nir.write(folder / "net.nir", graph)
-    rng = np.random.default_rng(1)
-    np.savez(folder / "x.npz", input=(rng.random((24, 8, 6)) < 0.4).astype(np.float32))
+    write_nir(folder)
     policy = ["--nir-policy", "spikingjelly,dt=1e-3", "--timesteps", "8"]
     assert build(folder, "net.nir", "net.hsnn", *policy) == 0
     return folder

@@ -16,22 +16,9 @@ POLICY = ["--nir-policy", "spikingjelly,dt=1e-3", "--timesteps", "8"]
 
 
 @pytest.fixture
-def files(folder):
+def files(folder, write_nir):
     """A network with a loop, as ``net.nir``, and samples for it."""
-    u = np.random.default_rng(0).uniform
-    nodes = {
-        "input": nir.Input(np.array([6])),
-        "fc": nir.Affine(u(-1, 2, (5, 6)), u(-0.1, 0.1, 5)),
-        "lif": nir.LIF(np.full(5, 4e-3), np.full(5, 2.0), np.zeros(5), np.full(5, 0.5)),
-        "rec": nir.Linear(u(-0.5, 0.5, (5, 5))),
-        "last": nir.Linear(u(-1, 1, (3, 5))),
-        "read": nir.LI(np.full(3, 8e-3), np.full(3, 8.0), np.zeros(3)),
-        "output": nir.Output(np.array([3])),
-    }
-    chain = [("input", "fc"), ("fc", "lif"), ("lif", "last"), ("last", "read"), ("read", "output")]
-    nir.write("net.nir", nir.NIRGraph(nodes, [*chain, ("lif", "rec"), ("rec", "lif")], type_check=False))
-    rng = np.random.default_rng(1)
-    np.savez("x.npz", input=(rng.random((24, 8, 6)) < 0.4).astype(np.float32))
+    write_nir(folder)
     return folder
 
 

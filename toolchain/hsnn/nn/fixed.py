@@ -79,8 +79,11 @@ class _FixedNeuron(Neuron):
             yield sent, distance
 
     def _fire(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is sent for a voltage, how far that was from its threshold, and the voltage behind it."""
-        raise NotImplementedError
+        """Return what is sent for a voltage, how far that was from its threshold, and the voltage behind it.
+
+        Here the voltage is sent, and nothing is decided.
+        """
+        return v, v, v
 
     def _cut(self, wide: Tensor) -> Tensor:
         return wide - torch.fmod(wide, self.resolution)
@@ -246,9 +249,6 @@ class FixedAdaptiveLif(_FixedNeuron):
             raised, against = raised + s * self.threshold_step, against + s * (level + level)
             yield s, reached - level
 
-    def _fire(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return v, v, v
-
 
 class FixedLeakyIntegrator(_FixedNeuron):
     """:class:`~hsnn.nn.LeakyIntegrator` on a grid.
@@ -281,6 +281,3 @@ class FixedLeakyIntegrator(_FixedNeuron):
 
     def decision_margin(self, x: Tensor) -> None:
         """Nothing is decided."""
-
-    def _fire(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return v, v, v

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hsnn.nn.neuron import Neuron, Parameter
+from hsnn.nn.sigma_delta import activations
 from hsnn.nn.symbolic import exporting
 
 _SUM_BORDER = 2.0
@@ -102,15 +103,8 @@ class FixedSigmaDelta(FixedDelta):
         self._check_input(x, self.threshold, self.bias)
         if exporting():
             return self.emit((x, self.threshold, self.bias))
-        return torch.stack([message for message, _ in self._encode(self._activations(x))])
+        return torch.stack([message for message, _ in self._encode(activations(x, self.bias, self.activation))])
 
     def decision_margin(self, x: Tensor) -> Tensor:
         """See :meth:`OpLayer.decision_margin`."""
-        return self._margin(x, self._activations(x))
-
-    def _activations(self, x: Tensor) -> Iterator[Tensor]:
-        sigma = torch.zeros_like(x[0])
-        for arriving in x.unbind(0):
-            sigma = sigma + arriving
-            biased = sigma + self.bias
-            yield biased.relu() if self.activation == "relu" else biased
+        return self._margin(x, activations(x, self.bias, self.activation))

@@ -94,7 +94,9 @@ class SigmaDelta(Neuron):
         self._check_input(x, self.threshold, self.bias)
         if exporting():
             return self.emit((x, self.threshold, self.bias))
-        return torch.stack([message for message, _ in _encode(self._activations(x), self.threshold)])
+        return torch.stack(
+            [message for message, _ in _encode(activations(x, self.bias, self.activation), self.threshold)]
+        )
 
     @property
     def quantum(self) -> float:
@@ -103,14 +105,16 @@ class SigmaDelta(Neuron):
 
     def decision_margin(self, x: Tensor) -> Tensor:
         """See :meth:`OpLayer.decision_margin`."""
-        return _margin(list(_encode(self._activations(x), self.threshold)), self.threshold)
+        return _margin(list(_encode(activations(x, self.bias, self.activation), self.threshold)), self.threshold)
 
-    def _activations(self, x: Tensor) -> Iterator[Tensor]:
-        sigma = torch.zeros_like(x[0])
-        for arriving in x.unbind(0):
-            sigma = sigma + arriving
-            biased = sigma + self.bias
-            yield biased.relu() if self.activation == "relu" else biased
+
+def activations(x: Tensor, bias: Tensor, activation: str) -> Iterator[Tensor]:
+    """Yield the activation of the sum at every timestep; the order of operations is that of the ONNX function."""
+    sigma = torch.zeros_like(x[0])
+    for arriving in x.unbind(0):
+        sigma = sigma + arriving
+        biased = sigma + bias
+        yield biased.relu() if activation == "relu" else biased
 
 
 def _encode(activations: Iterator[Tensor] | tuple[Tensor, ...], threshold: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

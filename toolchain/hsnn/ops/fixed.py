@@ -8,7 +8,8 @@ slayer, lava-dl 0.6.0 (``slayer/neuron/dynamics``, ``slayer/axon/delta.py``).
 
 from __future__ import annotations
 
-from hsnn.ops.sigma_delta import due
+from hsnn.ops.neurons import ADAPT
+from hsnn.ops.sigma_delta import CHOOSE_ACTIVATION, SUM, due
 from hsnn.ops.spec import Attribute, OpSpec
 
 RESOLUTION = Attribute("resolution", "float", above=0.0)
@@ -111,26 +112,17 @@ FIXED_ADAPTIVE_LIF = OpSpec(
     "binary",
     f"""{{{_START}{_DECAYS}
         lasting_raised = Sub (one, threshold_decay)
-        lasting_against = Sub (one, refractory_decay)
+        lasting_refractory = Sub (one, refractory_decay)
         keep_raised = Cast <to = 11> (lasting_raised)
-        keep_against = Cast <to = 11> (lasting_against)
-        u_end, v_end, raised_end, against_end, s = Scan <num_scan_inputs = 1, body = fixed_adaptive_lif_step
-                (float[] u, float[] v, float[] raised, float[] against, float[] a)
-                => (float[] u_next, float[] v_next, float[] raised_next, float[] against_next, float[] spike) {{
-{_INTEGRATE}{_kept("raised")}{_kept("against")}
+        keep_refractory = Cast <to = 11> (lasting_refractory)
+        u_end, v_end, raised_end, refractory_end, s = Scan <num_scan_inputs = 1, body = fixed_adaptive_lif_step
+                (float[] u, float[] v, float[] raised, float[] refractory, float[] a)
+                => (float[] u_next, float[] v_next, float[] raised_next, float[] refractory_next, float[] spike) {{
+{_INTEGRATE}{_kept("raised")}{_kept("refractory")}
             v_next = Identity (v_in)
             raised_kept = Cast <to = 1> (raised_left)
-            against_kept = Cast <to = 1> (against_left)
-            level = Add (threshold, raised_kept)
-            reached = Sub (v_in, against_kept)
-            fire = GreaterOrEqual (reached, level)
-            spike = Cast <to = 1> (fire)
-            lift = Mul (spike, threshold_step)
-            raised_next = Add (raised_kept, lift)
-            twice = Add (level, level)
-            push = Mul (spike, twice)
-            against_next = Add (against_kept, push)
-        }}> (rest, rest, rest, rest, x)
+            refractory_kept = Cast <to = 1> (refractory_left)
+{ADAPT}        }}> (rest, rest, rest, rest, x)
     }}""",
 )
 """``AdaptiveLif`` on a grid."""
@@ -184,16 +176,10 @@ FIXED_SIGMA_DELTA = OpSpec(
     "same",
     "graded",
     f"""{{{_START}
-        activation = Constant <value_string: string = @activation> ()
-        relu_word = Constant <value_string = "relu"> ()
-        rectify = Equal (activation, relu_word)
-        sigma_end, sent_end, s = Scan <num_scan_inputs = 1, body = fixed_sigma_delta_step
+{CHOOSE_ACTIVATION}        sigma_end, sent_end, s = Scan <num_scan_inputs = 1, body = fixed_sigma_delta_step
                 (float[] sigma, float[] sent, float[] a)
                 => (float[] sigma_next, float[] sent_next, float[] message_out) {{
-            sigma_next = Add (sigma, a)
-            biased = Add (sigma_next, bias)
-            positive = Relu (biased)
-            act = Where (rectify, positive, biased){_ENCODE}
+{SUM}{_ENCODE}
         }}> (rest, rest, x)
     }}""",
 )

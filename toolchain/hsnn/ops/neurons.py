@@ -70,6 +70,17 @@ _FIRE = """
             waiting = Max (less, zero)
             wait_next = Where (fire, silence, waiting)
 """
+ADAPT = """            level = Add (threshold, raised_kept)
+            reached = Sub (v_next, refractory_kept)
+            fire = GreaterOrEqual (reached, level)
+            spike = Cast <to = 1> (fire)
+            lift = Mul (spike, threshold_step)
+            raised_next = Add (raised_kept, lift)
+            twice = Add (level, level)
+            push = Mul (spike, twice)
+            refractory_next = Add (refractory_kept, push)
+"""
+"""Lines that tell whether a voltage ``v_next`` fires, from what has decayed, and what that leaves behind."""
 
 LIF = OpSpec(
     "Lif",
@@ -129,16 +140,7 @@ ADAPTIVE_LIF = OpSpec(
             v_next = Add (leaked, bias)
             raised_kept = Mul (keep_raised, raised)
             refractory_kept = Mul (keep_refractory, refractory)
-            level = Add (threshold, raised_kept)
-            reached = Sub (v_next, refractory_kept)
-            fire = GreaterOrEqual (reached, level)
-            spike = Cast <to = 1> (fire)
-            lift = Mul (spike, threshold_step)
-            raised_next = Add (raised_kept, lift)
-            twice = Add (level, level)
-            push = Mul (spike, twice)
-            refractory_next = Add (refractory_kept, push)
-        }}> (rest, rest, rest, rest, x)
+{ADAPT}        }}> (rest, rest, rest, rest, x)
     }}""",
 )
 """LIF whose threshold rises with every spike; :class:`hsnn.nn.AdaptiveLif` has the equations."""

@@ -19,6 +19,16 @@ def due(result: str) -> str:
             {result} = Where (moves, due, zero)"""
 
 
+CHOOSE_ACTIVATION = """        activation = Constant <value_string: string = @activation> ()
+        relu_word = Constant <value_string = "relu"> ()
+        rectify = Equal (activation, relu_word)
+"""
+"""Lines before the timesteps: whether the activation is a rectified linear unit."""
+SUM = """            sigma_next = Add (sigma, a)
+            biased = Add (sigma_next, bias)
+            positive = Relu (biased)
+            act = Where (rectify, positive, biased)"""
+"""Lines that sum up the input and apply bias and activation."""
 _ENCODE = f"""{due("message")}
             sent_next = Add (sent, message)
             message_out = Identity (message)
@@ -51,18 +61,12 @@ SIGMA_DELTA = OpSpec(
     "graded",
     f"""{{
         zero = Constant <value_float = 0.0> ()
-        activation = Constant <value_string: string = @activation> ()
-        relu_word = Constant <value_string = "relu"> ()
-        rectify = Equal (activation, relu_word)
-        state_shape = Shape <start = 1> (x)
+{CHOOSE_ACTIVATION}        state_shape = Shape <start = 1> (x)
         rest = Expand (zero, state_shape)
         sigma_end, sent_end, s = Scan <num_scan_inputs = 1, body = sigma_delta_step
                 (float[] sigma, float[] sent, float[] a)
                 => (float[] sigma_next, float[] sent_next, float[] message_out) {{
-            sigma_next = Add (sigma, a)
-            biased = Add (sigma_next, bias)
-            positive = Relu (biased)
-            act = Where (rectify, positive, biased){_ENCODE}
+{SUM}{_ENCODE}
         }}> (rest, rest, x)
     }}""",
 )

@@ -52,6 +52,25 @@ class SpikeOptions:
     percentile: float = 99.9
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Conversion:
+    """A network that is ready to be converted: what does not depend on the timesteps.
+
+    Attributes:
+        network: The network itself, with a free batch axis; it is not changed.
+        thresholds: Threshold of each marked activation, by the name of its output.
+        record: What the hybrid model keeps of the options.
+    """
+
+    network: onnx.ModelProto
+    thresholds: Mapping[str, float]
+    record: Mapping[str, str]
+
+    def at(self, timesteps: int) -> HybridModel:
+        """Convert the network for samples of so many timesteps; raises as :func:`from_ann`."""
+        return from_onnx(Converter(self.network, self.thresholds, timesteps, self.record).model())
+
+
 def from_ann(
     source: str | os.PathLike[str] | onnx.ModelProto, samples: Mapping[str, Array], options: SpikeOptions
 ) -> HybridModel:
@@ -66,6 +85,13 @@ def from_ann(
         UsageError: ``HSNN-U148``, if nothing matches or an option is out of range.
         UnsupportedError: ``HSNN-F089``, if a marked activation was never above zero; or as ``from_onnx``.
     """
+    return conversion(source, samples, options).at(options.timesteps)
+
+
+def conversion(
+    source: str | os.PathLike[str] | onnx.ModelProto, samples: Mapping[str, Array], options: SpikeOptions
+) -> Conversion:
+    """Read a network and find its thresholds; arguments and errors are those of :func:`from_ann`."""
     if not 1 <= options.timesteps <= MOST_TIMESTEPS or not 0 < options.percentile <= 100:
         raise UsageError(
             "HSNN-U148",
@@ -76,7 +102,7 @@ def from_ann(
     marked = _marked(model.graph, options.globs)
     thresholds = _thresholds(model, marked, samples, options.percentile)
     record = {"spike": json.dumps(options.globs), "spike_percentile": f"{options.percentile:g}"}
-    return from_onnx(Converter(model, thresholds, options.timesteps, record).model())
+    return Conversion(model, thresholds, record)
 
 
 def _marked(graph: onnx.GraphProto, globs: Sequence[str]) -> tuple[onnx.NodeProto, ...]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from hsnn.frontends.spike.convert import MOST_TIMESTEPS, SpikeOptions, from_ann
-from hsnn.frontends.spike.plain import add_record, prepared, run
+from hsnn.frontends.spike.convert import MOST_TIMESTEPS, SpikeOptions, conversion
+from hsnn.frontends.spike.plain import add_record, run
 from hsnn.ir.hybrid import RECORD_KEY, HybridModel
 
 if TYPE_CHECKING:
@@ -105,11 +105,12 @@ def spike_curve(
         UsageError, UnsupportedError: As ``from_ann``.
     """
     counts = [1 << power for power in range(MOST_TIMESTEPS.bit_length()) if 1 << power < options.timesteps]
-    expected = run(prepared(source), samples, [])[0]
-    points = []
-    for timesteps in (*counts, options.timesteps):
-        hybrid = from_ann(source, samples, replace(options, timesteps=timesteps))
-        points.append(_point(timesteps, run(hybrid.proto, samples, [])[0], expected, labels))
+    ready = conversion(source, samples, options)
+    expected = run(ready.network, samples, [])[0]
+    points = [
+        _point(timesteps, run(ready.at(timesteps).proto, samples, [])[0], expected, labels)
+        for timesteps in (*counts, options.timesteps)
+    ]
     exact = None if labels is None or not _classes(expected) else float(np.mean(expected.argmax(1) == labels))
     return SpikeCurve(tuple(points), exact, len(expected))
 
