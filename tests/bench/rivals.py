@@ -11,7 +11,7 @@ from networks import Case, made_case
 from section import Column, Row, Section, Settings
 from turns import Seconds, ratio, repeated, take_turns
 
-from hsnn.passes.idle import without_idle_projections
+from hsnn.passes.mapping.idle import without_idle_projections
 from hsnn.target import find_target
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers

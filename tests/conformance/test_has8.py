@@ -19,7 +19,7 @@ from hsnn.compiler import Options, compile
 from hsnn.errors import CapacityError, HsnnWarning
 from hsnn.feasibility import check
 from hsnn.nn import TimeDistributed, has8, matched
-from hsnn.passes.delays import match_delays
+from hsnn.passes.mapping.delays import match_delays
 from hsnn.report.layers import Limits
 from hsnn.runtime.session import Session
 from hsnn.verify.ladder import verify

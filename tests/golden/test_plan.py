@@ -16,9 +16,9 @@ from hsnn.frontends.torch import from_torch
 from hsnn.ir.integer import ConstantSource
 from hsnn.ir.plan import ChipSegment, Plan
 from hsnn.ir.spiking import FloatConv, FloatLif, FloatProjection, SpikingGraph
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.delays import match_delays
-from hsnn.passes.partition import Partition
+from hsnn.passes.mapping.delays import match_delays
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.rewrite.canonicalize import canonicalize
 from hsnn_models.digits import digits
 from hsnn_models.fashion import fashion
 

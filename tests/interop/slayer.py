@@ -21,11 +21,11 @@ from lava.lib.dl import slayer  # noqa: E402  # the stub has to be there first
 
 from hsnn.frontends.netx.build import NetxOptions, from_netx  # noqa: E402  # as above
 from hsnn.ir.hybrid import HybridModel  # noqa: E402  # as above
-from hsnn.passes.calibrate import calibration_of  # noqa: E402  # as above
-from hsnn.passes.canonicalize import canonicalize  # noqa: E402  # as above
-from hsnn.passes.float_run import run_float  # noqa: E402  # as above
-from hsnn.passes.partition import Partition  # noqa: E402  # as above
-from hsnn.passes.quantize import quantize  # noqa: E402  # as above
+from hsnn.passes.partition.partition import Partition  # noqa: E402  # as above
+from hsnn.passes.quantization.quantize import quantize  # noqa: E402  # as above
+from hsnn.passes.rewrite.canonicalize import canonicalize  # noqa: E402  # as above
+from hsnn.passes.simulation.calibrate import calibration_of  # noqa: E402  # as above
+from hsnn.passes.simulation.float_run import run_float  # noqa: E402  # as above
 from hsnn.runtime.bridge import to_payloads  # noqa: E402  # as above
 from hsnn.target import find_target  # noqa: E402  # as above
 

@@ -20,12 +20,12 @@ from hsnn.frontends.onnx import from_onnx  # noqa: E402
 from hsnn.ir.integer import ConvProjection, SparseProjection, size  # noqa: E402
 from hsnn.ops import DOMAIN, OPSET_VERSION  # noqa: E402
 from hsnn.ops.functions import DEFAULT_OPSET  # noqa: E402
-from hsnn.passes.calibrate import calibration_of  # noqa: E402
-from hsnn.passes.canonicalize import canonicalize  # noqa: E402
-from hsnn.passes.linear import ConvMap, as_matrix  # noqa: E402
-from hsnn.passes.partition import Partition  # noqa: E402
-from hsnn.passes.quantize import QuantizeOptions, quantize  # noqa: E402
-from hsnn.passes.simulate import simulate  # noqa: E402
+from hsnn.passes.partition.partition import Partition  # noqa: E402
+from hsnn.passes.quantization.quantize import QuantizeOptions, quantize  # noqa: E402
+from hsnn.passes.rewrite.canonicalize import canonicalize  # noqa: E402
+from hsnn.passes.simulation.calibrate import calibration_of  # noqa: E402
+from hsnn.passes.simulation.simulate import simulate  # noqa: E402
+from hsnn.passes.trains.linear import ConvMap, as_matrix  # noqa: E402
 
 T = 7
 

@@ -7,8 +7,8 @@ import pytest
 
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.spiking import FloatDense, FloatIntegrator, FloatLif, SpikeInput, SpikingGraph
-from hsnn.passes.calibrate import calibrate
-from hsnn.passes.port_range import measure_port
+from hsnn.passes.simulation.calibrate import calibrate
+from hsnn.passes.simulation.port_range import measure_port
 
 
 def scalar(value):

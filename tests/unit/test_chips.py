@@ -10,8 +10,8 @@ import pytest
 from hsnn.errors import UsageError
 from hsnn.ir.arithmetic import DELAY_MAX
 from hsnn.ir.chip import Chip, Limit
-from hsnn.passes import chips
-from hsnn.passes.chips import LIMITS, chip_names, load_chip, parse_chip
+from hsnn.passes.mapping import chips
+from hsnn.passes.mapping.chips import LIMITS, chip_names, load_chip, parse_chip
 from hsnn_targets.chips import LOIHI2
 
 TEXT = LOIHI2.read_text(encoding="utf-8")

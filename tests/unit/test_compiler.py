@@ -88,7 +88,7 @@ def test_build_fails_past_its_limits(model, x):
 
 
 def test_build_fails_if_the_network_does_not_fit_the_chip(model, x, tmp_path):
-    from hsnn.passes.chips import load_chip
+    from hsnn.passes.mapping.chips import load_chip
 
     chip = load_chip("loihi2")
     assert chip is not None

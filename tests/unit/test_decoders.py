@@ -12,9 +12,9 @@ from hsnn import nn as snn
 from hsnn.compiler import Options
 from hsnn.frontends.torch import from_torch
 from hsnn.ir.integer import IntegratorPopulation
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.decoders import place_decoders
-from hsnn.passes.whole_run import run_whole
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.rewrite.decoders import place_decoders
+from hsnn.passes.simulation.whole_run import run_whole
 from hsnn.report.layers import Limits
 from hsnn.verify.ladder import verify
 

@@ -1,4 +1,4 @@
-"""Depths and extra delays of hsnn.passes.delays."""
+"""Depths and extra delays of hsnn.passes.mapping.delays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from hsnn.errors import CapacityError, UnsupportedError
 from hsnn.ir.integer import ConstantSource, DenseProjection, InputPort, IntegerNetwork, LifPopulation
-from hsnn.passes.delays import match_delays
+from hsnn.passes.mapping.delays import match_delays
 from hsnn.verify.random_networks import random_network
 
 ZERO = np.zeros((), np.int32)

@@ -29,11 +29,11 @@ from hsnn.commands.parser import VERBS, make_parser, parse
 from hsnn.frontends.torch import from_torch
 from hsnn.ops import OPS
 from hsnn.ops.functions import OPSET_MAX, OPSET_MIN
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.chips import LIMITS, load_chip
-from hsnn.passes.domains import ELEMENTWISE, PER_SAMPLE
-from hsnn.passes.partition import Partition
-from hsnn.passes.spike_ops import LINEAR_OPS
+from hsnn.passes.mapping.chips import LIMITS, load_chip
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.trains.domains import ELEMENTWISE, PER_SAMPLE
+from hsnn.passes.trains.spike_ops import LINEAR_OPS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

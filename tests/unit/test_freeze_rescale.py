@@ -10,10 +10,10 @@ from torch import nn
 from hsnn import nn as snn
 from hsnn.errors import UsageError
 from hsnn.frontends.torch import from_torch
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.freeze_cost import freeze
-from hsnn.passes.freeze_rescale import freeze_rescale, without_scales
-from hsnn.passes.whole_run import run_whole
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.rewrite.freeze_cost import freeze
+from hsnn.passes.rewrite.freeze_rescale import freeze_rescale, without_scales
+from hsnn.passes.simulation.whole_run import run_whole
 
 
 class Chain(nn.Module):

@@ -14,7 +14,7 @@ from hsnn.frontends.live import LiveNeuron, adapt, has_foreign_neurons
 from hsnn.frontends.live.spec import comparison_of
 from hsnn.frontends.torch import compare_with_library, compare_with_torch, from_torch
 from hsnn.ir.spiking import FloatLif
-from hsnn.passes.quantize_neurons import quantize_neuron
+from hsnn.passes.quantization.quantize_neurons import quantize_neuron
 
 STEPS = 5
 

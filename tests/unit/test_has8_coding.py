@@ -18,8 +18,8 @@ from hsnn.cli import main
 from hsnn.frontends.onnx import from_onnx
 from hsnn.frontends.torch import compare_with_torch, from_torch
 from hsnn.ir.hybrid import HybridModel, wrap
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.partition import Partition
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.rewrite.canonicalize import canonicalize
 
 ORDERS, BATCH = "HSNN-P030", "HSNN-P031"
 

@@ -17,7 +17,7 @@ from hsnn.ir.integer import (
     LifPopulation,
     SparseProjection,
 )
-from hsnn.passes.idle import without_idle_projections
+from hsnn.passes.mapping.idle import without_idle_projections
 from hsnn.verify.random_networks import random_network
 from hsnn_targets.lava.blueprint import Blueprint
 from hsnn_targets.lava.clock import Window

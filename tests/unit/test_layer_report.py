@@ -20,9 +20,9 @@ from hsnn.ir.integer import (
     SparseProjection,
 )
 from hsnn.ir.spiking import FloatDense, FloatIntegrator, FloatLif, SpikeInput, SpikingGraph
-from hsnn.passes.calibrate import calibrate
-from hsnn.passes.quantize import quantize
-from hsnn.passes.simulate import simulate
+from hsnn.passes.quantization.quantize import quantize
+from hsnn.passes.simulation.calibrate import calibrate
+from hsnn.passes.simulation.simulate import simulate
 from hsnn.report.integer_states import replay
 from hsnn.report.layers import Limits, check_limits, compare_layers, parse_limits
 from hsnn.report.spike_quality import compare_spikes

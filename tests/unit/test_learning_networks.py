@@ -15,7 +15,7 @@ from hsnn.ir.learning import LearningRule, Trace
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.ir.validate import validate_network
 from hsnn.learning import label_train, learn
-from hsnn.passes.epochs import learning_clock
+from hsnn.passes.mapping.epochs import learning_clock
 from hsnn.verify.random_learning import random_lesson_network
 from hsnn.verify.random_networks import random_inputs, random_network
 from hsnn_targets.gpu.target import GpuTarget

@@ -12,11 +12,11 @@ from hsnn import nn as snn
 from hsnn.frontends.torch import from_torch
 from hsnn.ir.integer import ConstantSource
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatSparse, SpikingGraph
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.linear import Affine, Term
-from hsnn.passes.partition import Partition
-from hsnn.passes.simulate import simulate
-from hsnn.passes.spike_ops import LINEAR_OPS, NotLinearError, View
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.simulation.simulate import simulate
+from hsnn.passes.trains.linear import Affine, Term
+from hsnn.passes.trains.spike_ops import LINEAR_OPS, NotLinearError, View
 
 T = 3
 

@@ -9,11 +9,11 @@ from hsnn.frontends.netx.build import NetxOptions, build
 from hsnn.frontends.netx.read import parse_arrays
 from hsnn.ir.hybrid import SCALE_KEY
 from hsnn.ir.plan import HostStage
-from hsnn.passes.calibrate import calibration_of
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.float_run import run_float
-from hsnn.passes.partition import Partition
-from hsnn.passes.quantize import quantize
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.quantization.quantize import quantize
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.simulation.calibrate import calibration_of
+from hsnn.passes.simulation.float_run import run_float
 from hsnn.target import find_target
 from hsnn.verify.netx_files import CUBA, arrays_of, conv, dense, even
 

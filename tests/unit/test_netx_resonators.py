@@ -11,11 +11,11 @@ from hsnn.frontends.netx.read import parse_arrays
 from hsnn.frontends.netx.resonators import netx_pair
 from hsnn.frontends.netx.write import net_bytes
 from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, ResonatorPopulation
-from hsnn.passes.calibrate import calibration_of
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.float_run import run_float
-from hsnn.passes.partition import Partition
-from hsnn.passes.quantize import quantize
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.quantization.quantize import quantize
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.simulation.calibrate import calibration_of
+from hsnn.passes.simulation.float_run import run_float
 from hsnn.target import find_target
 from hsnn.verify.netx_files import CUBA, arrays_of, conv, dense, even
 

@@ -20,11 +20,11 @@ from hsnn.ir.integer import (
 )
 from hsnn.ir.plan import ModelValue
 from hsnn.ir.validate import validate_network
-from hsnn.passes.calibrate import calibration_of
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.float_run import run_float
-from hsnn.passes.partition import Partition
-from hsnn.passes.quantize import quantize
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.quantization.quantize import quantize
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.simulation.calibrate import calibration_of
+from hsnn.passes.simulation.float_run import run_float
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program
 from hsnn.verify.netx_files import even
 

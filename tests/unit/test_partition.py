@@ -12,9 +12,9 @@ from hsnn import nn as snn
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.torch import from_torch
 from hsnn.ir.plan import ChipSegment, HostStage, Plan
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.float_run import run_float
-from hsnn.passes.partition import Partition
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.simulation.float_run import run_float
 
 T = 4
 

@@ -24,8 +24,8 @@ from hsnn.ir.integer import (
     size,
 )
 from hsnn.ir.mapping import Mapping, PopulationSlice
-from hsnn.passes.needs import chip_order
-from hsnn.passes.place import capacity_report, place
+from hsnn.passes.mapping.needs import chip_order
+from hsnn.passes.mapping.place import capacity_report, place
 from hsnn.verify.random_networks import FEATURES, random_network
 from hsnn_targets.reference import TARGET as REFERENCE
 

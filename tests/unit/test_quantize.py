@@ -11,11 +11,11 @@ import pytest
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.integer import ConstantSource, ConvProjection
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatIntegrator, FloatLif, FloatSparse, SpikeInput, SpikingGraph
-from hsnn.passes.calibrate import calibrate
-from hsnn.passes.quantize import QuantizeOptions, quantize
-from hsnn.passes.quantize_neurons import uniform
-from hsnn.passes.quantize_weights import round_weights, weight_exponent
-from hsnn.passes.simulate import simulate
+from hsnn.passes.quantization.quantize import QuantizeOptions, quantize
+from hsnn.passes.quantization.quantize_neurons import uniform
+from hsnn.passes.quantization.quantize_weights import round_weights, weight_exponent
+from hsnn.passes.simulation.calibrate import calibrate
+from hsnn.passes.simulation.simulate import simulate
 from hsnn.report.layers import compare_layers
 from hsnn.runtime.bridge import to_payloads
 from hsnn_targets.reference.machine import ReferenceTarget

@@ -25,11 +25,11 @@ from hsnn.ir.integer import (
     SparseProjection,
 )
 from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
-from hsnn.passes.place import place
-from hsnn.passes.quantize import LayerScale
-from hsnn.passes.quantize_neurons import DecayError, NeuronError
-from hsnn.passes.quantize_weights import ProjectionError
-from hsnn.passes.worst_case import WorstCase
+from hsnn.passes.mapping.place import place
+from hsnn.passes.quantization.quantize import LayerScale
+from hsnn.passes.quantization.quantize_neurons import DecayError, NeuronError
+from hsnn.passes.quantization.quantize_weights import ProjectionError
+from hsnn.passes.quantization.worst_case import WorstCase
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Golden, Metadata, Program
 from hsnn.report import graph_layout, raster, summary, weights
 from hsnn.report.cells import TIMES, extent

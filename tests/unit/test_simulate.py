@@ -10,8 +10,8 @@ import pytest
 from hsnn.errors import HsnnError, QuantizationError, UsageError
 from hsnn.ir.integer import ConstantSource
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatIntegrator, FloatLif, FloatSparse, SpikeInput, SpikingGraph
-from hsnn.passes.check_graph import check_graph
-from hsnn.passes.simulate import simulate, stepwise_groups
+from hsnn.passes.simulation.check_graph import check_graph
+from hsnn.passes.simulation.simulate import simulate, stepwise_groups
 
 
 def lif(name, shape, *, threshold=1.0, current_decay=1.0, voltage_decay=0.0, bias=0.0, **options):

@@ -11,8 +11,8 @@ from hsnn import nn as snn
 from hsnn.compiler import Options, compile
 from hsnn.frontends.torch import from_torch
 from hsnn.ir.spiking import FloatDense, FloatSparse
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.partition import Partition
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.rewrite.canonicalize import canonicalize
 from hsnn.verify.ladder import verify
 from hsnn.verify.segments import compare_segments
 

@@ -22,18 +22,18 @@ import numpy as np
 from hsnn.errors import CapacityError, HsnnWarning
 from hsnn.frontends.dispatch import Model, front_end
 from hsnn.ir.plan import ChipSegment, HostStage, Plan
-from hsnn.passes.calibrate import Calibration, calibration_of
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.chips import load_chip
-from hsnn.passes.codings import warn_of
-from hsnn.passes.decoders import DecodeSide, explained, integrators, place_decoders
-from hsnn.passes.delays import match_delays
-from hsnn.passes.float_run import run_float
-from hsnn.passes.freeze_cost import FreezeReport, freeze
-from hsnn.passes.partition import Partition, Side
-from hsnn.passes.place import capacity_report, no_room, place
-from hsnn.passes.quantize import Quantized, QuantizeOptions, quantize
-from hsnn.passes.skeleton import skeleton
+from hsnn.passes.mapping.chips import load_chip
+from hsnn.passes.mapping.delays import match_delays
+from hsnn.passes.mapping.place import capacity_report, no_room, place
+from hsnn.passes.mapping.skeleton import skeleton
+from hsnn.passes.partition.codings import warn_of
+from hsnn.passes.partition.partition import Partition, Side
+from hsnn.passes.quantization.quantize import Quantized, QuantizeOptions, quantize
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.rewrite.decoders import DecodeSide, explained, integrators, place_decoders
+from hsnn.passes.rewrite.freeze_cost import FreezeReport, freeze
+from hsnn.passes.simulation.calibrate import Calibration, calibration_of
+from hsnn.passes.simulation.float_run import run_float
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program, ProgramStage
 from hsnn.report.html import render
 from hsnn.report.layers import LayerReport, Limits, check_limits
@@ -73,9 +73,9 @@ class Options:
         calibration_samples: At most so many samples are used.
         golden_samples: Samples whose traces are kept for replay.
         freeze_rescale: Samples in the batches whose scale encoders that rescale over the batch keep from then on;
-            None to leave them as they are. See :mod:`hsnn.passes.freeze_rescale`.
+            None to leave them as they are. See :mod:`hsnn.passes.rewrite.freeze_rescale`.
         decode: Where weighted sums over time are decoded: ``host``, ``chip`` wherever integrators can, or ``auto``:
-            where less crosses. See :mod:`hsnn.passes.decoders`.
+            where less crosses. See :mod:`hsnn.passes.rewrite.decoders`.
         keep_reference: Whether the artifact keeps the hybrid ONNX model.
         seed: Recorded; nothing in a build is random but encoders, which have seeds of their own.
     """

@@ -10,13 +10,13 @@ from hsnn.compiler import Options
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.dispatch import Model, front_end
 from hsnn.ir.plan import Cut, Placement
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.chips import load_chip
-from hsnn.passes.codings import warn_of
-from hsnn.passes.delays import match_delays
-from hsnn.passes.partition import Partition
-from hsnn.passes.place import capacity_report
-from hsnn.passes.skeleton import describe_network, skeleton
+from hsnn.passes.mapping.chips import load_chip
+from hsnn.passes.mapping.delays import match_delays
+from hsnn.passes.mapping.place import capacity_report
+from hsnn.passes.mapping.skeleton import describe_network, skeleton
+from hsnn.passes.partition.codings import warn_of
+from hsnn.passes.partition.partition import Partition
+from hsnn.passes.rewrite.canonicalize import canonicalize
 
 if TYPE_CHECKING:
     from hsnn.program import Json

@@ -29,7 +29,7 @@ from hsnn.ir.plastic import (
     plastic_projections,
     with_parts,
 )
-from hsnn.passes.epochs import Clock, learning_clock
+from hsnn.passes.mapping.epochs import Clock, learning_clock
 from hsnn_targets.emulator import lesson_tables as tables
 from hsnn_targets.emulator.lesson_matrix import as_matrix
 from hsnn_targets.emulator.lesson_products import RuleArrays, RuleTables

@@ -12,7 +12,7 @@ from hsnn.errors import RunError
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection, learners, plastic_projections, with_parts
 from hsnn.learning import Learned
-from hsnn.passes.epochs import learning_clock
+from hsnn.passes.mapping.epochs import learning_clock
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.lava.executable import LavaExecutable
 from hsnn_targets.lava.layout import from_lava

@@ -14,8 +14,8 @@ import numpy as np
 
 from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, sends_spikes, size
 from hsnn.ir.plastic import needs_learning_engine
-from hsnn.passes.delays import Timing, match_delays
-from hsnn.passes.epochs import learning_clock
+from hsnn.passes.mapping.delays import Timing, match_delays
+from hsnn.passes.mapping.epochs import learning_clock
 from hsnn_targets.lava.clock import Window
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def make_schedule(network: IntegerNetwork) -> Schedule:
     """Schedule a network.
 
     Raises:
-        HsnnError: Of :func:`hsnn.passes.delays.match_delays`.
+        HsnnError: Of :func:`hsnn.passes.mapping.delays.match_delays`.
     """
     timing = match_delays(network)
     constant = {p.name for p in network.populations if isinstance(p, ConstantSource)}

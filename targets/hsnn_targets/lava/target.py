@@ -8,7 +8,7 @@ from hsnn.errors import TargetMissingError
 from hsnn.ir.integer import ConvProjection, DenseProjection, IntegerNetwork, size
 from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.validate import validate_network
-from hsnn.passes.idle import without_idle_projections
+from hsnn.passes.mapping.idle import without_idle_projections
 from hsnn.target import TargetStatus
 from hsnn_targets.lava.executable import LavaExecutable
 from hsnn_targets.lava.interpreter import INSTALL, VARIABLE, find_lava, worker_interpreter

@@ -8,7 +8,7 @@ from hsnn.errors import TargetMissingError
 from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork
 from hsnn.ir.validate import validate_network
 from hsnn.learning import refuse_learning_parts
-from hsnn.passes.idle import without_idle_projections
+from hsnn.passes.mapping.idle import without_idle_projections
 from hsnn.target import TargetStatus
 from hsnn_targets.lava.executable import LavaExecutable
 from hsnn_targets.lava.interpreter import VARIABLE, find_lava, worker_interpreter

@@ -24,7 +24,7 @@ from hsnn.ir.plastic import (
 )
 from hsnn.ir.validate import validate_inputs
 from hsnn.learning import Learned
-from hsnn.passes.epochs import Clock, learning_clock
+from hsnn.passes.mapping.epochs import Clock, learning_clock
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.reference.dynamics import State, deliver, rest, step, total_activation
 from hsnn_targets.reference.learner import Competition

@@ -4,7 +4,7 @@ Both are what they look like while nothing is taught: a :class:`PlasticProjectio
 a :class:`LearnerPopulation` a layer of LIF neurons. ``run`` never changes a weight; ``learn`` takes samples in
 order, one after the other, and ends with another network (``hsnn.learning``).
 
-A sample takes ``period`` timesteps of the hardware (``hsnn.passes.epochs``), a whole number of every rule's
+A sample takes ``period`` timesteps of the hardware (``hsnn.passes.mapping.epochs``), a whole number of every rule's
 epochs, and as long as all of its spikes need to get through. Weights, tags, traces, stabilities and the
 random numbers go on from one sample to the next; currents and voltages start from zero.
 """

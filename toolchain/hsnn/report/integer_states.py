@@ -22,7 +22,7 @@ from hsnn.ir.integer import (
     part_indices,
     received_shape,
 )
-from hsnn.passes.synapses import deliver
+from hsnn.passes.simulation.synapses import deliver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

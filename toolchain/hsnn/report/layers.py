@@ -16,8 +16,8 @@ import numpy as np
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.integer import size
 from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta, SpikingGraph
-from hsnn.passes.quantize import LayerScale, Quantized
-from hsnn.passes.simulate import Simulation
+from hsnn.passes.quantization.quantize import LayerScale, Quantized
+from hsnn.passes.simulation.simulate import Simulation
 from hsnn.report.integer_states import replay
 from hsnn.report.spike_quality import SpikeQuality, compare_spikes
 from hsnn.target import SegmentResult

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from hsnn.ir.hybrid import HybridModel
     from hsnn.ir.plan import Plan
-    from hsnn.passes.quantize import Quantized
+    from hsnn.passes.quantization.quantize import Quantized
     from hsnn.report.layers import Limits
 
     Array = NDArray[np.generic]
@@ -67,7 +67,7 @@ class FloatRungs:
         import torch
 
         from hsnn.frontends.torch import compare_with_torch
-        from hsnn.passes.freeze_rescale import without_scales
+        from hsnn.passes.rewrite.freeze_rescale import without_scales
 
         tensors = tuple(torch.as_tensor(np.array(self.samples[item.name])) for item in self._hybrid.inputs)
         frozen = frozen_nodes(self.program)
@@ -131,7 +131,7 @@ class FloatRungs:
     def _plan(self) -> Plan:
         """The float segments, with the host models of the artifact in the place of fresh ones."""
         from hsnn.ir.plan import HostStage
-        from hsnn.passes.partition import Partition
+        from hsnn.passes.partition.partition import Partition
 
         pins = cast("list[str]", self.program.metadata.options.get("pins") or [])
         pairs = tuple(pin.rsplit("=", 1) for pin in pins)
@@ -156,7 +156,7 @@ class FloatRungs:
     def _quantized_stage(self, stage: ChipStage) -> Quantized:
         from pydantic import TypeAdapter
 
-        from hsnn.passes.quantize import LayerScale, Quantized, unit_of
+        from hsnn.passes.quantization.quantize import LayerScale, Quantized, unit_of
 
         adapter = TypeAdapter(LayerScale)
         layers = tuple(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.passes.float_run import run_float
+from hsnn.passes.simulation.float_run import run_float
 from hsnn.report.layers import compare_layers
 from hsnn.runtime.bridge import to_payloads
 from hsnn.target import find_target
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.ir.plan import Plan
-    from hsnn.passes.quantize import Quantized
+    from hsnn.passes.quantization.quantize import Quantized
     from hsnn.report.layers import LayerReport
 
     Array = NDArray[np.generic]

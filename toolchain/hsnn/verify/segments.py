@@ -10,9 +10,9 @@ import numpy as np
 
 from hsnn.ir.hybrid import HybridModel
 from hsnn.ir.plan import HostStage, Plan, Stage
-from hsnn.passes.float_run import chip_inputs, load_host, made_values
-from hsnn.passes.simulate import simulate
-from hsnn.passes.whole_run import run_whole
+from hsnn.passes.simulation.float_run import chip_inputs, load_host, made_values
+from hsnn.passes.simulation.simulate import simulate
+from hsnn.passes.simulation.whole_run import run_whole
 from hsnn.verify.difference import Difference
 
 if TYPE_CHECKING:

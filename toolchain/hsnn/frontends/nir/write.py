@@ -28,10 +28,10 @@ from hsnn.frontends.nir.sheet import Sheet, Wire
 from hsnn.frontends.nir.write_layers import Layer, operands, write_layer
 from hsnn.frontends.nir.write_neurons import refused, written_neuron
 from hsnn.ir.plan import ChipSegment, Plan
-from hsnn.passes.canonicalize import canonicalize
-from hsnn.passes.domains import Domains, constant, feature_shape, infer_domains, kind_of, train_operands, view_of
-from hsnn.passes.lower import source_name
-from hsnn.passes.partition import Partition, Side
+from hsnn.passes.partition.lower import source_name
+from hsnn.passes.partition.partition import Partition, Side
+from hsnn.passes.rewrite.canonicalize import canonicalize
+from hsnn.passes.trains.domains import Domains, constant, feature_shape, infer_domains, kind_of, train_operands, view_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -75,7 +75,7 @@ def to_nir(
         policy: How whoever reads the file turns it into timesteps: a policy or its text. Neurons that reset or compare
             otherwise are then refused. None for NIR's own equations with a timestep of :data:`DT`, and the resets and
             comparisons of the model.
-        pins: As :class:`~hsnn.passes.partition.Partition` takes them.
+        pins: As :class:`~hsnn.passes.partition.partition.Partition` takes them.
 
     Raises:
         UnsupportedError: ``HSNN-F087``, naming every node that NIR cannot say, and what cutting the model raises.

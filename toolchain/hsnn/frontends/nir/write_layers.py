@@ -15,8 +15,8 @@ import numpy as np
 
 from hsnn.frontends.nir.sheet import MATRIX_MAX, Sheet, Wire
 from hsnn.frontends.nir.write_neurons import refused
-from hsnn.passes.linear import Affine, Term, as_matrix
-from hsnn.passes.spike_ops import LINEAR_OPS, View
+from hsnn.passes.trains.linear import Affine, Term, as_matrix
+from hsnn.passes.trains.spike_ops import LINEAR_OPS, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

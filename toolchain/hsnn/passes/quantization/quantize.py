@@ -24,16 +24,16 @@ from hsnn.ir.integer import (
 )
 from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import validate_network
-from hsnn.passes.calibrate import Calibration
-from hsnn.passes.check_graph import check_graph
-from hsnn.passes.choose_payload import choose_ports, incoming_of, messages_of
-from hsnn.passes.choose_scale import choose_scale
-from hsnn.passes.quantize_neurons import NeuronError, quantize_neuron
-from hsnn.passes.quantize_weights import ProjectionError, quantize_projection
-from hsnn.passes.require_exact import require_exact, require_exact_messages
-from hsnn.passes.sigma_delta import Messages, quantize_sigma_delta
-from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, lasting_voltage, measure_range
-from hsnn.passes.worst_case import WorstCase, worst_case
+from hsnn.passes.quantization.choose_payload import choose_ports, incoming_of, messages_of
+from hsnn.passes.quantization.choose_scale import choose_scale
+from hsnn.passes.quantization.quantize_neurons import NeuronError, quantize_neuron
+from hsnn.passes.quantization.quantize_weights import ProjectionError, quantize_projection
+from hsnn.passes.quantization.require_exact import require_exact, require_exact_messages
+from hsnn.passes.quantization.sigma_delta import Messages, quantize_sigma_delta
+from hsnn.passes.quantization.state_range import MANTISSA_UNIT, Incoming, lasting_voltage, measure_range
+from hsnn.passes.quantization.worst_case import WorstCase, worst_case
+from hsnn.passes.simulation.calibrate import Calibration
+from hsnn.passes.simulation.check_graph import check_graph
 
 PAYLOAD_BITS_MAX = 24
 

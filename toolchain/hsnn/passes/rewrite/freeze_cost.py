@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import UsageError
-from hsnn.passes.freeze_rescale import FrozenScale, freeze_rescale, run_batches
+from hsnn.passes.rewrite.freeze_rescale import FrozenScale, freeze_rescale, run_batches
 from hsnn.runtime.metrics import accuracy
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import ConvProjection, Neuron, Projection, ResonatorPopulation, SigmaDeltaPopulation
-from hsnn.passes.synapses import extreme_sums
+from hsnn.passes.simulation.synapses import extreme_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

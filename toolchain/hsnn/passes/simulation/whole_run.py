@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hsnn.ir.plan import HostStage
-from hsnn.passes.float_run import load_host
+from hsnn.passes.simulation.float_run import load_host
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,7 +20,7 @@ import numpy as np
 from hsnn.errors import UsageError
 from hsnn.ir.hybrid import HybridModel, module_of, wrap
 from hsnn.ops import DOMAIN
-from hsnn.passes.whole_run import run_whole
+from hsnn.passes.simulation.whole_run import run_whole
 
 if TYPE_CHECKING:
     import onnx

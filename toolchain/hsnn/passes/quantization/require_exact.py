@@ -10,8 +10,8 @@ import numpy as np
 from hsnn.errors import QuantizationError
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif, FloatSigmaDelta
-from hsnn.passes.quantize_neurons import DecayError, NeuronError
-from hsnn.passes.quantize_weights import ProjectionError
+from hsnn.passes.quantization.quantize_neurons import DecayError, NeuronError
+from hsnn.passes.quantization.quantize_weights import ProjectionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ import numpy as np
 
 from hsnn.ir.arithmetic import DELAY_MAX
 from hsnn.ir.integer import Shape, size
-from hsnn.passes.linear import (
+from hsnn.passes.trains.linear import (
     Affine,
     ConvMap,
     LinearMap,

@@ -17,13 +17,13 @@ from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import STATE_LIMIT
 from hsnn.ir.integer import ConstantSource, InputPort, size
 from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikeInput, SpikingGraph
-from hsnn.passes.choose_scale import choose_scale, relative_noise
-from hsnn.passes.port_range import PortRange
-from hsnn.passes.sigma_delta import Messages, choose_messages
-from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, measure_range
+from hsnn.passes.quantization.choose_scale import choose_scale, relative_noise
+from hsnn.passes.quantization.sigma_delta import Messages, choose_messages
+from hsnn.passes.quantization.state_range import MANTISSA_UNIT, Incoming, measure_range
+from hsnn.passes.simulation.port_range import PortRange
 
 if TYPE_CHECKING:
-    from hsnn.passes.calibrate import Calibration
+    from hsnn.passes.simulation.calibrate import Calibration
 
 _TINY = 1e-90
 _WORTH_EXACTNESS = 4.0

@@ -15,8 +15,8 @@ import numpy as np
 
 from hsnn.ir.integer import Shape
 from hsnn.ops import DOMAIN, OPS
-from hsnn.passes.linear import Affine, Term
-from hsnn.passes.spike_ops import LINEAR_OPS, NotLinearError, View
+from hsnn.passes.trains.linear import Affine, Term
+from hsnn.passes.trains.spike_ops import LINEAR_OPS, NotLinearError, View
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -16,14 +16,14 @@ import numpy as np
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import MESSAGE_SHIFT_MAX
-from hsnn.passes.quantize_neurons import quantize_neuron
-from hsnn.passes.quantize_weights import quantize_projection
-from hsnn.passes.require_exact import changes
-from hsnn.passes.state_range import Incoming, StateRange, largest_scale
-from hsnn.passes.synapses import weights_of
+from hsnn.passes.quantization.quantize_neurons import quantize_neuron
+from hsnn.passes.quantization.quantize_weights import quantize_projection
+from hsnn.passes.quantization.require_exact import changes
+from hsnn.passes.quantization.state_range import Incoming, StateRange, largest_scale
+from hsnn.passes.simulation.synapses import weights_of
 
 if TYPE_CHECKING:
-    from hsnn.passes.calibrate import Calibration
+    from hsnn.passes.simulation.calibrate import Calibration
 
 STATE_EXPONENT = 6
 """Bits of a sigma-delta state below a unit of its messages; what netx gives Lava, lava-dl 0.6.0."""

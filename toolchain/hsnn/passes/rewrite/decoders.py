@@ -20,8 +20,8 @@ import numpy as np
 from hsnn.ir.hybrid import HybridModel, module_of, wrap
 from hsnn.ops import DOMAIN
 from hsnn.ops.functions import attach_functions
-from hsnn.passes.domains import Domains, constant, infer_domains, kind_of
-from hsnn.passes.whole_run import run_whole
+from hsnn.passes.simulation.whole_run import run_whole
+from hsnn.passes.trains.domains import Domains, constant, infer_domains, kind_of
 
 if TYPE_CHECKING:
     import onnx

@@ -12,7 +12,7 @@ from typing_extensions import assert_never
 from hsnn.ir.arithmetic import truncate_weights
 from hsnn.ir.integer import ConvProjection, DenseProjection, Projection, SparseProjection
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatProjection, FloatSparse
-from hsnn.passes.synapses import weights_of
+from hsnn.passes.simulation.synapses import weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

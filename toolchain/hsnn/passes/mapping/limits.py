@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hsnn.ir.integer import IntegerNetwork, LifPopulation
 from hsnn.ir.mapping import Shortage
-from hsnn.passes.needs import weight_bits
+from hsnn.passes.mapping.needs import weight_bits
 
 if TYPE_CHECKING:
     from hsnn.ir.chip import Chip

@@ -20,9 +20,9 @@ import numpy as np
 from hsnn.errors import UsageError
 from hsnn.ir.integer import ConstantSource, size
 from hsnn.ir.spiking import FloatLif, FloatNeuron, FloatProjection, SpikingGraph, received
-from hsnn.passes.check_graph import check_graph
-from hsnn.passes.float_neurons import PopulationStatistics, largest, new_state, statistics_of, step
-from hsnn.passes.synapses import deliver
+from hsnn.passes.simulation.check_graph import check_graph
+from hsnn.passes.simulation.float_neurons import PopulationStatistics, largest, new_state, statistics_of, step
+from hsnn.passes.simulation.synapses import deliver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

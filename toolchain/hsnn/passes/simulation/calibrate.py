@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hsnn.errors import UsageError
 from hsnn.ir.spiking import SpikingGraph
-from hsnn.passes.float_neurons import PopulationStatistics
-from hsnn.passes.port_range import PortRange, measure_port
-from hsnn.passes.simulate import Simulation, simulate
+from hsnn.passes.simulation.float_neurons import PopulationStatistics
+from hsnn.passes.simulation.port_range import PortRange, measure_port
+from hsnn.passes.simulation.simulate import Simulation, simulate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ def calibrate(graph: SpikingGraph, batches: Iterable[Mapping[str, NDArray[np.gen
 
     Args:
         graph: A segment.
-        batches: Batches as for :func:`hsnn.passes.simulate.simulate`; consumed once.
+        batches: Batches as for :func:`hsnn.passes.simulation.simulate.simulate`; consumed once.
 
     Raises:
         UsageError: ``HSNN-Q001`` if there is no batch; ``HSNN-Q002`` to ``HSNN-Q004`` as ``simulate``.
@@ -75,7 +75,7 @@ def calibration_of(graph: SpikingGraph, batch: Mapping[str, NDArray[np.generic]]
 
     Args:
         graph: A segment.
-        batch: What was fed to :func:`hsnn.passes.simulate.simulate`.
+        batch: What was fed to :func:`hsnn.passes.simulation.simulate.simulate`.
         run: What it returned.
     """
     ports = {port.name: measure_port(batch[port.name]) for port in graph.inputs}

@@ -1,6 +1,6 @@
 """Lower neurons of the hybrid model to a SpikingGraph.
 
-Each neuron's input is an affine function of spike trains (``hsnn.passes.linear``). Its terms become
+Each neuron's input is an affine function of spike trains (``hsnn.passes.trains.linear``). Its terms become
 projections, one a branch. Its bias goes where it acts the same: into the voltage where the current has
 no memory, else into the current by a constant source that sends one spike per timestep.
 ``decay_input`` scales weights and current bias by the voltage decay.
@@ -33,9 +33,9 @@ from hsnn.ir.spiking import (
 )
 from hsnn.ops import OPS
 from hsnn.ops.resonators import RESONATE_FIRE
-from hsnn.passes.domains import Domains, constant, feature_shape, train_operands, view_of
-from hsnn.passes.linear import Affine, Term, synapse
-from hsnn.passes.spike_ops import LINEAR_OPS
+from hsnn.passes.trains.domains import Domains, constant, feature_shape, train_operands, view_of
+from hsnn.passes.trains.linear import Affine, Term, synapse
+from hsnn.passes.trains.spike_ops import LINEAR_OPS
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -25,7 +25,7 @@ from hsnn.ir.spiking import (
     SpikingGraph,
     received,
 )
-from hsnn.passes.synapses import conv_output_shape, weights_of
+from hsnn.passes.simulation.synapses import conv_output_shape, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from hsnn.ir.integer import ConstantSource
 from hsnn.ir.plastic import plastic_projections
-from hsnn.passes.delays import match_delays
-from hsnn.passes.idle import without_idle_projections
+from hsnn.passes.mapping.delays import match_delays
+from hsnn.passes.mapping.idle import without_idle_projections
 
 if TYPE_CHECKING:
     from hsnn.ir.integer import IntegerNetwork
@@ -39,7 +39,7 @@ def learning_clock(network: IntegerNetwork) -> Clock:
     """Find the period of a network that learns.
 
     Raises:
-        HsnnError: Of :func:`hsnn.passes.delays.match_delays`.
+        HsnnError: Of :func:`hsnn.passes.mapping.delays.match_delays`.
     """
     working = without_idle_projections(network)
     timing = match_delays(working)

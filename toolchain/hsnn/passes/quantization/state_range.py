@@ -11,11 +11,11 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatLif, FloatProjection, FloatResonator
-from hsnn.passes.float_neurons import PopulationStatistics
-from hsnn.passes.quantize_neurons import BIAS_MAX
-from hsnn.passes.quantize_weights import MANTISSA_MAX
-from hsnn.passes.synapses import extreme_sums, weights_of
-from hsnn.passes.worst_case import growth
+from hsnn.passes.quantization.quantize_neurons import BIAS_MAX
+from hsnn.passes.quantization.quantize_weights import MANTISSA_MAX
+from hsnn.passes.quantization.worst_case import growth
+from hsnn.passes.simulation.float_neurons import PopulationStatistics
+from hsnn.passes.simulation.synapses import extreme_sums, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,14 +18,14 @@ from hsnn.ir import arithmetic as rules
 from hsnn.ir.integer import SigmaDeltaPopulation
 from hsnn.ir.spiking import FloatConv, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import MESSAGE_SHIFT_MAX
-from hsnn.passes.exact_scale import exact_messages
-from hsnn.passes.quantize_neurons import DecayError, NeuronError, uniform
-from hsnn.passes.quantize_weights import MANTISSA_MAX
-from hsnn.passes.synapses import weights_of
+from hsnn.passes.quantization.exact_scale import exact_messages
+from hsnn.passes.quantization.quantize_neurons import DecayError, NeuronError, uniform
+from hsnn.passes.quantization.quantize_weights import MANTISSA_MAX
+from hsnn.passes.simulation.synapses import weights_of
 
 if TYPE_CHECKING:
-    from hsnn.passes.calibrate import Calibration
-    from hsnn.passes.float_neurons import PopulationStatistics
+    from hsnn.passes.simulation.calibrate import Calibration
+    from hsnn.passes.simulation.float_neurons import PopulationStatistics
 
 MESSAGE_BITS = 16
 """Bits that the messages of calibration, with their margin and sign, take at most."""
@@ -84,7 +84,7 @@ def choose_messages(
 
 
 def quantize_sigma_delta(neuron: FloatSigmaDelta, messages: Messages) -> tuple[SigmaDeltaPopulation, NeuronError]:
-    """Round a population; see :func:`hsnn.passes.quantize_neurons.quantize_neuron`."""
+    """Round a population; see :func:`hsnn.passes.quantization.quantize_neurons.quantize_neuron`."""
     scale = messages.scale
     wanted, bias = neuron.threshold * scale, np.rint(neuron.bias * scale)
     # Differences are integers where all is exact: they reach a threshold where they reach the next integer.

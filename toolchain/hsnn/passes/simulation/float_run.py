@@ -14,7 +14,7 @@ import numpy as np
 
 from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.ir.spiking import SpikingGraph
-from hsnn.passes.simulate import Simulation, simulate
+from hsnn.passes.simulation.simulate import Simulation, simulate
 from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Populations are taken in the order of the networks and cut into slices: as many neurons as fit go to the
 open neurocore, the rest to the next. A segment starts on a neurocore of its own. What a slice needs is
-said in ``hsnn.passes.needs``. How many axons leave a neurocore depends on where its targets lie, so the
+said in ``hsnn.passes.mapping.needs``. How many axons leave a neurocore depends on where its targets lie, so the
 placement is repeated with the counts of the one before until they hold.
 """
 
@@ -25,8 +25,8 @@ from hsnn.ir.mapping import (
     PopulationSlice,
     Shortage,
 )
-from hsnn.passes.limits import check_limits, shortage
-from hsnn.passes.needs import Needs, needs_of
+from hsnn.passes.mapping.limits import check_limits, shortage
+from hsnn.passes.mapping.needs import Needs, needs_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

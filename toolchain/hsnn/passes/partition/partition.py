@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.ir.hybrid import HybridModel, module_of
 from hsnn.ir.plan import ChipSegment, Cut, Placement, Plan, Stage
-from hsnn.passes.codings import remarks
-from hsnn.passes.domains import (
+from hsnn.passes.partition.codings import remarks
+from hsnn.passes.partition.extract import extract_model
+from hsnn.passes.partition.levels import Levels, assign_levels, group_neurons
+from hsnn.passes.partition.lower import ChipNeuron, Origin, drive_of, fixed_scale, lower, neuron_name, source_name
+from hsnn.passes.trains.domains import (
     Domains,
     Problem,
     all_operands,
@@ -30,9 +33,6 @@ from hsnn.passes.domains import (
     kind_of,
     train_operands,
 )
-from hsnn.passes.extract import extract_model
-from hsnn.passes.levels import Levels, assign_levels, group_neurons
-from hsnn.passes.lower import ChipNeuron, Origin, drive_of, fixed_scale, lower, neuron_name, source_name
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -11,10 +11,10 @@ import numpy as np
 
 from hsnn.errors import QuantizationError
 from hsnn.ir.spiking import CurrentNeuron, FloatIntegrator, FloatLif, FloatSparse
-from hsnn.passes.exact_scale import exact_scale
-from hsnn.passes.quantize_neurons import quantize_bias, uniform_threshold
-from hsnn.passes.quantize_weights import round_weights
-from hsnn.passes.state_range import MANTISSA_UNIT, Incoming, StateRange, largest_scale, wanted_scale
+from hsnn.passes.quantization.exact_scale import exact_scale
+from hsnn.passes.quantization.quantize_neurons import quantize_bias, uniform_threshold
+from hsnn.passes.quantization.quantize_weights import round_weights
+from hsnn.passes.quantization.state_range import MANTISSA_UNIT, Incoming, StateRange, largest_scale, wanted_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,1 @@
+"""IntegerNetwork to chip: timesteps of the hardware, limits, neurocores."""

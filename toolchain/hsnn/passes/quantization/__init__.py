@@ -1,0 +1,1 @@
+"""SpikingGraph to IntegerNetwork: scales, payloads and rounding, with the error of each."""

@@ -1,0 +1,1 @@
+"""Hybrid model to hybrid model: one form for equal things, frozen scales, decoders on the chip."""

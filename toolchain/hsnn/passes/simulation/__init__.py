@@ -1,0 +1,1 @@
+"""The plan in floating point: simulated, measured on calibration samples."""

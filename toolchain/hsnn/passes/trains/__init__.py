@@ -1,0 +1,1 @@
+"""Analysis: which values are spike trains, and how the operators between neurons act on them."""
