@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import hsnn
 from hsnn.errors import HsnnError, HsnnWarning, UsageError
-from hsnn.ir.integer import size
+from hsnn.ir.shape import size
 from hsnn.runtime.operations import synaptic_operations
 from hsnn_models import data
 from hsnn_models.accuracy import BATCH, Tell, classes

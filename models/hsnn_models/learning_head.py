@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from hsnn.ir.integer import InputPort, IntegerNetwork
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.learning_text import parse_rule
 from hsnn.ir.plan import HostStage, ModelValue
 from hsnn.ir.plastic import LearnerPopulation, untaught
+from hsnn.ir.populations import InputPort
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from networks import Inputs
 
-from hsnn.ir.integer import ConvProjection, IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import LifPopulation
+from hsnn.ir.projections import ConvProjection
 
 LIBRARIES = {"spikingjelly": "SpikingJelly", "snntorch": "snnTorch"}
 INSTALL = "make bench-rivals"

@@ -15,7 +15,8 @@ from equality import hold_against
 from networks import large
 from section import Column, Row, Section, Settings
 
-from hsnn.ir.integer import count_synapses, size
+from hsnn.ir.integer import count_synapses
+from hsnn.ir.shape import size
 from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.result import ChipTrace
 from hsnn_targets.emulator import EmulatorTarget

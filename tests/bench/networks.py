@@ -12,17 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hsnn.ir.integer import (
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    LifPopulation,
-    Projection,
-    SparseProjection,
-    count_synapses,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork, count_synapses
+from hsnn.ir.populations import InputPort, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import size
 from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.result import ChipTrace
 from hsnn_targets.emulator import EmulatorTarget

@@ -15,7 +15,8 @@ from networks import Inputs
 from turns import Seconds, Work, repeated
 
 from hsnn.ir.arithmetic import VOLTAGE_MAX
-from hsnn.ir.integer import IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import LifPopulation
 from hsnn_targets.emulator import EmulatorTarget
 
 PARTS = ("call", "inputs", "synapses", "neurons")

@@ -11,7 +11,9 @@ from networks import Case, lif, spikes, weights
 from section import Column, Row, Section, Settings
 from turns import OWN, repeated, take_turns
 
-from hsnn.ir.integer import ConvProjection, DenseProjection, InputPort, IntegerNetwork, Projection
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 

@@ -13,7 +13,8 @@ from roofline import Peaks, memory_rates
 from section import Column, Row, Section, Settings
 from turns import Seconds, ratio, repeated, take_turns
 
-from hsnn.ir.integer import IntegerNetwork, count_synapses, size
+from hsnn.ir.integer import IntegerNetwork, count_synapses
+from hsnn.ir.shape import size
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 

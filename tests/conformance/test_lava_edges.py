@@ -7,16 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-    SparseProjection,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
 from hsnn.verify.random_networks import random_inputs
 from hsnn_targets.lava import TARGET
 from hsnn_targets.lava import schedule as schedule_module

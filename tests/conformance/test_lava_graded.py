@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from hsnn.ir.integer import AdaptiveLifPopulation, SigmaDeltaPopulation
+from hsnn.ir.populations import AdaptiveLifPopulation, SigmaDeltaPopulation
 from hsnn.verify.difference import first_difference
 from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_network
 from hsnn_targets.lava import TARGET

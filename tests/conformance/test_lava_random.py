@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsnn.ir.integer import IntegratorPopulation
+from hsnn.ir.populations import IntegratorPopulation
 from hsnn.verify.random_networks import FEATURES, STOCK, random_inputs, random_network
 from hsnn_targets.lava import TARGET
 from hsnn_targets.reference import TARGET as REFERENCE

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from hsnn.ir.integer import ResonatorPopulation
+from hsnn.ir.populations import ResonatorPopulation
 from hsnn.verify.difference import first_difference
 from hsnn.verify.random_networks import FEATURES, random_inputs, random_network
 from hsnn_targets.lava import TARGET

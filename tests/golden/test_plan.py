@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from hsnn.frontends.torch import from_torch
-from hsnn.ir.integer import ConstantSource
 from hsnn.ir.plan import ChipSegment, Plan
+from hsnn.ir.populations import ConstantSource
 from hsnn.ir.spiking import FloatConv, FloatLif, FloatProjection, SpikingGraph
 from hsnn.passes.mapping.delays import match_delays
 from hsnn.passes.partition.partition import Partition

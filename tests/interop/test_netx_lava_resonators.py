@@ -13,7 +13,7 @@ from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.build import NetxOptions, from_netx
 from hsnn.frontends.netx.resonators import netx_pair
 from hsnn.frontends.netx.write import net_bytes
-from hsnn.ir.integer import ResonatorPopulation
+from hsnn.ir.populations import ResonatorPopulation
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 

@@ -8,17 +8,10 @@ import torch
 
 from hsnn.errors import HsnnError, UsageError
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_LIMIT, VOLTAGE_MAX
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-    SparseProjection,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
+from hsnn.ir.shape import size
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.gpu import GpuTarget
 from hsnn_targets.reference import TARGET as REFERENCE

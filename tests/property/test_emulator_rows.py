@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsnn.ir.integer import SparseProjection, size
+from hsnn.ir.projections import SparseProjection
+from hsnn.ir.shape import size
 from hsnn_targets.emulator.heap import Heap
 from hsnn_targets.emulator.pack import channels_last, order_of
 from hsnn_targets.emulator.rows import rows_by_source, signed_row_sums

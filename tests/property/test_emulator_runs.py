@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from hsnn.errors import HsnnError, RunError, TargetMissingError, UsageError
-from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, LifPopulation
+from hsnn.ir.projections import DenseProjection
 from hsnn.target import Executable, Target, find_target
 from hsnn.verify.random_networks import random_inputs, random_network
 from hsnn_targets.emulator import TARGET, EmulatorTarget, blocks, plan, results, target

@@ -13,7 +13,9 @@ import pytest
 
 from hsnn.errors import UsageError
 from hsnn.ir.arithmetic import VOLTAGE_MAX
-from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, LifPopulation
+from hsnn.ir.projections import DenseProjection
 from hsnn.verify.random_layers import random_layers
 from hsnn.verify.random_networks import random_inputs, random_network, summarize
 from hsnn_targets.emulator import EmulatorTarget, blocks, plan, tiers

@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 
 from hsnn.artifact.networks import encode_network
-from hsnn.ir.integer import (
-    ConstantSource,
-    IntegratorPopulation,
-    LifPopulation,
-)
 from hsnn.ir.learning_text import parse_rule
 from hsnn.ir.plastic import learners, plastic_projections, untaught
+from hsnn.ir.populations import ConstantSource, IntegratorPopulation, LifPopulation
 from hsnn.verify.random_learning import random_lesson_network
 from hsnn.verify.random_networks import random_inputs, random_network
 from hsnn_targets.emulator import EmulatorTarget, lessons

@@ -17,7 +17,8 @@ from hsnn.frontends.nir.emit import Emitter  # noqa: E402
 from hsnn.frontends.nir.policy import PRESETS, NirPolicy  # noqa: E402
 from hsnn.frontends.nir.write import to_nir  # noqa: E402
 from hsnn.frontends.onnx import from_onnx  # noqa: E402
-from hsnn.ir.integer import ConvProjection, SparseProjection, size  # noqa: E402
+from hsnn.ir.projections import ConvProjection, SparseProjection  # noqa: E402
+from hsnn.ir.shape import size  # noqa: E402
 from hsnn.ops import DOMAIN, OPSET_VERSION  # noqa: E402
 from hsnn.ops.functions import DEFAULT_OPSET  # noqa: E402
 from hsnn.passes.partition.partition import Partition  # noqa: E402

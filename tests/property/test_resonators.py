@@ -8,7 +8,9 @@ import pytest
 from hsnn.artifact.networks import decode_network, encode_network
 from hsnn.errors import HsnnError
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, ResonatorPopulation, received_shape
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, ResonatorPopulation, received_shape
+from hsnn.ir.projections import DenseProjection
 from hsnn.ir.validate import validate_network
 from hsnn.report.integer_states import replay
 from hsnn.verify.random_networks import FEATURES, random_inputs, random_network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsnn.ir.integer import AdaptiveLifPopulation
+from hsnn.ir.populations import AdaptiveLifPopulation
 from hsnn.recording import Recording
 from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_network, summarize
 from hsnn_targets.emulator.target import EmulatorTarget

@@ -7,17 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-    SparseProjection,
-)
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
+from hsnn.ir.populations import ConstantSource, InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Golden, Metadata, Program
 
 TIMESTEPS = 6

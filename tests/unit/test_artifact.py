@@ -18,7 +18,7 @@ from safetensors.numpy import load as load_tensors
 from hsnn.artifact import layout, load, networks, schema
 from hsnn.artifact.encode import encode
 from hsnn.artifact.networks import decode_network, encode_network
-from hsnn.ir import integer, plan
+from hsnn.ir import integer, plan, populations, projections
 from hsnn.ir.plan import HostStage
 from hsnn.program import ChipInput, ChipOutput, ChipStage
 
@@ -119,16 +119,16 @@ def test_schema_mirrors_the_dataclasses():
         schema.Host: (HostStage, ("model",)),
         schema.Chip: (ChipStage, ("network",)),
         schema.Network: (integer.IntegerNetwork, ()),
-        schema.Port: (integer.InputPort, ()),
-        schema.Constant: (integer.ConstantSource, networks.ARRAYS["constant"]),
-        schema.Lif: (integer.LifPopulation, networks.ARRAYS["lif"]),
-        schema.AdaptiveLif: (integer.AdaptiveLifPopulation, networks.ARRAYS["adaptive_lif"]),
-        schema.Resonator: (integer.ResonatorPopulation, networks.ARRAYS["resonator"]),
-        schema.SigmaDelta: (integer.SigmaDeltaPopulation, networks.ARRAYS["sigma_delta"]),
-        schema.Integrator: (integer.IntegratorPopulation, networks.ARRAYS["integrator"]),
-        schema.Dense: (integer.DenseProjection, networks.ARRAYS["dense"]),
-        schema.Conv: (integer.ConvProjection, networks.ARRAYS["conv"]),
-        schema.Sparse: (integer.SparseProjection, networks.ARRAYS["sparse"]),
+        schema.Port: (populations.InputPort, ()),
+        schema.Constant: (populations.ConstantSource, networks.ARRAYS["constant"]),
+        schema.Lif: (populations.LifPopulation, networks.ARRAYS["lif"]),
+        schema.AdaptiveLif: (populations.AdaptiveLifPopulation, networks.ARRAYS["adaptive_lif"]),
+        schema.Resonator: (populations.ResonatorPopulation, networks.ARRAYS["resonator"]),
+        schema.SigmaDelta: (populations.SigmaDeltaPopulation, networks.ARRAYS["sigma_delta"]),
+        schema.Integrator: (populations.IntegratorPopulation, networks.ARRAYS["integrator"]),
+        schema.Dense: (projections.DenseProjection, networks.ARRAYS["dense"]),
+        schema.Conv: (projections.ConvProjection, networks.ARRAYS["conv"]),
+        schema.Sparse: (projections.SparseProjection, networks.ARRAYS["sparse"]),
     }
     for model, (kind, arrays) in pairs.items():
         fields = {field.name for field in dataclasses.fields(kind)} - set(arrays)

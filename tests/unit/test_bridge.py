@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsnn.errors import HsnnError
-from hsnn.ir.integer import InputPort
+from hsnn.ir.populations import InputPort
 from hsnn.runtime.bridge import from_sent, to_payloads
 
 

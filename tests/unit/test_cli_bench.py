@@ -13,7 +13,8 @@ import hsnn
 from hsnn import nn as snn
 from hsnn.cli import main
 from hsnn.compiler import Options
-from hsnn.ir.integer import ConvProjection, InputPort, SparseProjection
+from hsnn.ir.populations import InputPort
+from hsnn.ir.projections import ConvProjection, SparseProjection
 from hsnn.report.layers import Limits
 from hsnn.runtime.alone import neurons_alone, projection_alone, sent_to
 from hsnn.runtime.operations import fan_out, synaptic_operations

@@ -11,7 +11,7 @@ import hsnn
 from hsnn import nn as snn
 from hsnn.compiler import Options
 from hsnn.frontends.torch import from_torch
-from hsnn.ir.integer import IntegratorPopulation
+from hsnn.ir.populations import IntegratorPopulation
 from hsnn.passes.rewrite.canonicalize import canonicalize
 from hsnn.passes.rewrite.decoders import place_decoders
 from hsnn.passes.simulation.whole_run import run_whole

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from hsnn.errors import CapacityError, UnsupportedError
-from hsnn.ir.integer import ConstantSource, DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort, LifPopulation
+from hsnn.ir.projections import DenseProjection
 from hsnn.passes.mapping.delays import match_delays
 from hsnn.verify.random_networks import random_network
 

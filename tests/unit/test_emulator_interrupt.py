@@ -9,7 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, LifPopulation
+from hsnn.ir.projections import DenseProjection
 from hsnn_targets.emulator import EmulatorTarget
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of Unix")

@@ -7,16 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-    SparseProjection,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
 from hsnn.passes.mapping.idle import without_idle_projections
 from hsnn.verify.random_networks import random_network
 from hsnn_targets.lava.blueprint import Blueprint

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 
 from hsnn.errors import RunError, TargetMissingError
-from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, LifPopulation
+from hsnn.ir.projections import DenseProjection
 from hsnn_targets.lava import TARGET, probe
 from hsnn_targets.lava.blueprint import Wire
 from hsnn_targets.lava.channel import Channel

@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 from hsnn.errors import QuantizationError, UsageError
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-    SparseProjection,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
 from hsnn.ir.spiking import FloatDense, FloatIntegrator, FloatLif, SpikeInput, SpikingGraph
 from hsnn.passes.quantization.quantize import quantize
 from hsnn.passes.simulation.calibrate import calibrate

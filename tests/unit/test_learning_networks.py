@@ -10,9 +10,9 @@ import pytest
 from hsnn.artifact import schema
 from hsnn.artifact.networks import ARRAYS, decode_network, encode_network
 from hsnn.errors import ArtifactError, HsnnError
-from hsnn.ir.integer import ConstantSource
 from hsnn.ir.learning import LearningRule, Trace
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.populations import ConstantSource
 from hsnn.ir.validate import validate_network
 from hsnn.learning import label_train, learn
 from hsnn.passes.mapping.epochs import learning_clock

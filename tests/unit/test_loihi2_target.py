@@ -10,14 +10,9 @@ import numpy as np
 import pytest
 
 from hsnn.errors import TargetMissingError, UnsupportedError
-from hsnn.ir.integer import (
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection
 from hsnn.verify.random_networks import random_inputs
 from hsnn_targets.lava.planner import plan_processes
 from hsnn_targets.lava.schedule import make_schedule

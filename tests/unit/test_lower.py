@@ -10,7 +10,7 @@ from torch import nn
 
 from hsnn import nn as snn
 from hsnn.frontends.torch import from_torch
-from hsnn.ir.integer import ConstantSource
+from hsnn.ir.populations import ConstantSource
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatSparse, SpikingGraph
 from hsnn.passes.partition.partition import Partition
 from hsnn.passes.rewrite.canonicalize import canonicalize

@@ -10,7 +10,9 @@ from hsnn.frontends.netx.build import NetxOptions, build, from_netx
 from hsnn.frontends.netx.read import parse_arrays
 from hsnn.frontends.netx.resonators import netx_pair
 from hsnn.frontends.netx.write import net_bytes
-from hsnn.ir.integer import DenseProjection, InputPort, IntegerNetwork, ResonatorPopulation
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, ResonatorPopulation
+from hsnn.ir.projections import DenseProjection
 from hsnn.passes.partition.partition import Partition
 from hsnn.passes.quantization.quantize import quantize
 from hsnn.passes.rewrite.canonicalize import canonicalize

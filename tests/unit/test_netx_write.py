@@ -10,15 +10,10 @@ from hsnn.cli import main
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.build import NetxOptions, from_netx
 from hsnn.frontends.netx.write import net_bytes, net_layers
-from hsnn.ir.integer import (
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-)
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plan import ModelValue
+from hsnn.ir.populations import InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection
 from hsnn.ir.validate import validate_network
 from hsnn.passes.partition.partition import Partition
 from hsnn.passes.quantization.quantize import quantize

@@ -10,20 +10,11 @@ import pytest
 
 from hsnn.errors import CapacityError
 from hsnn.ir.chip import Chip, Limit
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    LifPopulation,
-    ResonatorPopulation,
-    SparseProjection,
-    part_indices,
-    received_shape,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.mapping import Mapping, PopulationSlice
+from hsnn.ir.populations import ConstantSource, InputPort, LifPopulation, ResonatorPopulation, received_shape
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
+from hsnn.ir.shape import part_indices, size
 from hsnn.passes.mapping.needs import chip_order
 from hsnn.passes.mapping.place import capacity_report, place
 from hsnn.verify.random_networks import FEATURES, random_network

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hsnn.errors import QuantizationError, UsageError
-from hsnn.ir.integer import ConstantSource, ConvProjection
+from hsnn.ir.populations import ConstantSource
+from hsnn.ir.projections import ConvProjection
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatIntegrator, FloatLif, FloatSparse, SpikeInput, SpikingGraph
 from hsnn.passes.quantization.quantize import QuantizeOptions, quantize
 from hsnn.passes.quantization.quantize_neurons import uniform

@@ -14,17 +14,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from hsnn.ir.chip import Chip, Limit
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-    SparseProjection,
-)
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
+from hsnn.ir.populations import ConstantSource, InputPort, IntegratorPopulation, LifPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
 from hsnn.passes.mapping.place import place
 from hsnn.passes.quantization.quantize import LayerScale
 from hsnn.passes.quantization.quantize_neurons import DecayError, NeuronError

@@ -10,7 +10,8 @@ from torch import nn
 from hsnn import nn as snn
 from hsnn.compiler import Options, compile
 from hsnn.errors import UnsupportedError, UsageError
-from hsnn.ir.integer import ConvProjection, ResonatorPopulation
+from hsnn.ir.populations import ResonatorPopulation
+from hsnn.ir.projections import ConvProjection
 from hsnn.verify.ladder import verify
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from hsnn import nn as snn
 from hsnn.compiler import Options, compile
 from hsnn.errors import UsageError
-from hsnn.ir.integer import LifPopulation, SigmaDeltaPopulation
+from hsnn.ir.populations import LifPopulation, SigmaDeltaPopulation
 from hsnn.runtime.session import Session
 from hsnn.verify.ladder import verify
 

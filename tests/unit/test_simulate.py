@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsnn.errors import HsnnError, QuantizationError, UsageError
-from hsnn.ir.integer import ConstantSource
+from hsnn.ir.populations import ConstantSource
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatIntegrator, FloatLif, FloatSparse, SpikeInput, SpikingGraph
 from hsnn.passes.simulation.check_graph import check_graph
 from hsnn.passes.simulation.simulate import simulate, stepwise_groups

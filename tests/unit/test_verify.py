@@ -13,8 +13,8 @@ from torch import nn
 from hsnn import nn as snn
 from hsnn.compiler import Options, compile
 from hsnn.errors import UsageError, VerificationError
-from hsnn.ir.integer import DenseProjection
 from hsnn.ir.plan import HostStage
+from hsnn.ir.projections import DenseProjection
 from hsnn.program import ChipStage, Program
 from hsnn.report.layers import Limits
 from hsnn.target import SegmentResult, find_target

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from hsnn.ir.integer import ConvProjection, IntegerNetwork, Projection, SparseProjection, received_shape, size
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import received_shape
+from hsnn.ir.projections import ConvProjection, Projection, SparseProjection
+from hsnn.ir.shape import size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

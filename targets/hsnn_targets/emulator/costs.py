@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hsnn.ir.integer import ConvProjection, Projection
+from hsnn.ir.projections import ConvProjection, Projection
 from hsnn_targets.emulator.tiers import Tier
 from hsnn_targets.emulator.vector_pack import Product
 

@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_LIMIT, STATE_SHIFT, VOLTAGE_MAX
-from hsnn.ir.integer import (
-    AdaptiveLifPopulation,
-    IntegerNetwork,
-    LifPopulation,
-    Neuron,
-    Projection,
-    SparseProjection,
-    largest_payload,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import AdaptiveLifPopulation, LifPopulation, Neuron, largest_payload
+from hsnn.ir.projections import Projection, SparseProjection
 from hsnn_targets.emulator.rows import signed_row_sums
 from hsnn_targets.emulator.vector_tables import Dynamics
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hsnn.ir.arithmetic import STATE_LIMIT
-from hsnn.ir.integer import ConvProjection, IntegerNetwork, Projection, largest_payload
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import largest_payload
+from hsnn.ir.projections import ConvProjection, Projection
 
 
 @dataclass(frozen=True, slots=True, eq=False)

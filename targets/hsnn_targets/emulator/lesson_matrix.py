@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConvProjection, DenseProjection, Projection, Shape, SparseProjection, size
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape, size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

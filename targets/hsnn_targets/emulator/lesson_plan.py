@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.ir import learning_arithmetic as rules
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    IntegerNetwork,
-    LifPopulation,
-    Neuron,
-    Projection,
-    ResonatorPopulation,
-    SigmaDeltaPopulation,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import (
     LearnerPopulation,
     PlasticProjection,
@@ -29,6 +19,9 @@ from hsnn.ir.plastic import (
     plastic_projections,
     with_parts,
 )
+from hsnn.ir.populations import ConstantSource, LifPopulation, Neuron, ResonatorPopulation, SigmaDeltaPopulation
+from hsnn.ir.projections import ConvProjection, Projection
+from hsnn.ir.shape import size
 from hsnn.passes.mapping.epochs import Clock, learning_clock
 from hsnn_targets.emulator import lesson_tables as tables
 from hsnn_targets.emulator.lesson_matrix import as_matrix

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import IntegerNetwork, LifPopulation, size
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.learning_arithmetic import STORED_SHIFT, RandomStreams
 from hsnn.ir.plastic import label_ports, plastic_projections
+from hsnn.ir.populations import LifPopulation
+from hsnn.ir.shape import size
 from hsnn.ir.validate import validate_inputs
 from hsnn.learning import Learned
 from hsnn.target import Progress, SegmentResult

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, InputPort, Projection, Sender, SigmaDeltaPopulation, size
+from hsnn.ir.populations import ConstantSource, InputPort, Sender, SigmaDeltaPopulation
+from hsnn.ir.projections import Projection
+from hsnn.ir.shape import size
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.heap import Heap
 from hsnn_targets.emulator.pack import order_of

@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from hsnn.ir.integer import (
-    ConvProjection,
-    DenseProjection,
-    Projection,
-    Shape,
-    SparseProjection,
-    size,
-)
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape, size
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.rows import rows_by_source
 

@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from hsnn.ir.arithmetic import DECAY_ONE, VOLTAGE_MAX
-from hsnn.ir.integer import (
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
-    IntegerNetwork,
     LifPopulation,
     Neuron,
-    Projection,
     ResonatorPopulation,
     Sender,
     SigmaDeltaPopulation,
-    part_indices,
     received_shape,
     sends,
-    size,
 )
+from hsnn.ir.projections import Projection
+from hsnn.ir.shape import part_indices, size
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.components import components
 from hsnn_targets.emulator.groups import Group, group_projections

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hsnn.ir.integer import ConstantSource, Sender, size
+from hsnn.ir.populations import ConstantSource, Sender
+from hsnn.ir.shape import size
 from hsnn_targets.emulator.nodes import is_graded
 from hsnn_targets.emulator.tables import TILE, padded
 from hsnn_targets.emulator.vector_pack import Product

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import RunError
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, Neuron, Shape, sends, size
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, Neuron, sends
+from hsnn.ir.shape import Shape, size
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import SegmentResult
 from hsnn_targets.emulator.memory import room_for

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from hsnn.ir.integer import SparseProjection
+from hsnn.ir.projections import SparseProjection
 from hsnn_targets.emulator.kernel import Kernel
 
 if TYPE_CHECKING:

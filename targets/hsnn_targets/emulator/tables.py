@@ -63,7 +63,7 @@ POPULATION = _record(
     "sums",  # sums of a timestep: one a neuron of its tiles, two of resonators
     "parts_at",  # PHASE, IZHIKEVICH: tables[parts_at + i] is the sum of the real part of neuron i, and, as many
     # neurons further on as its tiles have, that of the imaginary part
-    "message_shift",  # SIGMA_DELTA: fields of hsnn.ir.integer.SigmaDeltaPopulation
+    "message_shift",  # SIGMA_DELTA: fields of hsnn.ir.populations.SigmaDeltaPopulation
     "accumulate",
     "rectify",
     "keep_rest",

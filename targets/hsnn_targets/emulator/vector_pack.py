@@ -13,17 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import (
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    Projection,
-    ResonatorPopulation,
-    Shape,
-    sends_spikes,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, ResonatorPopulation, sends_spikes
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection
+from hsnn.ir.shape import Shape, size
 from hsnn_targets.emulator.pack import channels_last, halve
 from hsnn_targets.emulator.tiers import Tier
 from hsnn_targets.emulator.vector_tables import LANES

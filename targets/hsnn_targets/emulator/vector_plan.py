@@ -8,7 +8,10 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from hsnn.ir.integer import IntegerNetwork, LifPopulation, Neuron, Projection, size
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import LifPopulation, Neuron
+from hsnn.ir.projections import Projection
+from hsnn.ir.shape import size
 from hsnn_targets.emulator.costs import COSTS, events_limit
 from hsnn_targets.emulator.dynamics import dynamics_of
 from hsnn_targets.emulator.groups import Group

@@ -12,7 +12,10 @@ import torch
 from torch.nn.functional import pad
 
 from hsnn.errors import RunError
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, Projection, sends, sends_spikes, size
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, sends, sends_spikes
+from hsnn.ir.projections import Projection
+from hsnn.ir.shape import size
 from hsnn.ir.validate import validate_inputs
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import Progress, SegmentResult

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 
 from hsnn.errors import RunError
-from hsnn.ir.integer import IntegerNetwork, Projection, SparseProjection, received_shape, sends_spikes, size
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import received_shape, sends_spikes
+from hsnn.ir.projections import Projection, SparseProjection
+from hsnn.ir.shape import size
 from hsnn_targets.emulator.memory import available_bytes
 
 SHARE = 0.7

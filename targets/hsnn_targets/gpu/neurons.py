@@ -9,16 +9,15 @@ import numpy as np
 import torch
 
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_SHIFT
-from hsnn.ir.integer import (
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     LifPopulation,
     Neuron,
     ResonatorPopulation,
     SigmaDeltaPopulation,
-    part_indices,
     received_shape,
-    size,
 )
+from hsnn.ir.shape import part_indices, size
 from hsnn_targets.gpu import rules
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adapting:
-    """How thresholds adapt, as in :class:`hsnn.ir.integer.AdaptiveLifPopulation`; tensors like those of neurons.
+    """How thresholds adapt, as in :class:`hsnn.ir.populations.AdaptiveLifPopulation`; tensors like those of neurons.
 
     Attributes:
         keep_raised, keep_refractory: 4096 less the decays.
@@ -65,7 +64,7 @@ class Neurons:
     Attributes:
         neuron: The population.
         keep_u, keep_v: 4096 less the decays; cosine and sine of resonators.
-        bias, threshold, amount: As in :class:`hsnn.ir.integer.LifPopulation`; unused ones are 0.
+        bias, threshold, amount: As in :class:`hsnn.ir.populations.LifPopulation`; unused ones are 0.
         adapting: How thresholds adapt; None where they do not.
         parts: Where the real and the imaginary parts of a resonator's input lie, ``(2, neuron)``; None for others.
     """

@@ -18,15 +18,10 @@ import numpy as np
 import torch
 from torch.nn.functional import unfold
 
-from hsnn.ir.integer import (
-    ConvProjection,
-    DenseProjection,
-    IntegerNetwork,
-    Projection,
-    Shape,
-    SparseProjection,
-    largest_payload,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import largest_payload
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape
 from hsnn_targets.gpu.rules import wrap_int24, wrap_int32
 
 if TYPE_CHECKING:

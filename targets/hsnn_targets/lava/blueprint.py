@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hsnn.ir.integer import Shape
+from hsnn.ir.shape import Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsnn.ir.integer import IntegerNetwork, Neuron, sends
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import Neuron, sends
 from hsnn.ir.validate import validate_inputs
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.lava.blueprint import STATE_FILE, Blueprint

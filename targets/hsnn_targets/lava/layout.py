@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from hsnn.ir.integer import Shape, size
+from hsnn.ir.shape import Shape, size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

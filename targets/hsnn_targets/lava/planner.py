@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import (
-    ConstantSource,
-    InputPort,
-    IntegerNetwork,
-    Neuron,
-    Projection,
-    largest_payload,
-    received_shape,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.populations import ConstantSource, InputPort, Neuron, largest_payload, received_shape
+from hsnn.ir.projections import Projection
+from hsnn.ir.shape import size
 from hsnn_targets.lava.blueprint import Blueprint, Part, Ring, Wire
 from hsnn_targets.lava.layout import lava_shape
 from hsnn_targets.lava.plastic import plastic_part
@@ -27,7 +21,7 @@ from hsnn_targets.lava.schedule import Schedule, ring_dtype
 from hsnn_targets.lava.synapses import Sender, synapse_parts
 
 if TYPE_CHECKING:
-    from hsnn.ir.integer import Population
+    from hsnn.ir.populations import Population
 
 MESSAGE_BITS_MAX = 24
 """Most that Lava is told; any number but 0 lets whole payloads pass."""

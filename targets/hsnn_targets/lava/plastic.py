@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsnn.ir.integer import Shape
 from hsnn.ir.learning import LearningRule
 from hsnn.ir.learning_text import format_products
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.shape import Shape
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, neuron_order, parameter
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import (
+from hsnn.ir.plastic import LearnerPopulation
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     IntegratorPopulation,
     LifPopulation,
@@ -15,9 +16,8 @@ from hsnn.ir.integer import (
     ResonatorPopulation,
     SigmaDeltaPopulation,
     received_shape,
-    size,
 )
-from hsnn.ir.plastic import LearnerPopulation
+from hsnn.ir.shape import size
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, parameter
 from hsnn_targets.lava.plastic import learner_part

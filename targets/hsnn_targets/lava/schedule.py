@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork, sends_spikes, size
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import needs_learning_engine
+from hsnn.ir.populations import ConstantSource, InputPort, sends_spikes
+from hsnn.ir.shape import size
 from hsnn.passes.mapping.delays import Timing, match_delays
 from hsnn.passes.mapping.epochs import learning_clock
 from hsnn_targets.lava.clock import Window
 
 if TYPE_CHECKING:
-    from hsnn.ir.integer import Population
+    from hsnn.ir.populations import Population
 
 RING_BYTES = 1 << 26
 """What the ring files of a network may hold, unless a single sample needs more."""

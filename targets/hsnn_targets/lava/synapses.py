@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hsnn.ir.integer import ConvProjection, DenseProjection, Projection, Shape, SparseProjection, size
 from hsnn.ir.plastic import PlasticProjection
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape, size
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, neuron_order
 from hsnn_targets.lava.plastic import stored_part

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from hsnn.errors import TargetMissingError
-from hsnn.ir.integer import ConvProjection, DenseProjection, IntegerNetwork, size
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import needs_learning_engine
+from hsnn.ir.projections import ConvProjection, DenseProjection
+from hsnn.ir.shape import size
 from hsnn.ir.validate import validate_network
 from hsnn.passes.mapping.idle import without_idle_projections
 from hsnn.target import TargetStatus

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from hsnn.errors import TargetMissingError
-from hsnn.ir.integer import ConstantSource, InputPort, IntegerNetwork
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort
 from hsnn.ir.validate import validate_network
 from hsnn.learning import refuse_learning_parts
 from hsnn.passes.mapping.idle import without_idle_projections

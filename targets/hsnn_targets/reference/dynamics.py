@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import (
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
-    ConvProjection,
-    DenseProjection,
     LifPopulation,
     Neuron,
-    Projection,
     ResonatorPopulation,
     SigmaDeltaPopulation,
-    SparseProjection,
     adaptation,
-    part_indices,
-    size,
 )
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import part_indices, size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, LifPopulation, Neuron, size
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import (
     LearnerPopulation,
     PlasticProjection,
@@ -22,6 +22,8 @@ from hsnn.ir.plastic import (
     plastic_projections,
     with_parts,
 )
+from hsnn.ir.populations import ConstantSource, LifPopulation, Neuron
+from hsnn.ir.shape import size
 from hsnn.ir.validate import validate_inputs
 from hsnn.learning import Learned
 from hsnn.passes.mapping.epochs import Clock, learning_clock

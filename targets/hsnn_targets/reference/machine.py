@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, IntegerNetwork, Neuron, received_shape, sends
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import needs_learning_engine
+from hsnn.ir.populations import ConstantSource, Neuron, received_shape, sends
 from hsnn.ir.validate import validate_inputs, validate_network
 from hsnn.target import Progress, SegmentResult, TargetStatus
 from hsnn_targets.reference.dynamics import State, deliver, rest, step, total_activation

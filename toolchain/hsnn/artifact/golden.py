@@ -13,8 +13,9 @@ import numpy as np
 
 from hsnn.artifact.codec import dump_tensors, parse_tensors, require_tensors
 from hsnn.errors import ArtifactError
-from hsnn.ir.integer import Shape, sends
 from hsnn.ir.plan import ModelValue
+from hsnn.ir.populations import sends
+from hsnn.ir.shape import Shape
 from hsnn.program import ChipStage, Golden, Program
 
 if TYPE_CHECKING:

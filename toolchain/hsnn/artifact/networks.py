@@ -13,22 +13,19 @@ from hsnn.artifact import schema
 from hsnn.artifact.codec import dump_json, dump_tensors, parse_model, parse_tensors, require_tensors
 from hsnn.artifact.rules import decode_rule, encode_rule
 from hsnn.errors import ArtifactError, HsnnError
-from hsnn.ir.integer import (
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
-    ConvProjection,
-    DenseProjection,
     InputPort,
-    IntegerNetwork,
     IntegratorPopulation,
     LifPopulation,
     Population,
-    Projection,
     ResonatorPopulation,
     SigmaDeltaPopulation,
-    SparseProjection,
 )
-from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
 from hsnn.ir.validate import validate_network
 
 if TYPE_CHECKING:

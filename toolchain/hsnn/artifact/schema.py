@@ -157,7 +157,7 @@ class MappingSummary(Strict):
 
 
 class Port(Strict):
-    """A :class:`hsnn.ir.integer.InputPort`."""
+    """A :class:`hsnn.ir.populations.InputPort`."""
 
     name: Name
     shape: Features
@@ -166,7 +166,7 @@ class Port(Strict):
 
 
 class Constant(Strict):
-    """A :class:`hsnn.ir.integer.ConstantSource`."""
+    """A :class:`hsnn.ir.populations.ConstantSource`."""
 
     kind: Literal["constant"]
     name: Name
@@ -174,7 +174,7 @@ class Constant(Strict):
 
 
 class Lif(Strict):
-    """A :class:`hsnn.ir.integer.LifPopulation` without its arrays."""
+    """A :class:`hsnn.ir.populations.LifPopulation` without its arrays."""
 
     kind: Literal["lif"]
     name: Name
@@ -202,7 +202,7 @@ class Learner(Strict):
 
 
 class AdaptiveLif(Strict):
-    """A :class:`hsnn.ir.integer.AdaptiveLifPopulation` without its arrays."""
+    """A :class:`hsnn.ir.populations.AdaptiveLifPopulation` without its arrays."""
 
     kind: Literal["adaptive_lif"]
     name: Name
@@ -213,7 +213,7 @@ class AdaptiveLif(Strict):
 
 
 class Integrator(Strict):
-    """A :class:`hsnn.ir.integer.IntegratorPopulation` without its arrays."""
+    """A :class:`hsnn.ir.populations.IntegratorPopulation` without its arrays."""
 
     kind: Literal["integrator"]
     name: Name
@@ -222,7 +222,7 @@ class Integrator(Strict):
 
 
 class SigmaDelta(Strict):
-    """A :class:`hsnn.ir.integer.SigmaDeltaPopulation` without its arrays."""
+    """A :class:`hsnn.ir.populations.SigmaDeltaPopulation` without its arrays."""
 
     kind: Literal["sigma_delta"]
     name: Name
@@ -234,7 +234,7 @@ class SigmaDelta(Strict):
 
 
 class Resonator(Strict):
-    """A :class:`hsnn.ir.integer.ResonatorPopulation` without its arrays."""
+    """A :class:`hsnn.ir.populations.ResonatorPopulation` without its arrays."""
 
     kind: Literal["resonator"]
     name: Name
@@ -243,7 +243,7 @@ class Resonator(Strict):
 
 
 class Dense(Strict):
-    """A :class:`hsnn.ir.integer.DenseProjection` without its weights."""
+    """A :class:`hsnn.ir.projections.DenseProjection` without its weights."""
 
     kind: Literal["dense"]
     name: Name
@@ -294,7 +294,7 @@ class Plastic(Strict):
 
 
 class Conv(Strict):
-    """A :class:`hsnn.ir.integer.ConvProjection` without its weights."""
+    """A :class:`hsnn.ir.projections.ConvProjection` without its weights."""
 
     kind: Literal["conv"]
     name: Name
@@ -309,7 +309,7 @@ class Conv(Strict):
 
 
 class Sparse(Strict):
-    """A :class:`hsnn.ir.integer.SparseProjection` without its arrays."""
+    """A :class:`hsnn.ir.projections.SparseProjection` without its arrays."""
 
     kind: Literal["sparse"]
     name: Name

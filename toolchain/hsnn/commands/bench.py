@@ -197,7 +197,7 @@ def _stages(singles: list[RunResult], batches: list[RunResult]) -> list[Json]:
 def _segment(target: Target, stage: ChipStage, activity: RunResult, args: argparse.Namespace) -> dict[str, Json]:
     """What one network did with the traced samples, how its target ran it, and what its parts take alone."""
     from hsnn.commands.plain import plain
-    from hsnn.ir.integer import size
+    from hsnn.ir.shape import size
     from hsnn.runtime.operations import synaptic_operations
 
     network, trace = stage.network, activity.traces[stage.name]

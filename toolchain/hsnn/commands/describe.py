@@ -9,26 +9,26 @@ from typing_extensions import assert_never
 
 from hsnn.artifact.rules import encode_rule
 from hsnn.commands.plain import plain
-from hsnn.ir.integer import (
+from hsnn.ir.integer import count_synapses
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
-    ConvProjection,
-    DenseProjection,
     LifPopulation,
     ResonatorPopulation,
     SigmaDeltaPopulation,
-    SparseProjection,
-    count_synapses,
-    size,
 )
-from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
+from hsnn.ir.shape import size
 from hsnn.program import ChipStage
 from hsnn.report.facts import all_synapses, kind_of, neurons, weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn.ir.integer import IntegerNetwork, Population, Projection
+    from hsnn.ir.integer import IntegerNetwork
+    from hsnn.ir.populations import Population
+    from hsnn.ir.projections import Projection
     from hsnn.program import Json, Program, ProgramStage
 
 

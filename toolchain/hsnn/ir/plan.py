@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hsnn.ir.integer import Shape
+from hsnn.ir.shape import Shape
 from hsnn.ir.spiking import SpikingGraph
 
 

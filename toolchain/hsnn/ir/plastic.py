@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import DenseProjection, IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.learning import LearningRule
+from hsnn.ir.populations import LifPopulation
+from hsnn.ir.projections import DenseProjection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +40,7 @@ class PlasticProjection(DenseProjection):
         pre_traces: ``x1`` and ``x2``, int32, shape ``(2, pre neurons)``, 0 to 127.
         post_traces: ``y1`` to ``y3``, int32, shape ``(3, post neurons)``, 0 to 127.
         epochs: Epochs that lie behind these weights; random numbers and ``u_k`` go on from there.
-        name, pre, post, weights, weight_exp, sign_mode: As in :class:`hsnn.ir.integer.DenseProjection`;
+        name, pre, post, weights, weight_exp, sign_mode: As in :class:`hsnn.ir.projections.DenseProjection`;
             ``delay`` is 0 and ``num_weight_bits`` 8.
     """
 
@@ -79,7 +81,7 @@ class LearnerPopulation(LifPopulation):
         recruit_margin: 0 to 2**23 - 1, in units of voltage.
         stability: int32, shape ``shape``, 0 to 127.
         recruited: Whether a neuron has been taught, int32, shape ``shape``, 0 or 1.
-        shape: ``(classes, neurons of a column)``; others as in :class:`hsnn.ir.integer.LifPopulation`, with
+        shape: ``(classes, neurons of a column)``; others as in :class:`hsnn.ir.populations.LifPopulation`, with
             ``reset`` "none" and ``refractory`` 0.
     """
 

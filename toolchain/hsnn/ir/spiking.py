@@ -12,7 +12,7 @@ One timestep ``t``::
     v = 0 | v - reset_amount | v   where s                     reset: zero | subtract | none
 
 ``decay_input`` of the operator set is folded into weights, and a bias that enters the current of a
-neuron with current memory comes from a :class:`~hsnn.ir.integer.ConstantSource`.
+neuron with current memory comes from a :class:`~hsnn.ir.populations.ConstantSource`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from hsnn.ir.integer import ConstantSource, Reset, Shape, both_parts
+from hsnn.ir.populations import ConstantSource, Reset
+from hsnn.ir.shape import Shape, both_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class FloatLif:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatAdaptiveLif(FloatLif):
-    """LIF neurons whose threshold rises with every spike; :class:`hsnn.ir.integer.AdaptiveLifPopulation` has the rules.
+    """LIF neurons whose threshold rises with every spike, as :class:`hsnn.ir.populations.AdaptiveLifPopulation`.
 
     ``reset`` is ``none``, ``comparison`` ``>=``, and there are no ``refractory`` timesteps.
 
@@ -110,7 +111,7 @@ class FloatAdaptiveLif(FloatLif):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatResonator(FloatLif):
-    """Resonate-and-fire neurons; :class:`hsnn.ir.integer.ResonatorPopulation` has the rules.
+    """Resonate-and-fire neurons; :class:`hsnn.ir.populations.ResonatorPopulation` has the rules.
 
     Seen as neurons with a voltage: their input is not remembered (``current_decay`` 1), what they lose of their radius
     is ``voltage_decay``, ``bias`` is 0, ``reset`` ``none`` and ``comparison`` ``>=``.
@@ -153,7 +154,7 @@ class FloatSigmaDelta:
         name, shape, value: As in :class:`FloatLif`.
         threshold: Smallest change that is sent, 0 or more, shape () or ``shape``.
         bias: Added to the sum, shape () or ``shape``; 0 without ``accumulate``.
-        accumulate, rectify: As in :class:`hsnn.ir.integer.SigmaDeltaPopulation`.
+        accumulate, rectify: As in :class:`hsnn.ir.populations.SigmaDeltaPopulation`.
         resolution: Messages are rounded down to multiples of this, and what that cuts off counts as sent; 0 for none.
         scale: Units of the state per unit of the model, where that demands exact integers; None where rounding will do.
     """

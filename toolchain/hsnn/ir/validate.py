@@ -9,26 +9,22 @@ import numpy as np
 
 from hsnn.errors import UsageError
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import (
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection, needs_learning_engine
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
-    ConvProjection,
-    DenseProjection,
     InputPort,
-    IntegerNetwork,
     LifPopulation,
     Neuron,
-    Projection,
     ResonatorPopulation,
-    Shape,
     SigmaDeltaPopulation,
-    SparseProjection,
     largest_payload,
     received_shape,
     sends,
-    size,
 )
-from hsnn.ir.plastic import LearnerPopulation, PlasticProjection, needs_learning_engine
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape, size
 from hsnn.ir.validate_plastic import check_company, check_ends, check_learner, check_plastic
 from hsnn.ir.validate_plastic import require as _require
 

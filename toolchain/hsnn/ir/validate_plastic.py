@@ -9,17 +9,16 @@ import numpy as np
 from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.ir import arithmetic as rules
 from hsnn.ir import learning_arithmetic as learning
-from hsnn.ir.integer import (
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.learning import NO_TRACE, validate_rule
+from hsnn.ir.populations import (
     ConstantSource,
     InputPort,
-    IntegerNetwork,
     IntegratorPopulation,
     ResonatorPopulation,
-    Shape,
     SigmaDeltaPopulation,
-    size,
 )
-from hsnn.ir.learning import NO_TRACE, validate_rule
+from hsnn.ir.shape import Shape, size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import assert_never
 
-from hsnn.ir.integer import (
+from hsnn.ir.integer import count_synapses
+from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
-    ConvProjection,
-    DenseProjection,
     InputPort,
     IntegratorPopulation,
     LifPopulation,
     ResonatorPopulation,
     SigmaDeltaPopulation,
-    SparseProjection,
-    count_synapses,
-    size,
 )
-from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
+from hsnn.ir.shape import size
 from hsnn.report.cells import TIMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn.ir.integer import IntegerNetwork, Population, Projection
+    from hsnn.ir.integer import IntegerNetwork
+    from hsnn.ir.populations import Population
+    from hsnn.ir.projections import Projection
     from hsnn.program import Program
 
     Int32 = NDArray[np.int32]

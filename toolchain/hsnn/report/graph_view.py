@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hsnn.ir.integer import ConstantSource, IntegratorPopulation, count_synapses, sends_spikes, size
+from hsnn.ir.integer import count_synapses
 from hsnn.ir.plan import HostStage
+from hsnn.ir.populations import ConstantSource, IntegratorPopulation, sends_spikes
+from hsnn.ir.shape import size
 from hsnn.program import ChipStage
 from hsnn.report.cells import TIMES, compact, count, extent, integer, visible
 from hsnn.report.condense import beginning, condense, merge_runs, tally
@@ -16,8 +18,8 @@ from hsnn.report.facts import all_synapses, connection_of, kind_of, neurons
 from hsnn.report.hybrid_nodes import HybridNode, hybrid_nodes
 
 if TYPE_CHECKING:
-    from hsnn.ir.integer import InputPort, Population
     from hsnn.ir.plan import ModelValue
+    from hsnn.ir.populations import InputPort, Population
     from hsnn.program import ChipInput, ChipOutput, Program
 
 NodeKind: TypeAlias = Literal["value", "host", "lif", "integrator", "constant", "port", "exit"]

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import (
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
-    ConvProjection,
-    IntegerNetwork,
     LifPopulation,
     Neuron,
     ResonatorPopulation,
     SigmaDeltaPopulation,
     adaptation,
-    part_indices,
     received_shape,
 )
+from hsnn.ir.projections import ConvProjection
+from hsnn.ir.shape import part_indices
 from hsnn.passes.simulation.synapses import deliver
 
 if TYPE_CHECKING:

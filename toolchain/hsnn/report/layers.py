@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import QuantizationError, UsageError
-from hsnn.ir.integer import size
+from hsnn.ir.shape import size
 from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta, SpikingGraph
 from hsnn.passes.quantization.quantize import LayerScale, Quantized
 from hsnn.passes.simulation.simulate import Simulation

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import InputPort, IntegratorPopulation
+from hsnn.ir.populations import InputPort, IntegratorPopulation
 from hsnn.report.cells import extent, percent, visible
 from hsnn.report.facts import activity, golden_trains, kind_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn.ir.integer import Population
+    from hsnn.ir.populations import Population
     from hsnn.program import ChipStage, Program
 
     Int32 = NDArray[np.int32]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import size
+from hsnn.ir.shape import size
 from hsnn.program import ChipStage
 from hsnn.report.cells import NOTHING, Cell, Column, Level, Table, compact, count, integer, visible
 from hsnn.report.facts import all_synapses, neurons

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hsnn.ir.integer import size
+from hsnn.ir.shape import size
 from hsnn.report.cells import (
     NOTHING,
     Cell,

@@ -14,7 +14,8 @@ from hsnn.report.facts import connection_of, weights_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hsnn.ir.integer import IntegerNetwork, Projection
+    from hsnn.ir.integer import IntegerNetwork
+    from hsnn.ir.projections import Projection
     from hsnn.program import Program
 
 BINS = 32

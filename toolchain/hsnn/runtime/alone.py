@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import (
-    ConstantSource,
-    InputPort,
-    IntegerNetwork,
-    Neuron,
-    Projection,
-    largest_payload,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort, Neuron, largest_payload
+from hsnn.ir.projections import Projection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

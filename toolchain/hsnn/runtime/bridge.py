@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import RunError, UsageError
-from hsnn.ir.integer import InputPort
+from hsnn.ir.populations import InputPort
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import UnsupportedError, UsageError
-from hsnn.ir.integer import IntegerNetwork, size
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plan import HostStage
 from hsnn.ir.plastic import LearnerPopulation, learners, plastic_projections
+from hsnn.ir.shape import size
 from hsnn.learning import label_train, learn
 from hsnn.program import ChipStage, Program
 from hsnn.runtime.bridge import to_payloads

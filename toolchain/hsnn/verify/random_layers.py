@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    LifPopulation,
-    Population,
-    Projection,
-    Reset,
-    Shape,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, InputPort, LifPopulation, Population, Reset
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection
+from hsnn.ir.shape import Shape, size
 from hsnn.ir.validate import conv_output_shape, validate_network
 
 if TYPE_CHECKING:

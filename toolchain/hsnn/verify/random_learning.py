@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from hsnn.ir import learning_arithmetic as learning
-from hsnn.ir.integer import InputPort, IntegerNetwork, LifPopulation, size
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.learning import (
     BITS,
     EXPONENT_MAX,
@@ -22,6 +22,8 @@ from hsnn.ir.learning import (
     validate_rule,
 )
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
+from hsnn.ir.populations import InputPort, LifPopulation
+from hsnn.ir.shape import size
 from hsnn.ir.validate import validate_network
 
 if TYPE_CHECKING:

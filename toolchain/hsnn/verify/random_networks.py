@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import (
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
-    ConvProjection,
-    DenseProjection,
     InputPort,
-    IntegerNetwork,
     IntegratorPopulation,
     LifPopulation,
     Population,
     ResonatorPopulation,
-    Shape,
     SigmaDeltaPopulation,
-    SparseProjection,
     received_shape,
     sends,
 )
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
+from hsnn.ir.shape import Shape
 from hsnn.ir.validate import conv_output_shape, validate_network
 from hsnn.verify.random_parts import (
     Draft,

@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import (
+from hsnn.ir.populations import (
     AdaptiveLifPopulation,
-    ConvProjection,
-    DenseProjection,
     InputPort,
     LifPopulation,
     Population,
-    Projection,
     Reset,
     ResonatorPopulation,
-    Shape,
     SigmaDeltaPopulation,
-    SparseProjection,
     largest_payload,
     sends,
-    size,
 )
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape, size
 from hsnn.ir.validate import WEIGHT_EXP_MAX
 
 if TYPE_CHECKING:

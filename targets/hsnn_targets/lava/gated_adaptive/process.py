@@ -23,7 +23,7 @@ class GatedAdaptive(AbstractProcess):
         shape: Shape of all ports and states.
         window: ``(period, timesteps, lag)`` of :class:`hsnn_targets.lava.clock.Window`.
         du, dv, bias_mant, bias_exp, threshold, threshold_decay, refractory_decay, threshold_step: As in
-            :class:`hsnn.ir.integer.AdaptiveLifPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
+            :class:`hsnn.ir.populations.AdaptiveLifPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
     """
 
     def __init__(

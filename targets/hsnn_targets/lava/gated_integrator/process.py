@@ -22,7 +22,7 @@ class GatedIntegrator(AbstractProcess):
         name: Name of the process.
         shape: Shape of all ports and states.
         window: ``(period, timesteps, lag)`` of :class:`hsnn_targets.lava.clock.Window`.
-        du, dv, bias_mant, bias_exp: As in :class:`hsnn.ir.integer.IntegratorPopulation`; arrays have
+        du, dv, bias_mant, bias_exp: As in :class:`hsnn.ir.populations.IntegratorPopulation`; arrays have
             the shape ``shape`` or ``(1,) * axes``.
     """
 

@@ -27,7 +27,7 @@ class GatedLif(AbstractProcess):
         reset: ``zero``, ``subtract`` or ``none``.
         refractory: Timesteps after a spike in which the voltage holds.
         du, dv, threshold, reset_amount, bias_mant, bias_exp: As in
-            :class:`hsnn.ir.integer.LifPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
+            :class:`hsnn.ir.populations.LifPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class GatedResonator(AbstractProcess):
         apart: How far the imaginary part of a neuron's input lies behind the real one.
         window: ``(period, timesteps, lag)`` of :class:`hsnn_targets.lava.clock.Window`.
         firing: ``phase`` or ``izhikevich``.
-        cos_decay, sin_decay, threshold: As in :class:`hsnn.ir.integer.ResonatorPopulation`; arrays have the shape
+        cos_decay, sin_decay, threshold: As in :class:`hsnn.ir.populations.ResonatorPopulation`; arrays have the shape
             ``shape`` or ``(1,) * axes``.
     """
 

@@ -26,7 +26,7 @@ class GatedSigmaDelta(AbstractProcess):
         shape: Shape of all ports and states.
         window: ``(period, timesteps, lag)`` of :class:`hsnn_targets.lava.clock.Window`.
         accumulate, rectify, keep_rest, message_shift, threshold, bias: As in
-            :class:`hsnn.ir.integer.SigmaDeltaPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
+            :class:`hsnn.ir.populations.SigmaDeltaPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
     """
 
     def __init__(

@@ -20,7 +20,10 @@ from hsnn.frontends.netx.layers import ConvLayer, DenseLayer, PoolLayer, Resonat
 from hsnn.frontends.netx.parse_neurons import DECAY_ONE, READ_OUT
 from hsnn.frontends.netx.synapses import WEIGHT_ONE, Train
 from hsnn.ir.arithmetic import STATE_SHIFT, STOCK_VTH_MAX
-from hsnn.ir.integer import DenseProjection, IntegerNetwork, ResonatorPopulation, Shape, size
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ResonatorPopulation
+from hsnn.ir.projections import DenseProjection
+from hsnn.ir.shape import Shape, size
 from hsnn.ops import DOMAIN
 
 if TYPE_CHECKING:

@@ -19,25 +19,17 @@ from hsnn.frontends.netx.parse_neurons import THRESHOLD_MAX
 from hsnn.frontends.netx.raw import require_h5py
 from hsnn.frontends.netx.resonators import resonator_fields
 from hsnn.ir.arithmetic import STATE_SHIFT, STOCK_VTH_MAX
-from hsnn.ir.integer import (
-    ConstantSource,
-    ConvProjection,
-    DenseProjection,
-    IntegerNetwork,
-    IntegratorPopulation,
-    LifPopulation,
-    Projection,
-    ResonatorPopulation,
-    SparseProjection,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, IntegratorPopulation, LifPopulation, ResonatorPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from hsnn.ir.integer import Shape
+    from hsnn.ir.shape import Shape
 
     Int32 = NDArray[np.int32]
     Fields = dict[str, Any]

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hsnn.errors import CapacityError, UnsupportedError
 from hsnn.ir.arithmetic import DELAY_MAX
-from hsnn.ir.integer import ConstantSource
+from hsnn.ir.populations import ConstantSource
 
 if TYPE_CHECKING:
-    from hsnn.ir.integer import IntegerNetwork, Projection
+    from hsnn.ir.integer import IntegerNetwork
+    from hsnn.ir.projections import Projection
     from hsnn.ir.spiking import FloatProjection, SpikingGraph
 
     Graph: TypeAlias = IntegerNetwork | SpikingGraph

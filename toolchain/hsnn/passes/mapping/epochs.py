@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hsnn.ir.integer import ConstantSource
 from hsnn.ir.plastic import plastic_projections
+from hsnn.ir.populations import ConstantSource
 from hsnn.passes.mapping.delays import match_delays
 from hsnn.passes.mapping.idle import without_idle_projections
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hsnn.ir.integer import IntegerNetwork, Projection, SparseProjection
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import PlasticProjection
+from hsnn.ir.projections import Projection, SparseProjection
 
 
 def without_idle_projections(network: IntegerNetwork) -> IntegerNetwork:

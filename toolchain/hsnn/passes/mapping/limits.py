@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hsnn.ir.integer import IntegerNetwork, LifPopulation
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.mapping import Shortage
+from hsnn.ir.populations import LifPopulation
 from hsnn.passes.mapping.needs import weight_bits
 
 if TYPE_CHECKING:

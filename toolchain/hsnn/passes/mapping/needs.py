@@ -23,20 +23,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from typing_extensions import assert_never
 
-from hsnn.ir.integer import (
-    ConvProjection,
-    DenseProjection,
-    InputPort,
-    IntegerNetwork,
-    Population,
-    Projection,
-    ResonatorPopulation,
-    Shape,
-    SparseProjection,
-    part_indices,
-    received_shape,
-    size,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import InputPort, Population, ResonatorPopulation, received_shape
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape, part_indices, size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

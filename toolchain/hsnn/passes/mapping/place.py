@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import CapacityError
-from hsnn.ir.integer import IntegerNetwork, Population, ResonatorPopulation, size
+from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.mapping import (
     RESOURCES,
     CapacityReport,
@@ -25,6 +25,8 @@ from hsnn.ir.mapping import (
     PopulationSlice,
     Shortage,
 )
+from hsnn.ir.populations import Population, ResonatorPopulation
+from hsnn.ir.shape import size
 from hsnn.passes.mapping.limits import check_limits, shortage
 from hsnn.passes.mapping.needs import Needs, needs_of
 

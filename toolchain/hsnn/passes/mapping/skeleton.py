@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import (
+from hsnn.ir.integer import IntegerNetwork, count_synapses
+from hsnn.ir.populations import (
     ConstantSource,
-    ConvProjection,
-    DenseProjection,
     InputPort,
-    IntegerNetwork,
     IntegratorPopulation,
     LifPopulation,
     Population,
-    Projection,
     ResonatorPopulation,
     SigmaDeltaPopulation,
-    SparseProjection,
-    count_synapses,
-    size,
 )
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import size
 from hsnn.ir.spiking import (
     FloatConv,
     FloatDense,

@@ -16,7 +16,8 @@ import numpy as np
 
 from hsnn.errors import UnsupportedError
 from hsnn.ir.hybrid import module_of, scale_text
-from hsnn.ir.integer import ConstantSource, Reset, Shape, size
+from hsnn.ir.populations import ConstantSource, Reset
+from hsnn.ir.shape import Shape, size
 from hsnn.ir.spiking import (
     Comparison,
     FloatAdaptiveLif,

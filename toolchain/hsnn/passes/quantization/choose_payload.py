@@ -15,7 +15,8 @@ import numpy as np
 
 from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import STATE_LIMIT
-from hsnn.ir.integer import ConstantSource, InputPort, size
+from hsnn.ir.populations import ConstantSource, InputPort
+from hsnn.ir.shape import size
 from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikeInput, SpikingGraph
 from hsnn.passes.quantization.choose_scale import choose_scale, relative_noise
 from hsnn.passes.quantization.sigma_delta import Messages, choose_messages

@@ -13,15 +13,9 @@ from dataclasses import dataclass
 
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.arithmetic import STATE_LIMIT
-from hsnn.ir.integer import (
-    ConstantSource,
-    IntegerNetwork,
-    IntegratorPopulation,
-    Neuron,
-    Population,
-    Projection,
-    SigmaDeltaPopulation,
-)
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import ConstantSource, IntegratorPopulation, Neuron, Population, SigmaDeltaPopulation
+from hsnn.ir.projections import Projection
 from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import validate_network
 from hsnn.passes.quantization.choose_payload import choose_ports, incoming_of, messages_of

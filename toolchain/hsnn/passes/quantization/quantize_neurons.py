@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, ResonatorPopulation, Shape
+from hsnn.ir.populations import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, ResonatorPopulation
+from hsnn.ir.shape import Shape
 from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatResonator
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import assert_never
 
 from hsnn.ir.arithmetic import truncate_weights
-from hsnn.ir.integer import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatProjection, FloatSparse
 from hsnn.passes.simulation.synapses import weights_of
 

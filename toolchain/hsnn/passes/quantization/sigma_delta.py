@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import SigmaDeltaPopulation
+from hsnn.ir.populations import SigmaDeltaPopulation
 from hsnn.ir.spiking import FloatConv, FloatSigmaDelta, SpikingGraph
 from hsnn.ir.validate import MESSAGE_SHIFT_MAX
 from hsnn.passes.quantization.exact_scale import exact_messages

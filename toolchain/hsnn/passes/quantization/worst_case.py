@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.integer import ConvProjection, Neuron, Projection, ResonatorPopulation, SigmaDeltaPopulation
+from hsnn.ir.populations import Neuron, ResonatorPopulation, SigmaDeltaPopulation
+from hsnn.ir.projections import ConvProjection, Projection
 from hsnn.passes.simulation.synapses import extreme_sums
 
 if TYPE_CHECKING:

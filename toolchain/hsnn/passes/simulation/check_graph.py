@@ -9,7 +9,8 @@ import numpy as np
 
 from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import DELAY_MAX
-from hsnn.ir.integer import ConstantSource, Shape, size
+from hsnn.ir.populations import ConstantSource
+from hsnn.ir.shape import Shape, size
 from hsnn.ir.spiking import (
     FloatAdaptiveLif,
     FloatConv,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import Shape, part_indices
+from hsnn.ir.shape import Shape, part_indices
 from hsnn.ir.spiking import FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatNeuron, FloatResonator, FloatSigmaDelta
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import UsageError
-from hsnn.ir.integer import ConstantSource, size
+from hsnn.ir.populations import ConstantSource
+from hsnn.ir.shape import size
 from hsnn.ir.spiking import FloatLif, FloatNeuron, FloatProjection, SpikingGraph, received
 from hsnn.passes.simulation.check_graph import check_graph
 from hsnn.passes.simulation.float_neurons import PopulationStatistics, largest, new_state, statistics_of, step

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from typing_extensions import assert_never
 
-from hsnn.ir.integer import ConvProjection, DenseProjection, Projection, Shape, SparseProjection, size
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.shape import Shape, size
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatProjection, FloatSparse
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.ir.integer import Shape
+from hsnn.ir.shape import Shape
 from hsnn.ops import DOMAIN, OPS
 from hsnn.passes.trains.linear import Affine, Term
 from hsnn.passes.trains.spike_ops import LINEAR_OPS, NotLinearError, View

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from hsnn.ir.integer import Shape, size
+from hsnn.ir.shape import Shape, size
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatProjection, FloatSparse
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from hsnn.ir.arithmetic import DELAY_MAX
-from hsnn.ir.integer import Shape, size
+from hsnn.ir.shape import Shape, size
 from hsnn.passes.trains.linear import (
     Affine,
     ConvMap,
