@@ -54,7 +54,7 @@ def _take(value: object, words: list[int]) -> Kind:
         flags = value.flags
         if not (flags.c_contiguous and flags.aligned):
             raise TypeError("kernels take arrays that lie straight in memory")
-        words.append(_address(value) if value.size else 0)
+        words.append(address_of(value))
         words.extend(value.shape)
         return value.dtype, value.ndim
     if isinstance(value, tuple):
@@ -67,8 +67,13 @@ def _take(value: object, words: list[int]) -> Kind:
     raise TypeError(f"kernels take no {type(value).__name__}")
 
 
-def _address(array: NDArray[Any]) -> int:
-    """Address of the first element; arrays that can be written tell it in a third of the time."""
+def address_of(array: NDArray[Any]) -> int:
+    """Address of the first element, 0 where there is none; arrays that can be written tell it in a third of the time.
+
+    The array has to lie straight in memory.
+    """
+    if not array.size:
+        return 0
     if array.flags.writeable:
         return ctypes.addressof(ctypes.c_char.from_buffer(cast("Any", array)))
     return int(array.ctypes.data)

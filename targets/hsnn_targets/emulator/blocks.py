@@ -6,16 +6,12 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import received_shape
 from hsnn.ir.projections import ConvProjection, Projection, SparseProjection
 from hsnn.ir.shape import size
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hsnn.target import Progress
 
 BLOCK_SECONDS = 0.05
@@ -37,7 +33,7 @@ class Block(NamedTuple):
     last: int
 
 
-Task: TypeAlias = "Callable[[Block], NDArray[np.int64]]"
+Task: TypeAlias = "Callable[[Block], list[int]]"
 
 
 def most_samples(network: IntegerNetwork) -> int:
@@ -76,7 +72,7 @@ def cut_batch(batch: int, length: int) -> tuple[Block, ...]:
 
 def run_blocks(
     task: Task, blocks: Sequence[Block], *, threads: int, progress: Progress | None
-) -> Generator[NDArray[np.int64], None, None]:
+) -> Generator[list[int], None, None]:
     """Run a task on every block and yield what it returns, in the order of completion.
 
     An exception, ``KeyboardInterrupt`` among them, drops the blocks that have not begun and surfaces as

@@ -6,15 +6,16 @@ of machine code, so what is kept is an object file, which LLVM loads in millisec
 
 from __future__ import annotations
 
+import ctypes
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeAlias
 
-from hsnn_targets.emulator.arguments import Kind, take_apart
+from hsnn_targets.emulator.arguments import Kind, Words, take_apart
 
-Entry: TypeAlias = Callable[[bytes], int]
+Entry: TypeAlias = "Callable[[bytes | ctypes.Array[ctypes.c_int64]], int]"
 """Takes an array of words; a call releases the GIL."""
 _LOADING = Lock()
 
@@ -43,6 +44,16 @@ class Kernel:
         words = [word for part in parts for word in part.words]
         self.entry(tuple([part.kind for part in parts]))(struct.pack(f"{len(words)}q", *words))
 
+    def bind(self, fixed: Sequence[Words], last: Words) -> Bound:
+        """Fix all arguments but the last, which changes from call to call but keeps its kind.
+
+        Args:
+            fixed: The first arguments.
+            last: An example of the last.
+        """
+        words = [word for part in fixed for word in part.words]
+        return Bound(self.entry((*(part.kind for part in fixed), last.kind)), words, len(last.words), fixed)
+
     def entry(self, kinds: tuple[Kind, ...]) -> Entry:
         """Return the machine code for arguments of these kinds."""
         found = self._entries.get(kinds)
@@ -55,3 +66,23 @@ class Kernel:
 
                 self._entries[kinds] = load(fetch(self.module, self.name, kinds))
             return self._entries[kinds]
+
+
+class Bound:
+    """A kernel whose first arguments stay: a call writes the words of the last one behind theirs.
+
+    That takes a microsecond, where taking all arguments apart takes ten. One thread may call it at a time.
+    """
+
+    __slots__ = ("_at", "_entry", "_held", "_pack", "_words")
+
+    def __init__(self, entry: Entry, fixed: Sequence[int], count: int, held: object) -> None:
+        self._entry, self._held = entry, held  # addresses hold nothing alive
+        self._words = (ctypes.c_int64 * (len(fixed) + count))(*fixed)
+        self._at = ctypes.sizeof(ctypes.c_int64) * len(fixed)
+        self._pack = struct.Struct(f"{count}q").pack_into
+
+    def __call__(self, *words: int) -> None:
+        """Run it with the words of the last argument; whoever calls holds what they are addresses of."""
+        self._pack(self._words, self._at, *words)
+        self._entry(self._words)

@@ -113,15 +113,15 @@ def run_window(program: Program, vector: Vector | None, scratch: Scratch, run: R
 
 
 @kernel
-def run_samples(
-    program: Program, vector: Vector | None, scratch: Scratch, run: Run, first: int, last: int, first_input: int
-) -> None:
-    """Run samples ``first .. last - 1`` of a batch; the first of them is ``first_input`` in ``run.inputs``."""
-    for sample in range(first, last):
+def run_samples(program: Program, vector: Vector | None, scratch: Scratch, run: Run) -> None:
+    """Run the samples of a run."""
+    scratch.told[:] = 0
+    for sample in range(run.first, run.last):
         clear(program, scratch)
         for origin in range(0, run.timesteps, run.window):
             steps = min(run.window, run.timesteps - origin)
-            run_window(program, vector, scratch, run, Place(sample, sample - first + first_input, origin), steps)
+            place = Place(sample, sample - run.first + run.first_input, origin)
+            run_window(program, vector, scratch, run, place, steps)
             if origin + steps < run.timesteps:
                 slide_window(program, scratch, steps)
         if run.final.size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from hsnn.ir.validate import count_samples, validate_inputs
 from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables
-from hsnn_targets.emulator.arguments import Words, take_apart
+from hsnn_targets.emulator.arguments import Words, address_of, take_apart
 from hsnn_targets.emulator.blocks import (
     Block,
     block_size,
@@ -25,7 +25,7 @@ from hsnn_targets.emulator.blocks import (
     sample_seconds,
     worthwhile_threads,
 )
-from hsnn_targets.emulator.kernel import Kernel
+from hsnn_targets.emulator.kernel import Bound, Kernel
 from hsnn_targets.emulator.memory import make_within
 from hsnn_targets.emulator.pack import packed_bytes
 from hsnn_targets.emulator.plan import Plan, plan_network
@@ -38,14 +38,15 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.vector_plan import Synapses
 
 run_samples = Kernel("hsnn_targets.emulator.kernels", "run_samples")
+_RUN = take_apart(tables.NO_RUN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scratch:
-    """What one thread works in, and the words of it."""
+    """What one thread works in, and the kernel that works in it."""
 
-    scratch: tables.Scratch
-    words: Words
+    told: Int64
+    run: Bound
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class EmulatorExecutable:
     tier: Tier = "portable"
     synapses: Synapses = "auto"
     plan: Plan = field(init=False)
-    _ways: Int64 = field(init=False)
+    _ways: list[Int64] = field(init=False, default_factory=list)
     _most: int = field(init=False)
     _seconds: float = field(init=False)
     _layouts: dict[tuple[bool, Recording | None], Layout] = field(init=False, default_factory=dict)
@@ -82,7 +83,6 @@ class EmulatorExecutable:
         )
         self._planned = take_apart(self.plan.program), take_apart(self.plan.vector)
         self._most, self._seconds = most_samples(self.network), sample_seconds(self.network)
-        self._ways = np.zeros(2 * len(self.plan.projections), np.int64)
         self._compile()
 
     def run(
@@ -96,7 +96,7 @@ class EmulatorExecutable:
             UsageError: ``HSNN-R001``, if the inputs do not fit the network.
             RunError: ``HSNN-R040``, if there is no memory for the results or to work in.
         """
-        return self._run(inputs, Results(self._layout(trace=trace), count_samples(self.network, inputs)), progress)
+        return self._run(inputs, self._layout(trace=trace), progress)
 
     def record(
         self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
@@ -112,8 +112,7 @@ class EmulatorExecutable:
         """
         if what.states and self.tier != "portable":
             return EmulatorExecutable(self.network, self.threads).record(inputs, what, progress=progress)
-        layout = self._layout(recording=what)
-        return self._run(inputs, Results(layout, count_samples(self.network, inputs)), progress)
+        return self._run(inputs, self._layout(recording=what), progress)
 
     def _layout(self, *, trace: bool = False, recording: Recording | None = None) -> Layout:
         key = (trace, recording)
@@ -121,23 +120,43 @@ class EmulatorExecutable:
             self._layouts[key] = lay_out(self.network, self.plan.neurons, trace=trace, recording=recording)
         return self._layouts[key]
 
-    def _run(self, inputs: Mapping[str, Int32], results: Results, progress: Progress | None) -> SegmentResult:
-        batch = results.batch
+    def _run(self, inputs: Mapping[str, Int32], layout: Layout, progress: Progress | None) -> SegmentResult:
+        batch = count_samples(self.network, inputs)
+        results = Results(layout, batch)
         threads = worthwhile_threads(self._seconds * batch, self.threads)
-        blocks = cut_batch(batch, block_size(self._most, batch, threads))
+        length = block_size(self._most, batch, threads)
+        if length < batch:
+            told = self._run_blocks(inputs, results, cut_batch(batch, length), threads=threads, progress=progress)
+        else:
+            told = self._run_block(inputs, results, Block(0, batch))
+            if progress is not None:
+                progress(batch)
+        if told[-1]:
+            validate_inputs(self.network, inputs)  # the kernels found payloads that it tells about
+        return results.gather(inputs, told)
+
+    def _run_blocks(
+        self,
+        inputs: Mapping[str, Int32],
+        results: Results,
+        blocks: Sequence[Block],
+        *,
+        threads: int,
+        progress: Progress | None,
+    ) -> list[int]:
+        """Run several blocks; returns the sums of what they tell."""
+        total = [0] * (len(self.plan.neurons) + 1)
         task = partial(self._run_block, inputs, results)
-        counts = np.zeros(len(self.plan.neurons) + self._ways.size + 1, np.int64)
         with closing(run_blocks(task, blocks, threads=threads, progress=progress)) as parts:
             for part in parts:
-                counts += part
-        if counts[-1]:
-            validate_inputs(self.network, inputs)  # the kernels found payloads that it tells about
-        self._ways += counts[len(self.plan.neurons) : -1]
-        return results.gather(inputs, counts)
+                total = [sum_ + one for sum_, one in zip(total, part, strict=True)]
+        return total
 
     def usage(self) -> dict[str, Usage]:
         """Tell how the synapses of each projection have been run so far."""
-        vector, ways = self.plan.vector, self._ways.reshape(-1, 2)
+        vector, ways = self.plan.vector, np.zeros((len(self.plan.projections), 2), np.int64)
+        for part in self._ways:
+            ways += part.reshape(-1, 2)
         limits = (
             [None] * len(ways)
             if vector is None
@@ -154,45 +173,25 @@ class EmulatorExecutable:
 
     def _compile(self) -> None:
         """Load the kernel, or have it compiled where none is kept, by running no samples."""
-        empty = {
-            port.name: np.zeros((self.network.timesteps, 0, *port.shape), np.int32) for port in self.network.inputs
-        }
-        self._run_block(empty, Results(self._layout(), 0), Block(0, 0))
+        self._idle.append(self._lend())
 
-    def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> Int64:
+    def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> list[int]:
         """Run one block of samples.
 
         Returns:
-            Spikes of each population, the ways of each projection, and whether a payload was out of range.
+            Spikes of each population, and whether a payload was out of range.
         """
+        payloads, samples, first = self._input_buffer(inputs, block)
         lent = self._lend()
-        lent.scratch.told[:] = 0
-        run_samples(*self._arguments(inputs, results, block, lent))
-        told = lent.scratch.told.copy()
+        lent.run(
+            *(address_of(payloads), payloads.size),
+            *results.words,
+            *(samples, results.batch, self.network.timesteps, self.plan.window),
+            *(block.first, block.last, first),
+        )
+        told: list[int] = lent.told.tolist()
         self._idle.append(lent)
         return told
-
-    def _arguments(
-        self, inputs: Mapping[str, Int32], results: Results, block: Block, lent: _Scratch
-    ) -> tuple[object, ...]:
-        """What the kernel takes; of the same types for every run."""
-        flat, samples, first = self._input_buffer(inputs, block)
-        run = tables.Run(
-            flat,
-            results.sent,
-            results.sent_at,
-            results.final,
-            results.final_at,
-            results.bits,
-            results.bits_at,
-            results.states,
-            results.states_at,
-            samples,
-            results.batch,
-            self.network.timesteps,
-            self.plan.window,
-        )
-        return *self._planned, lent.words, run, block.first, block.last, first
 
     def _input_buffer(self, inputs: Mapping[str, Int32], block: Block) -> tuple[Int32, int, int]:
         """Lay the ports end to end.
@@ -200,15 +199,15 @@ class EmulatorExecutable:
         A lone port that lies straight in memory is used as it is; else the block is copied.
 
         Returns:
-            Flat payloads, samples in them, and which of these is the block's first.
+            Payloads, samples in them, and which of these is the block's first.
         """
         arrays = [inputs[port.name] for port in self.network.inputs]
-        if len(arrays) == 1 and arrays[0].flags.c_contiguous and arrays[0].flags.aligned:
-            flat, samples, first = arrays[0].reshape(-1), arrays[0].shape[1], block.first
-        else:
-            parts = [array[:, block.first : block.last].reshape(-1) for array in arrays]
-            flat, samples, first = np.concatenate([np.zeros(0, np.int32), *parts]), block.last - block.first, 0
-        return flat, samples, first
+        if len(arrays) == 1:
+            flags = arrays[0].flags
+            if flags.c_contiguous and flags.aligned:
+                return arrays[0], arrays[0].shape[1], block.first
+        parts = [array[:, block.first : block.last].reshape(-1) for array in arrays]
+        return np.concatenate([np.zeros(0, np.int32), *parts]), block.last - block.first, 0
 
     def _lend(self) -> _Scratch:
         """Scratch memory for one block, which gives it back unless it fails."""
@@ -221,4 +220,5 @@ class EmulatorExecutable:
                 what=f"each thread that runs segment {self.network.name!r}",
                 fix="run on fewer threads: this does not depend on the batch",
             )
-        return _Scratch(scratch, take_apart(scratch))
+        self._ways.append(scratch.ways)
+        return _Scratch(scratch.told, run_samples.bind((*self._planned, take_apart(scratch)), _RUN))

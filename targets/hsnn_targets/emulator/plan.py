@@ -91,8 +91,7 @@ class Plan:
 
     def scratch(self) -> tables.Scratch:
         """Allocate what one thread works in, whatever the batch is."""
-        spikes, ways = len(self.neurons), 2 * len(self.projections)
-        told = np.zeros(spikes + ways + 1, np.int64)
+        told = np.zeros(len(self.neurons) + 1, np.int64)
         return tables.Scratch(
             tiles=self.tiles.copy(),
             sums=np.empty(self.sums, np.int32),
@@ -101,10 +100,10 @@ class Plan:
             payload=np.empty(self.payloads, np.int32),
             start=np.zeros(self.starts, np.int64),
             level=np.zeros(self.nodes, np.int64),
-            counts=told[:spikes],
-            ways=told[spikes:-1],
+            counts=told[:-1],
             broken=told[-1:],
             told=told,
+            ways=np.zeros(2 * len(self.projections), np.int64),
         )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,17 @@ from hsnn.ir.populations import ConstantSource, Neuron, sends
 from hsnn.ir.shape import Shape, size
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import SegmentResult
+from hsnn_targets.emulator.arguments import address_of
 from hsnn_targets.emulator.memory import room_for
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hsnn_targets.emulator.tables import Int32, Int64
 
 
+KEPT_PLACES = 16
+"""Sizes of batches whose places a layout keeps: most runs have the size of the one before."""
 NONE, NO_BITS = np.zeros(0, np.int32), np.zeros(0, np.uint8)
 
 
@@ -38,6 +43,16 @@ class Part:
     def places(self, batch: int) -> Int64:
         """Where each population's starts for a batch, or a negative number where it has none."""
         return self.at * batch if self.size and batch > 1 else self.at
+
+
+class Places(NamedTuple):
+    """Where each population's results start for a batch, by kind, and the arrays as words."""
+
+    sent: Int64
+    final: Int64
+    bits: Int64
+    states: Int64
+    words: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +77,19 @@ class Layout:
     final: Part
     bits: Part
     states: Part
+    _places: dict[int, Places] = field(init=False, repr=False, default_factory=dict)
+
+    def places(self, batch: int) -> Places:
+        """Where the results of a batch lie."""
+        found = self._places.get(batch)
+        if found is None:
+            if len(self._places) >= KEPT_PLACES:
+                self._places.clear()
+            sent, final, bits, states = (p.places(batch) for p in (self.sent, self.final, self.bits, self.states))
+            words = tuple(_words(array) for array in (sent, final, bits, states))
+            found = Places(sent, final, bits, states, words)
+            self._places[batch] = found
+        return found
 
     @property
     def plain(self) -> bool:
@@ -107,8 +135,7 @@ class Results:
     def __init__(self, layout: Layout, batch: int) -> None:
         self.batch = batch
         self._layout = layout
-        self.sent_at, self.final_at = layout.sent.places(batch), layout.final.places(batch)
-        self.bits_at, self.states_at = layout.bits.places(batch), layout.states.places(batch)
+        self.sent_at, self.final_at, self.bits_at, self.states_at, self._places = layout.places(batch)
         needed = batch * layout.sample_bytes
         room = room_for(needed)
         if room is not None and needed > room:
@@ -121,9 +148,18 @@ class Results:
         except MemoryError as error:
             raise _too_large(layout.network, batch, needed, room) from error
 
-    def gather(self, inputs: Mapping[str, Int32], counts: Int64) -> SegmentResult:
-        """Shape the results; ``counts`` are the spikes of each population."""
-        layout, place, counted = self._layout, self._layout.place, counts.tolist()
+    @property
+    def words(self) -> tuple[int, ...]:
+        """The arrays as words, each before that of its places; see :class:`hsnn_targets.emulator.tables.Run`."""
+        sent, final, bits, states = self._places
+        if self._layout.plain:
+            return (*_words(self.sent), *sent, 0, 0, *final, 0, 0, *bits, 0, 0, *states)
+        own = [_words(array) for array in (self.sent, self.final, self.bits, self.states)]
+        return (*own[0], *sent, *own[1], *final, *own[2], *bits, *own[3], *states)
+
+    def gather(self, inputs: Mapping[str, Int32], counted: Sequence[int]) -> SegmentResult:
+        """Shape the results; ``counted`` are the spikes of each population, and maybe more."""
+        layout, place = self._layout, self._layout.place
         if layout.plain:
             return SegmentResult(
                 {name: self._output(name, inputs) for name in layout.network.outputs},
@@ -174,6 +210,11 @@ class Results:
         if isinstance(source, ConstantSource):
             return np.ones((self._layout.network.timesteps, self.batch, *source.shape), np.int32)
         return inputs[name]
+
+
+def _words(array: NDArray[Any]) -> tuple[int, int]:
+    """A flat array as kernels take it."""
+    return address_of(array), array.size
 
 
 def _view(flat: Int32, start: int, shape: Shape) -> Int32:

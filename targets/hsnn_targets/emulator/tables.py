@@ -130,10 +130,10 @@ class Scratch(NamedTuple):
         events: Numbers of the neurons that fired, node after node, each timestep after timestep.
         payload: Payloads of the graded ones.
         start: Where the events of each timestep start.
-        counts: Spikes of each population so far.
-        ways: Windows that each projection ran as a product, then as events, where it had the choice.
-        broken: One element: whether an input had a payload that its port may not bring.
-        told: What ``counts``, ``ways`` and ``broken`` are parts of, one after the other.
+        counts: Spikes of each population in this run.
+        broken: One element: whether an input had a payload in this run that its port may not bring.
+        told: What ``counts`` and ``broken`` are parts of, one after the other.
+        ways: Windows that each projection ran as a product, then as events, where it had the choice, in all runs.
 
     All are flat.
     """
@@ -146,9 +146,9 @@ class Scratch(NamedTuple):
     start: Int64
     level: Int64
     counts: Int64
-    ways: Int64
     broken: Int64
     told: Int64
+    ways: Int64
 
 
 class Run(NamedTuple):
@@ -168,6 +168,8 @@ class Run(NamedTuple):
         samples: Samples in the results.
         timesteps: Timesteps of a sample.
         window: Timesteps that are worked on together.
+        first, last: The samples to run are ``first .. last - 1`` of the batch.
+        first_input: The first of these in ``inputs``.
     """
 
     inputs: Int32
@@ -183,6 +185,14 @@ class Run(NamedTuple):
     samples: int
     timesteps: int
     window: int
+    first: int
+    last: int
+    first_input: int
+
+
+_INT, _LONG, _BYTE = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.uint8)
+NO_RUN = Run(_INT, _INT, _LONG, _INT, _LONG, _BYTE, _LONG, _INT, _LONG, 0, 0, 0, 0, 0, 0, 0)
+"""A run of no samples."""
 
 
 class Place(NamedTuple):

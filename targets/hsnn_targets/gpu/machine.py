@@ -101,7 +101,7 @@ class GpuExecutable:
             first = block.last
             if progress is not None:
                 progress(block.last - block.first)
-        return results.gather(inputs, counts)
+        return results.gather(inputs, counts.tolist())
 
     def close(self) -> None:
         """Release the device's memory; a run in another thread ends with ``HSNN-R051``."""
