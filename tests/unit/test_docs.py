@@ -33,7 +33,7 @@ from hsnn.passes.mapping.chips import LIMITS, load_chip
 from hsnn.passes.partition.partition import Partition
 from hsnn.passes.rewrite.canonicalize import canonicalize
 from hsnn.passes.trains.domains import ELEMENTWISE, PER_SAMPLE
-from hsnn.passes.trains.spike_ops import LINEAR_OPS
+from hsnn.passes.trains.linear_ops import LINEAR_OPS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -16,7 +16,8 @@ from hsnn.passes.partition.partition import Partition
 from hsnn.passes.rewrite.canonicalize import canonicalize
 from hsnn.passes.simulation.simulate import simulate
 from hsnn.passes.trains.linear import Affine, Term
-from hsnn.passes.trains.spike_ops import LINEAR_OPS, NotLinearError, View
+from hsnn.passes.trains.linear_ops import LINEAR_OPS
+from hsnn.passes.trains.rule import NotLinearError, View
 
 T = 3
 

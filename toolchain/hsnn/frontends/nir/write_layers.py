@@ -16,7 +16,8 @@ import numpy as np
 from hsnn.frontends.nir.sheet import MATRIX_MAX, Sheet, Wire
 from hsnn.frontends.nir.write_neurons import refused
 from hsnn.passes.trains.linear import Affine, Term, as_matrix
-from hsnn.passes.trains.spike_ops import LINEAR_OPS, View
+from hsnn.passes.trains.linear_ops import LINEAR_OPS
+from hsnn.passes.trains.rule import View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -36,7 +36,7 @@ from hsnn.ops import OPS
 from hsnn.ops.resonators import RESONATE_FIRE
 from hsnn.passes.trains.domains import Domains, constant, feature_shape, train_operands, view_of
 from hsnn.passes.trains.linear import Affine, Term, synapse
-from hsnn.passes.trains.spike_ops import LINEAR_OPS
+from hsnn.passes.trains.linear_ops import LINEAR_OPS
 
 if TYPE_CHECKING:
     import onnx_ir as ir

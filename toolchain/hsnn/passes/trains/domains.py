@@ -16,7 +16,8 @@ import numpy as np
 from hsnn.ir.shape import Shape
 from hsnn.ops import DOMAIN, OPS
 from hsnn.passes.trains.linear import Affine, Term
-from hsnn.passes.trains.spike_ops import LINEAR_OPS, NotLinearError, View
+from hsnn.passes.trains.linear_ops import LINEAR_OPS
+from hsnn.passes.trains.rule import NotLinearError, View
 
 if TYPE_CHECKING:
     import onnx_ir as ir
