@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load as load_tensors
 
-from hsnn.artifact import layout, load, networks, schema
+from hsnn.artifact import layout, load, networks, schema, schema_network
 from hsnn.artifact.encode import encode
 from hsnn.artifact.networks import decode_network, encode_network
 from hsnn.ir import integer, plan, populations, projections
@@ -118,17 +118,17 @@ def test_schema_mirrors_the_dataclasses():
         schema.BridgeOutput: (ChipOutput, ()),
         schema.Host: (HostStage, ("model",)),
         schema.Chip: (ChipStage, ("network",)),
-        schema.Network: (integer.IntegerNetwork, ()),
-        schema.Port: (populations.InputPort, ()),
-        schema.Constant: (populations.ConstantSource, networks.ARRAYS["constant"]),
-        schema.Lif: (populations.LifPopulation, networks.ARRAYS["lif"]),
-        schema.AdaptiveLif: (populations.AdaptiveLifPopulation, networks.ARRAYS["adaptive_lif"]),
-        schema.Resonator: (populations.ResonatorPopulation, networks.ARRAYS["resonator"]),
-        schema.SigmaDelta: (populations.SigmaDeltaPopulation, networks.ARRAYS["sigma_delta"]),
-        schema.Integrator: (populations.IntegratorPopulation, networks.ARRAYS["integrator"]),
-        schema.Dense: (projections.DenseProjection, networks.ARRAYS["dense"]),
-        schema.Conv: (projections.ConvProjection, networks.ARRAYS["conv"]),
-        schema.Sparse: (projections.SparseProjection, networks.ARRAYS["sparse"]),
+        schema_network.Network: (integer.IntegerNetwork, ()),
+        schema_network.Port: (populations.InputPort, ()),
+        schema_network.Constant: (populations.ConstantSource, networks.ARRAYS["constant"]),
+        schema_network.Lif: (populations.LifPopulation, networks.ARRAYS["lif"]),
+        schema_network.AdaptiveLif: (populations.AdaptiveLifPopulation, networks.ARRAYS["adaptive_lif"]),
+        schema_network.Resonator: (populations.ResonatorPopulation, networks.ARRAYS["resonator"]),
+        schema_network.SigmaDelta: (populations.SigmaDeltaPopulation, networks.ARRAYS["sigma_delta"]),
+        schema_network.Integrator: (populations.IntegratorPopulation, networks.ARRAYS["integrator"]),
+        schema_network.Dense: (projections.DenseProjection, networks.ARRAYS["dense"]),
+        schema_network.Conv: (projections.ConvProjection, networks.ARRAYS["conv"]),
+        schema_network.Sparse: (projections.SparseProjection, networks.ARRAYS["sparse"]),
     }
     for model, (kind, arrays) in pairs.items():
         fields = {field.name for field in dataclasses.fields(kind)} - set(arrays)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hsnn.artifact import schema
+from hsnn.artifact import schema_network
 from hsnn.artifact.networks import ARRAYS, decode_network, encode_network
 from hsnn.errors import ArtifactError, HsnnError
 from hsnn.ir.learning import LearningRule, Trace
@@ -89,12 +89,15 @@ def test_a_rule_that_was_edited_is_refused(network):
 
 
 def test_schema_mirrors_the_dataclasses():
-    pairs = {schema.Plastic: (PlasticProjection, "plastic"), schema.Learner: (LearnerPopulation, "learner")}
+    pairs = {
+        schema_network.Plastic: (PlasticProjection, "plastic"),
+        schema_network.Learner: (LearnerPopulation, "learner"),
+    }
     for model, (kind, name) in pairs.items():
         fields = {field.name for field in dataclasses.fields(kind)} - set(ARRAYS[name])
         assert set(model.model_fields) - {"kind"} == fields
     rule = {field.name for field in dataclasses.fields(LearningRule)} - {"decimate"}
-    assert set(schema.Rule.model_fields) - {"version"} == rule
+    assert set(schema_network.Rule.model_fields) - {"version"} == rule
 
 
 def test_a_period_holds_whole_epochs_and_every_spike():

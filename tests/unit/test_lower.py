@@ -15,7 +15,7 @@ from hsnn.ir.spiking import FloatConv, FloatDense, FloatSparse, SpikingGraph
 from hsnn.passes.partition.partition import Partition
 from hsnn.passes.rewrite.canonicalize import canonicalize
 from hsnn.passes.simulation.simulate import simulate
-from hsnn.passes.trains.linear import Affine, Term
+from hsnn.passes.trains.affine import Affine, Term
 from hsnn.passes.trains.linear_ops import LINEAR_OPS
 from hsnn.passes.trains.rule import NotLinearError, View
 

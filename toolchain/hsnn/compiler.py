@@ -14,7 +14,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -27,14 +26,16 @@ from hsnn.passes.mapping.delays import match_delays
 from hsnn.passes.mapping.place import capacity_report, no_room, place
 from hsnn.passes.mapping.skeleton import skeleton
 from hsnn.passes.partition.codings import warn_of
-from hsnn.passes.partition.partition import Partition, Side
+from hsnn.passes.partition.cutting import Side
+from hsnn.passes.partition.partition import Partition
 from hsnn.passes.quantization.quantize import Quantized, QuantizeOptions, quantize
 from hsnn.passes.rewrite.canonicalize import canonicalize
 from hsnn.passes.rewrite.decoders import DecodeSide, explained, integrators, place_decoders
 from hsnn.passes.rewrite.freeze_cost import FreezeReport, freeze
-from hsnn.passes.simulation.calibrate import Calibration, calibration_of
-from hsnn.passes.simulation.float_run import run_float
-from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program, ProgramStage
+from hsnn.passes.simulation.calibrate import Calibration
+from hsnn.passes.simulation.calibrate_plan import calibrate_plan
+from hsnn.program import ChipInput, ChipOutput, ChipStage, Program, ProgramStage
+from hsnn.provenance import metadata_of
 from hsnn.report.html import render
 from hsnn.report.layers import LayerReport, Limits, check_limits
 from hsnn.runtime.golden import record_golden
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
     from hsnn.ir.chip import Chip
     from hsnn.ir.hybrid import HybridModel
-    from hsnn.program import Json
 
     Array = NDArray[np.generic]
 
@@ -55,7 +55,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 REPORT_SAMPLES = 64
 """Calibration samples on which the integers of each layer are compared with its floats."""
-_LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "onnx-ir", "torch", "numba")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def compile(
     hybrid, frozen = _freeze(hybrid, samples, labels, options, tell)
     hybrid, plan, moved = _partition(hybrid, samples, options, chip)
     warn_of(plan.placements)
-    measured = _calibrate(plan, samples, tell)
+    measured = calibrate_plan(plan, samples, lambda done, total: tell("calibrate", done, total))
     quantized = _quantize(plan, measured.ranges, options, tell)
     networks = tuple(item.network for item in quantized.values())
     for network in networks:
@@ -150,7 +149,7 @@ def compile(
         stages=tuple(_stage(stage, quantized, last) for stage in plan.stages),
         inputs=plan.inputs,
         outputs=plan.outputs,
-        metadata=_metadata(options, source, frozen, moved, record),
+        metadata=metadata_of(options, source, frozen=frozen, integrators=moved, record=record),
         placements=plan.placements,
         cuts=plan.cuts,
         cut_spikes=measured.cut_spikes,
@@ -165,19 +164,6 @@ def compile(
     # The page shows the graph also where the artifact does not keep the model.
     page = render(program)
     return replace(program, report=page, hybrid=program.hybrid if options.keep_reference else None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Measured:
-    """What the cut model did with the calibration samples.
-
-    Attributes:
-        ranges: Of each spiking segment.
-        cut_spikes: Of each value that crosses: spikes per timestep and sample, mean.
-    """
-
-    ranges: Mapping[str, Calibration]
-    cut_spikes: Mapping[str, float]
 
 
 def _freeze(
@@ -232,26 +218,6 @@ def _require_room(plan: Plan, chip: Chip) -> None:
         raise no_room(report)
 
 
-def _calibrate(plan: Plan, samples: Mapping[str, Array], tell: Progress) -> _Measured:
-    """Run the cut model in float on all samples and keep what is measured, batch by batch."""
-    total = next(iter(samples.values())).shape[0]
-    ranges: dict[str, Calibration] = {}
-    counts = {cut.value: 0 for cut in plan.cuts}
-    last = plan.last_values()
-    done = 0
-    for batch in run_float(plan, samples, keep=lambda graph: ()):
-        for segment in plan.chip_segments:
-            name = segment.name
-            part = calibration_of(segment.graph, batch.driven[name], batch.simulations[name])
-            ranges[name] = ranges[name].merge(part) if name in ranges else part
-            done += part.samples if segment is plan.chip_segments[0] else 0
-        for value in counts:
-            counts[value] += int(np.count_nonzero(batch.values[value][-1:] if value in last else batch.values[value]))
-        tell("calibrate", done, total)
-    spikes = {cut.value: counts[cut.value] / (total * cut.timesteps) for cut in plan.cuts}
-    return _Measured(ranges, spikes)
-
-
 def _quantize(plan: Plan, ranges: Mapping[str, Calibration], options: Options, tell: Progress) -> dict[str, Quantized]:
     """Quantize every spiking segment with the ranges that the float model gave it."""
     settings = QuantizeOptions(payload_bits=options.payload_bits, margin=options.margin)
@@ -297,41 +263,6 @@ def _warn_of_silence(reports: tuple[LayerReport, ...]) -> None:
             "check scales and thresholds, or calibrate with samples that matter"
         )
         warnings.warn(text, HsnnWarning, stacklevel=3)
-
-
-def _metadata(
-    options: Options, source: str, frozen: FreezeReport | None, moved: tuple[str, ...], record: Mapping[str, str]
-) -> Metadata:
-    recorded: dict[str, Json] = {
-        "chip": options.chip,
-        "pins": [f"{glob}={side}" for glob, side in options.pins],
-        "limits": options.limits.to_json(),
-        "payload_bits": options.payload_bits,
-        "margin": options.margin,
-        "calibration_samples": options.calibration_samples,
-        "golden_samples": options.golden_samples,
-        "decode": options.decode,
-        "integrators": list(moved),
-        "freeze_rescale": None if frozen is None else frozen.to_json(),
-    }
-    if record:
-        recorded["import"] = dict(record)
-    libraries = {name: _version(name) for name in _LIBRARIES}
-    return Metadata(
-        hsnn=_version("hsnn"),
-        target=options.target,
-        source=source,
-        seed=options.seed,
-        libraries={name: found for name, found in libraries.items() if found},
-        options=recorded,
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -13,29 +13,19 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from hsnn.ir.arithmetic import DECAY_ONE, VOLTAGE_MAX
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.populations import (
-    AdaptiveLifPopulation,
-    LifPopulation,
-    Neuron,
-    ResonatorPopulation,
-    Sender,
-    SigmaDeltaPopulation,
-    received_shape,
-    sends,
-)
+from hsnn.ir.populations import Neuron, Sender, received_shape, sends
 from hsnn.ir.projections import Projection
-from hsnn.ir.shape import part_indices, size
+from hsnn.ir.shape import size
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.components import components
 from hsnn_targets.emulator.groups import Group, group_projections
 from hsnn_targets.emulator.heap import Heap
 from hsnn_targets.emulator.nodes import Nodes, is_graded
-from hsnn_targets.emulator.pack import order_of, pack_projection
+from hsnn_targets.emulator.pack import pack_projection
 from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
+from hsnn_targets.emulator.population_records import population_records, sum_places, tiles_of
 from hsnn_targets.emulator.records import make_records
-from hsnn_targets.emulator.tables import padded
 from hsnn_targets.emulator.vector_plan import Synapses, find_products, plan_vector
 from hsnn_targets.emulator.vector_tables import LANES
 
@@ -128,7 +118,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
         read = [p.pre for p in live if p.name in products.of]
         return own_planes(senders, products.of, read, window) if vectors else shared_plane(senders, window)
 
-    sums = max((_sums(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
+    sums = max((sum_places(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
     window = _window(network, senders, 4 * sums + planes(1).size, vectors=vectors)
     nodes, bytes_ = Nodes(live, senders, window=window), planes(window)
     weights, rows, lists = Heap(np.int16), Heap(np.int8), Heap(np.int32)
@@ -138,7 +128,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     floors = products.sender_floors(tuple(nodes.number), live)
     program = tables.Program(
         components=_component_records(cycles, live),
-        populations=_population_records(neurons, groups, nodes, lists),
+        populations=population_records(neurons, groups, nodes, lists),
         groups=_group_records(groups),
         projections=_projection_records(network, groups, nodes, (weights, rows), lists),
         nodes=make_records(tables.NODE, nodes.records(lists, planes=bytes_.of_sender, limits=limits, floors=floors)),
@@ -149,7 +139,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     return Plan(
         program=program,
         vector=plan_vector(network, products, bytes_, neurons=neurons, groups=groups, tier=tier) if vectors else None,
-        tiles=np.concatenate([np.zeros(0, np.int32), *map(_tiles, neurons)]),
+        tiles=np.concatenate([np.zeros(0, np.int32), *map(tiles_of, neurons)]),
         window=window,
         sums=window * sums + LANES,
         fired=bytes_.size,
@@ -190,67 +180,6 @@ def _component_records(cycles: tuple[tuple[Neuron, ...], ...], live: tuple[Proje
             for cycle, first, last in zip(cycles, ends[:-1], ends[1:], strict=True)
         ),
     )
-
-
-def _population_records(
-    neurons: tuple[Neuron, ...], groups: tuple[tuple[Group, ...], ...], nodes: Nodes, lists: Heap[np.int32]
-) -> Records:
-    tiles = [padded(size(neuron.shape)) // tables.TILE for neuron in neurons]
-    # Adaptive neurons have more state, in as many tiles again behind their own.
-    room = [count * (1 + isinstance(n, AdaptiveLifPopulation)) for count, n in zip(tiles, neurons, strict=True)]
-    first_tiles = np.cumsum([0, *room])
-    first_groups = np.cumsum([0, *map(len, groups)])
-    return make_records(
-        tables.POPULATION,
-        (
-            {
-                "node": nodes.number.get(neuron.name, -1),
-                "count": size(neuron.shape),
-                "first_tile": first_tiles[place],
-                "tiles": tiles[place],
-                "sums": _sums(neuron),
-                "parts_at": lists.add(_parts(neuron)),
-                "first_group": first_groups[place],
-                "groups": len(groups[place]),
-                "subtract": isinstance(neuron, LifPopulation) and neuron.reset != "zero",
-                "refractory": neuron.refractory if isinstance(neuron, LifPopulation) else 0,
-                "order_at": lists.add(order_of(neuron.shape).outer),
-                **_model(neuron),
-            }
-            for place, neuron in enumerate(neurons)
-        ),
-    )
-
-
-def _sums(neuron: Neuron) -> int:
-    """Room for the sums of one timestep."""
-    return padded(size(neuron.shape)) * (2 if isinstance(neuron, ResonatorPopulation) else 1)
-
-
-def _parts(neuron: Neuron) -> Int32:
-    """Sums of the real, then of the imaginary parts of resonators, in the kernels' order, padded to whole tiles."""
-    if not isinstance(neuron, ResonatorPopulation):
-        return np.zeros(0, np.int32)
-    outer, inner = order_of(neuron.shape).outer, order_of(received_shape(neuron)).inner
-    places = np.zeros((2, padded(outer.size)), np.int32)
-    places[:, : outer.size] = inner[part_indices(neuron.shape).reshape(2, -1)[:, outer]]
-    return places.reshape(-1)
-
-
-def _model(neuron: Neuron) -> dict[str, int]:
-    """Fields of a population that only neurons of its kind have."""
-    if isinstance(neuron, ResonatorPopulation):
-        return {"model": tables.IZHIKEVICH if neuron.firing == "izhikevich" else tables.PHASE}
-    if not isinstance(neuron, SigmaDeltaPopulation):
-        adapts = isinstance(neuron, AdaptiveLifPopulation)
-        return {"model": tables.ADAPTIVE if adapts else tables.INTEGRATE_FIRE}
-    return {
-        "model": tables.SIGMA_DELTA,
-        "message_shift": neuron.message_shift,
-        "accumulate": neuron.accumulate,
-        "rectify": neuron.rectify,
-        "keep_rest": neuron.keep_rest,
-    }
 
 
 def _group_records(groups: tuple[tuple[Group, ...], ...]) -> Records:
@@ -298,43 +227,3 @@ def _add(weights: Int8 | Int16, shorts: Heap[np.int16], bytes_: Heap[np.int8]) -
     if weights.dtype == np.int8:
         return bytes_.add(cast("Int8", weights))
     return shorts.add(cast("Int16", weights))
-
-
-def _tiles(neuron: Neuron) -> Int32:
-    """State (zero) and parameters of a population, ``(tile, FIELDS, TILE)`` flattened."""
-    outer, width = order_of(neuron.shape).outer, padded(size(neuron.shape))
-    fields = np.zeros((tables.FIELDS, width), np.int32)
-
-    def fill(field: int, values: Int32) -> None:
-        fields[field, : outer.size] = np.broadcast_to(values, neuron.shape).reshape(-1)[outer]
-
-    if isinstance(neuron, ResonatorPopulation):
-        fields[tables.THRESHOLD] = np.iinfo(np.int32).max  # neurons that only fill a tile hear sums of others
-        fill(tables.KEEP_U, neuron.cos_decay)
-        fill(tables.KEEP_V, neuron.sin_decay)
-        fill(tables.THRESHOLD, neuron.threshold)
-        return _tiled(fields)
-    fields[tables.THRESHOLD] = VOLTAGE_MAX
-    fill(tables.BIAS, neuron.bias)
-    if isinstance(neuron, SigmaDeltaPopulation):
-        fill(tables.THRESHOLD, neuron.threshold)
-    else:
-        fill(tables.KEEP_U, DECAY_ONE - 1 - neuron.du)
-        fill(tables.KEEP_V, DECAY_ONE - neuron.dv)
-    if isinstance(neuron, LifPopulation):
-        fill(tables.THRESHOLD, neuron.threshold)
-        if neuron.reset == "subtract":
-            fill(tables.AMOUNT, neuron.reset_amount)
-    if not isinstance(neuron, AdaptiveLifPopulation):
-        return _tiled(fields)
-    fill(tables.AMOUNT, neuron.threshold_step)
-    own = _tiled(fields)
-    fields = np.zeros_like(fields)
-    fill(tables.KEEP_U, DECAY_ONE - neuron.threshold_decay)
-    fill(tables.KEEP_V, DECAY_ONE - neuron.refractory_decay)
-    return np.concatenate([own, _tiled(fields)])
-
-
-def _tiled(fields: Int32) -> Int32:
-    """Cut ``(FIELDS, neuron)`` into tiles."""
-    return np.ascontiguousarray(fields.reshape(tables.FIELDS, -1, tables.TILE).transpose(1, 0, 2)).reshape(-1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hsnn.artifact import schema
+from hsnn.artifact import schema_network
 from hsnn.artifact.codec import dump_json, dump_tensors, parse_model, parse_tensors, require_tensors
 from hsnn.artifact.rules import decode_rule, encode_rule
 from hsnn.errors import ArtifactError, HsnnError
@@ -115,7 +115,7 @@ def decode_network(structure: bytes, arrays: bytes, name: str) -> IntegerNetwork
     Raises:
         ArtifactError: If one of the files is wrong, they disagree, or the contract is broken.
     """
-    model = parse_model(structure, schema.Network, name)
+    model = parse_model(structure, schema_network.Network, name)
     tensors_name = name.removesuffix(".json") + ".safetensors"
     tensors = parse_tensors(arrays, tensors_name)
     expected = {
@@ -166,12 +166,12 @@ def _key(group: str, name: str, array: str) -> str:
 
 
 def _fields(
-    item: schema.Population | schema.Projection,
+    item: schema_network.Population | schema_network.Projection,
     group: str,
     tensors: Tensors,
 ) -> dict[str, Any]:
     arrays = {array: tensors[_key(group, item.name, array)] for array in ARRAYS[item.kind]}
-    rule = {"rule": decode_rule(item.rule)} if isinstance(item, schema.Plastic) else {}
+    rule = {"rule": decode_rule(item.rule)} if isinstance(item, schema_network.Plastic) else {}
     return {**item.model_dump(exclude={"kind", "rule"}), **rule, **arrays}
 
 

@@ -8,7 +8,7 @@ from hsnn.ir.learning import LearningRule, Trace
 from hsnn.ir.learning_text import format_products, parse_rule
 
 if TYPE_CHECKING:
-    from hsnn.artifact import schema
+    from hsnn.artifact import schema_network
     from hsnn.program import Json
 
 VERSION = 1
@@ -21,7 +21,7 @@ def encode_rule(rule: LearningRule) -> dict[str, Json]:
     return {"version": VERSION, **sums, **traces, "epoch": rule.epoch, "seed": rule.seed}
 
 
-def decode_rule(rule: schema.Rule) -> LearningRule:
+def decode_rule(rule: schema_network.Rule) -> LearningRule:
     """Read a rule.
 
     Raises:

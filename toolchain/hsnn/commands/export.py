@@ -11,7 +11,7 @@ from hsnn.errors import UnsupportedError, UsageError
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.ir.hybrid import HybridModel
-    from hsnn.passes.partition.partition import Side
+    from hsnn.passes.partition.cutting import Side
     from hsnn.program import Json, Program
 
     Pins: TypeAlias = tuple[tuple[str, Side], ...]

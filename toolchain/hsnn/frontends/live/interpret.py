@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, fx
 
 from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.arguments import flat
 from hsnn.frontends.live.graph import Traced, timesteps_of
 from hsnn.frontends.live.opaque import LATER_NODE, OPAQUE
 from hsnn.frontends.live.operators import ADDITIONS, PERMUTES, RESHAPES, argument, name_of, passes_on
@@ -89,7 +90,7 @@ class _Interpreter:
             args = (self._placer.start(args[0], "time_last", node), *args[1:])
         if node.target is operator.getitem and isinstance(args[0], tuple):
             return args[0][args[1]]
-        if any(isinstance(item, Timed) for item in _flat((args, kwargs))):
+        if any(isinstance(item, Timed) for item in flat((args, kwargs))):
             return self._axes.apply(node, args, kwargs)
         value = self._roller.apply(node, args, kwargs)
         if name_of(node) in RESHAPES | PERMUTES and isinstance(args[0], Plain):
@@ -263,9 +264,3 @@ def _from_select(node: fx.Node) -> bool:
             return False
         node = inputs[0]
     return False
-
-
-def _flat(item: Any) -> list[Any]:
-    if isinstance(item, dict):
-        return _flat(list(item.values()))
-    return [part for inner in item for part in _flat(inner)] if isinstance(item, list | tuple) else [item]

@@ -15,6 +15,7 @@ from typing import Any
 from torch import fx
 
 from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.arguments import flat, mapped
 from hsnn.frontends.live.graph import Traced
 from hsnn.frontends.live.opaque import OPAQUE
 from hsnn.frontends.live.operators import RESHAPES, argument, name_of, passes_on
@@ -99,7 +100,7 @@ class Roller:
     def apply(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
         """Apply a node's operator to values whose leading axis is a batch, all timesteps at once."""
         scope = scope_of(node)
-        timed = [item for item in _flat((args, kwargs)) if isinstance(item, Timed)]
+        timed = [item for item in flat((args, kwargs)) if isinstance(item, Timed)]
         if not timed:
             ref = self._program.function(node.target, *_refs(args), scope=scope, **_refs(kwargs))  # type: ignore[arg-type]
             return Plain(ref, shape_of(node, self._traced.batch))
@@ -118,13 +119,13 @@ class Roller:
             shape = shape_of(node, self._traced.batch) or ()
             ref = self._program.function(merged_reshape, held(args[0]), shape[1:], scope=scope)
             return Timed(ref, form, timesteps, layout)  # type: ignore[arg-type]
-        if any(isinstance(item, Plain) and item.shape is None for item in _flat((args, kwargs))):
+        if any(isinstance(item, Plain) and item.shape is None for item in flat((args, kwargs))):
             raise self._unrolled(node, "it depends on the batch size")
         ref = self._program.function(
             node.target,  # type: ignore[arg-type]
-            *_mapped(args, held),
+            *mapped(args, held),
             scope=scope,
-            **_mapped(kwargs, held),
+            **mapped(kwargs, held),
         )
         return Timed(ref, form, timesteps, layout)  # type: ignore[arg-type]
 
@@ -266,19 +267,5 @@ def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:
     return None
 
 
-def _flat(item: Any) -> list[Any]:
-    if isinstance(item, dict):
-        return _flat(list(item.values()))
-    return [part for inner in item for part in _flat(inner)] if isinstance(item, list | tuple) else [item]
-
-
-def _mapped(item: Any, function: Callable[[Any], Any]) -> Any:
-    if isinstance(item, dict):
-        return {key: _mapped(part, function) for key, part in item.items()}
-    if isinstance(item, list | tuple):
-        return type(item)(_mapped(part, function) for part in item)
-    return function(item)
-
-
 def _refs(item: Any) -> Any:
-    return _mapped(item, lambda part: part.ref if isinstance(part, Plain | Timed) else part)
+    return mapped(item, lambda part: part.ref if isinstance(part, Plain | Timed) else part)

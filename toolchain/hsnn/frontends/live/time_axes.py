@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.arguments import flat, mapped
+from hsnn.frontends.live.layouts import axis_order, batch_axis, feature_extents, layout_of, time_axis
 from hsnn.frontends.live.opaque import LATER_NODE
 from hsnn.frontends.live.operators import (
     ALONG_AN_AXIS,
@@ -40,13 +42,6 @@ from hsnn.frontends.live.values import (
 )
 from hsnn.nn import AxonalDelay
 
-_FAMILY: dict[str, str] = {
-    "time_first": "time_first",
-    "merged_time_first": "time_first",
-    "batch_first": "batch_first",
-    "merged_batch_first": "batch_first",
-}
-
 
 class TimeAxes:
     """Applies operators to values with a time axis.
@@ -70,8 +65,8 @@ class TimeAxes:
             UnsupportedError: ``HSNN-F094``, if it mixes time with anything else.
         """
         name = name_of(node)
-        value = next(item for item in _flat((args, kwargs)) if isinstance(item, Timed))
-        args = _mapped(args, lambda item: self._as_train(node, item, value))
+        value = next(item for item in flat((args, kwargs)) if isinstance(item, Timed))
+        args = mapped(args, lambda item: self._as_train(node, item, value))
         if passes_on(node):
             return args[0]
         if node.target is LATER_NODE:
@@ -110,24 +105,15 @@ class TimeAxes:
 
     def _layout_of(self, node: fx.Node, value: Timed) -> Layout | None:
         """Return the layout that a result with the order of elements of ``value`` has, by its shape."""
-        shape = shape_of(node, self._batch) or ()
-        if value.layout == "time_last":
-            return "time_last" if len(shape) > 1 and (shape[0], shape[-1]) == (BATCH_SIZE, value.timesteps) else None
-        family = _FAMILY.get(value.layout)
-        pair = (value.timesteps, BATCH_SIZE) if family == "time_first" else (BATCH_SIZE, value.timesteps)
-        if shape[:2] == pair:
-            return "time_first" if family == "time_first" else "batch_first"
-        if shape[:1] == (value.timesteps * BATCH_SIZE,):
-            return "merged_time_first" if family == "time_first" else "merged_batch_first"
-        return None
+        return layout_of(shape_of(node, self._batch) or (), value)
 
     def _reshaped(self, node: fx.Node, value: Timed) -> Timed:
         layout = self._layout_of(node, value)
         if layout is None:
             raise self._mixed(node, value)
         scope = scope_of(node)
-        feature = _features(shape_of(node, self._batch) or (), layout)
-        before = _features(shape_of(node.args[0], self._batch) or (), value.layout)  # type: ignore[arg-type]
+        feature = feature_extents(shape_of(node, self._batch) or (), layout)
+        before = feature_extents(shape_of(node.args[0], self._batch) or (), value.layout)  # type: ignore[arg-type]
         if math.prod(feature) != math.prod(before):
             raise self._mixed(node, value)
         if feature == before:
@@ -138,8 +124,8 @@ class TimeAxes:
 
     def _permuted(self, node: fx.Node, value: Timed) -> Timed:
         rank = len(shape_of(node, self._batch) or ())
-        order = _order(node, rank)
-        beside = (_batch_axis(value), _time_axis(value, rank))
+        order = axis_order(node, rank)
+        beside = (batch_axis(value), time_axis(value, rank))
         places = (order.index(beside[0]), order.index(beside[1]))
         layout = {(1, 0): "time_first", (0, 1): "batch_first", (0, rank - 1): "time_last"}.get(places)
         if layout is None:
@@ -179,7 +165,7 @@ class TimeAxes:
                 return Timed(item.ref, "static", value.timesteps, value.layout)
             raise self._mixed(node, value)
 
-        return self._roller.apply(node, _mapped(args, fitted), _mapped(kwargs, fitted)).seen_as(value.layout)  # type: ignore[no-any-return]
+        return self._roller.apply(node, mapped(args, fitted), mapped(kwargs, fitted)).seen_as(value.layout)  # type: ignore[no-any-return]
 
     def _without_time(self, node: fx.Node, item: Plain, value: Timed) -> Plain:
         """Take the time axis off a constant that broadcasts to ``(batch, *feature, timestep)``."""
@@ -204,7 +190,7 @@ class TimeAxes:
     def _reduced(self, node: fx.Node, args: Any, value: Timed) -> Any:
         name, scope = name_of(node), scope_of(node)
         rank = len(shape_of(node.args[0], self._batch) or ())  # type: ignore[arg-type]
-        time, first = _time_axis(value, rank), 1 if value.layout == "time_last" else 2
+        time, first = time_axis(value, rank), 1 if value.layout == "time_last" else 2
         given: Any = args[1] if len(args) > 1 else node.kwargs.get("dim")
         dims = [given] if isinstance(given, int) else list(given or range(rank))
         dims = [dim % rank for dim in dims]
@@ -236,8 +222,8 @@ class TimeAxes:
         rank = len(shape_of(node, self._batch) or ())
         position = ALONG_AN_AXIS[name_of(node)]
         dim = argument(node, position, "dim", 0) % rank
-        timed = [item for item in _flat(args) if isinstance(item, Timed | Plain)]
-        first, time = (1 if value.layout == "time_last" else 2), _time_axis(value, rank)
+        timed = [item for item in flat(args) if isinstance(item, Timed | Plain)]
+        first, time = (1 if value.layout == "time_last" else 2), time_axis(value, rank)
         if (
             dim < first
             or dim == time
@@ -258,7 +244,7 @@ class TimeAxes:
         if len(set(steps)) == 1:
             ref = self._program.function(delay, train, steps[0], scope=scope)
         else:
-            features = _features(shape_of(node, self._batch) or (), value.layout)
+            features = feature_extents(shape_of(node, self._batch) or (), value.layout)
             each = torch.tensor(steps).reshape(-1, *(1,) * (len(features) - 1))
             ref = self._program.layer(scope or "delays", AxonalDelay(each), train)
         return Timed(ref, "train", value.timesteps, value.layout)
@@ -279,37 +265,3 @@ class TimeAxes:
             allowed="operations that treat every timestep alike; mean, sum, max and the last value over time",
             fix="apply layers to (timestep * batch, *feature), and reduce over time alone",
         )
-
-
-def _batch_axis(value: Timed) -> int:
-    return 1 if value.layout == "time_first" else 0
-
-
-def _time_axis(value: Timed, rank: int) -> int:
-    """Return the time axis of a value of that many axes."""
-    return {"time_first": 0, "batch_first": 1}.get(value.layout, rank - 1)
-
-
-def _features(shape: tuple[int, ...], layout: Layout) -> tuple[int, ...]:
-    return shape[1:-1] if layout == "time_last" else shape[LEADING[layout] :]
-
-
-def _order(node: fx.Node, rank: int) -> list[int]:
-    """Return the order of axes that a transposition gives, found by doing it."""
-    dummy: Tensor = torch.empty(tuple(range(2, rank + 2)))
-    args = [dummy, *node.args[1:]]
-    return [extent - 2 for extent in node.target(*args, **node.kwargs).shape]  # type: ignore[operator]
-
-
-def _flat(item: Any) -> list[Any]:
-    if isinstance(item, dict):
-        return _flat(list(item.values()))
-    return [part for inner in item for part in _flat(inner)] if isinstance(item, list | tuple) else [item]
-
-
-def _mapped(item: Any, function: Any) -> Any:
-    if isinstance(item, dict):
-        return {key: _mapped(part, function) for key, part in item.items()}
-    if isinstance(item, list | tuple):
-        return type(item)(_mapped(part, function) for part in item)
-    return function(item)

@@ -28,10 +28,12 @@ from hsnn.frontends.nir.sheet import Sheet, Wire
 from hsnn.frontends.nir.write_layers import Layer, operands, write_layer
 from hsnn.frontends.nir.write_neurons import refused, written_neuron
 from hsnn.ir.plan import ChipSegment, Plan
-from hsnn.passes.partition.lower import source_name
-from hsnn.passes.partition.partition import Partition, Side
+from hsnn.passes.partition.chip_neuron import source_name
+from hsnn.passes.partition.cutting import Side
+from hsnn.passes.partition.partition import Partition
 from hsnn.passes.rewrite.canonicalize import canonicalize
-from hsnn.passes.trains.domains import Domains, constant, feature_shape, infer_domains, kind_of, train_operands, view_of
+from hsnn.passes.trains.domains import Domains, infer_domains
+from hsnn.passes.trains.nodes import constant, feature_shape, kind_of, train_operands, view_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir

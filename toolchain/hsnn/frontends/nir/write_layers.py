@@ -15,7 +15,8 @@ import numpy as np
 
 from hsnn.frontends.nir.sheet import MATRIX_MAX, Sheet, Wire
 from hsnn.frontends.nir.write_neurons import refused
-from hsnn.passes.trains.linear import Affine, Term, as_matrix
+from hsnn.passes.trains.affine import Affine, Term
+from hsnn.passes.trains.linear import as_matrix
 from hsnn.passes.trains.linear_ops import LINEAR_OPS
 from hsnn.passes.trains.rule import View
 

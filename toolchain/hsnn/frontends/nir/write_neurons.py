@@ -16,7 +16,7 @@ import numpy as np
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.nir.neurons import input_factor, synapse_factor
 from hsnn.ops import OPS
-from hsnn.passes.trains.domains import constant
+from hsnn.passes.trains.nodes import constant
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -15,7 +15,7 @@ import numpy as np
 
 from hsnn.errors import HsnnWarning
 from hsnn.ops import DOMAIN
-from hsnn.passes.trains.domains import Train, constant
+from hsnn.passes.trains.nodes import Train, constant
 
 if TYPE_CHECKING:
     import onnx_ir as ir

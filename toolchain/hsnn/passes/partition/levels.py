@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hsnn.passes.trains.domains import all_operands
+from hsnn.passes.trains.nodes import all_operands
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from hsnn.passes.partition.lower import ChipNeuron
+    from hsnn.passes.partition.chip_neuron import ChipNeuron
 
 
 @dataclass(frozen=True, slots=True)

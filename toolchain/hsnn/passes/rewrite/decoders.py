@@ -21,7 +21,8 @@ from hsnn.ir.hybrid import HybridModel, module_of, wrap
 from hsnn.ops import DOMAIN
 from hsnn.ops.functions import attach_functions
 from hsnn.passes.simulation.whole_run import run_whole
-from hsnn.passes.trains.domains import Domains, constant, infer_domains, kind_of
+from hsnn.passes.trains.domains import Domains, infer_domains
+from hsnn.passes.trains.nodes import constant, kind_of
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from hsnn.ir.shape import Shape
-from hsnn.passes.trains.linear import Affine
+from hsnn.passes.trains.affine import Affine
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.shape import Shape, size
-from hsnn.passes.trains.linear import Affine, MatrixMap, SparseMap, selection
+from hsnn.passes.trains.affine import Affine
+from hsnn.passes.trains.linear import MatrixMap, SparseMap, selection
 from hsnn.passes.trains.rule import NotLinearError, Rule, View, require_merged
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from hsnn.ir.shape import size
-from hsnn.passes.trains.linear import Affine, ReshapeMap, permutation, selection
+from hsnn.passes.trains.affine import Affine
+from hsnn.passes.trains.linear import ReshapeMap, permutation, selection
 from hsnn.passes.trains.rule import NotLinearError, Rule, View, require_merged
 
 

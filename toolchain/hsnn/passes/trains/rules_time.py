@@ -8,7 +8,8 @@ import numpy as np
 
 from hsnn.ir.arithmetic import DELAY_MAX
 from hsnn.ir.shape import size
-from hsnn.passes.trains.linear import Affine, selection
+from hsnn.passes.trains.affine import Affine
+from hsnn.passes.trains.linear import selection
 from hsnn.passes.trains.rule import NotLinearError, Rule, View
 
 

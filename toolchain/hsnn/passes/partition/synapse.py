@@ -1,0 +1,51 @@
+"""Turn a chain of linear maps into the one projection that does the same."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hsnn.ir.shape import Shape
+from hsnn.ir.spiking import FloatConv, FloatDense, FloatProjection, FloatSparse
+from hsnn.passes.trains.affine import Term
+from hsnn.passes.trains.linear import ConvMap, MatrixMap, ReshapeMap, as_matrix, identity
+
+DENSE_FROM = 0.25
+"""Share of non-zero weights from which a composed matrix is stored densely."""
+
+
+def synapse(term: Term, *, name: str, pre: str, post: str, shape: Shape) -> FloatProjection:
+    """Turn a chain of maps into one projection.
+
+    A lone convolution stays a convolution and a lone matrix stays dense; everything else is multiplied
+    out and stored sparsely, or densely from :data:`DENSE_FROM` on.
+
+    Args:
+        term: The chain.
+        name: Name of the projection.
+        pre: Source of the projection.
+        post: Population that receives.
+        shape: Feature shape of that population.
+    """
+    maps = tuple(m for m in term.maps if not isinstance(m, ReshapeMap))
+    if len(maps) == 1:
+        (only,) = maps
+        if isinstance(only, MatrixMap):
+            return FloatDense(name, pre, post, only.weights, term.delay)
+        if isinstance(only, ConvMap) and _keeps_layout(term, only, shape):
+            return FloatConv(
+                name, pre, post, only.weights, only.stride, only.pads[:2], only.dilation, only.groups, term.delay
+            )
+    matrix = as_matrix(maps or (identity(shape),))
+    rows, columns = matrix.shape
+    if matrix.nnz >= DENSE_FROM * rows * columns:
+        return FloatDense(name, pre, post, np.ascontiguousarray(matrix.toarray()), term.delay)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    indices, indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+    return FloatSparse(name, pre, post, matrix.data.astype(np.float64), indices, indptr, term.delay)
+
+
+def _keeps_layout(term: Term, conv: ConvMap, shape: Shape) -> bool:
+    """Whether a convolution can stay one: no reshape before it, ``(C, H, W)`` at the neuron, even padding."""
+    first = term.maps[0]
+    return first is conv and conv.post == shape and conv.pads[:2] == conv.pads[2:]
