@@ -25,9 +25,10 @@ from hsnn_models.colanet import forgetting
 from hsnn_models.colanet.deploy import deploy
 from hsnn_models.colanet.efficientnet import efficientnet_features
 from hsnn_models.colanet.features import Encoder, default_cache
-from hsnn_models.colanet.head import ColanetHead, Scaling
+from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.images import Pictures, load_folder
 from hsnn_models.colanet.parameters import Parameters
+from hsnn_models.colanet.scaling import Scaling
 from hsnn_models.colanet.tasks import Samples, features_of
 
 NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")

@@ -8,8 +8,9 @@ import pytest
 from hsnn.artifact.networks import encode_network
 from hsnn.runtime.lessons import teach
 from hsnn.runtime.session import Session
-from hsnn_models.colanet.head import ColanetHead, Scaling
+from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import Parameters
+from hsnn_models.colanet.scaling import Scaling
 from hsnn_models.learning_head import HeadOptions, learning_head
 
 OPTIONS = HeadOptions()

@@ -15,8 +15,8 @@ from hsnn.errors import RunError, TargetMissingError, UsageError
 from hsnn.ir.arithmetic import VOLTAGE_MAX, shrink, wrap_int24, wrap_int32
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import InputPort, IntegratorPopulation
-from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
-from hsnn.ir.validate import conv_output_shape, validate_network
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection, conv_output_shape
+from hsnn.ir.validate import validate_network
 from hsnn.target import Executable, Target, find_target
 from hsnn.verify.random_networks import random_inputs, random_network, summarize
 from hsnn_targets.gpu import TARGET, GpuTarget, driver, machine, memory, rules, synapses

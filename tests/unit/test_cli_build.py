@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hsnn.cli import main
-from hsnn.commands import options
+from hsnn.commands import values
 from hsnn.commands.models import default_name
 
 
@@ -175,4 +175,4 @@ def test_names_of_artifacts():
 
 
 def test_pins_may_hold_an_equals_sign():
-    assert options.pin("a=b=host") == ("a=b", "host")
+    assert values.pin("a=b=host") == ("a=b", "host")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hsnn.cli import main
-from hsnn.commands import arrays, run
+from hsnn.commands import arrays, run_report
 from hsnn.commands.console import Console
 from hsnn.errors import HsnnError, UsageError
 from hsnn.ir.plan import ModelValue
@@ -177,7 +177,7 @@ def test_run_without_class_scores_refuses_labels(diamond, samples, folder, capsy
     two_scores = dataclasses.replace(
         diamond, outputs=(ModelValue("y", (None, 10), "float32"), ModelValue("a", (None, 10), "float32"))
     )
-    assert code_of(run.number_of_classes, two_scores) == "HSNN-U143"
+    assert code_of(run_report.number_of_classes, two_scores) == "HSNN-U143"
 
 
 @pytest.mark.parametrize(

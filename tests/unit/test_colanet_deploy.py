@@ -14,8 +14,9 @@ from hsnn.verify.ladder import verify
 from hsnn_models import data
 from hsnn_models.colanet import evaluate, figures, forgetting, tasks, tune
 from hsnn_models.colanet.deploy import FrozenHead, deploy, learn_and_deploy
-from hsnn_models.colanet.head import ColanetHead, Scaling
+from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import Parameters
+from hsnn_models.colanet.scaling import Scaling
 from hsnn_models.colanet.tasks import Samples
 
 PARAMETERS = Parameters(

@@ -8,8 +8,9 @@ import pytest
 
 from hsnn.errors import UsageError
 from hsnn_models import data
-from hsnn_models.colanet.head import ColanetHead, Scaling
+from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import PRESETS, Parameters, preset
+from hsnn_models.colanet.scaling import Scaling
 
 PARAMETERS = Parameters(
     copies=5,

@@ -28,8 +28,9 @@ from hsnn.compiler import Options
 from hsnn.errors import UsageError
 from hsnn.nn import Lif, RateEncode, WeightedSumDecode
 from hsnn_models.colanet.files import write_whole
-from hsnn_models.colanet.head import ColanetHead, Scaling
+from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import Parameters
+from hsnn_models.colanet.scaling import Scaling
 
 _LEVELS = 127
 _FORMAT = "hsnn frozen colanet 1"

@@ -20,8 +20,9 @@ from rich.console import Console
 from hsnn.errors import HsnnError, UsageError
 from hsnn_models.colanet import baselines, forgetting, tasks
 from hsnn_models.colanet.figures import REHEARSE, Report, Speed, Spread, insert, markdown, table_of
-from hsnn_models.colanet.head import CENTRE, QUANTILE, ColanetHead, Scaling
+from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import PRESETS, Parameters, preset
+from hsnn_models.colanet.scaling import CENTRE, QUANTILE, Scaling
 from hsnn_models.colanet.tasks import Samples, Task
 
 PASSES: Final = 3

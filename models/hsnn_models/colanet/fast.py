@@ -8,50 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar, cast
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from hsnn_models.colanet import arithmetic
+from hsnn_models.colanet.fast_kernels import Constants, answer_copy, learn_copy
 from hsnn_models.colanet.parameters import Parameters
 from hsnn_models.colanet.spikes import Events
-from hsnn_models.colanet.state import Floats, Integers, State
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _compiled(function: Function) -> Function:
-    """Compile a function; the machine code is kept on disk where a directory is writable."""
-    try:
-        return _numba(function, cache=True)
-    except RuntimeError:
-        return _numba(function)
-
-
-def _numba(function: Function, **options: bool) -> Function:
-    decorator = cast("Callable[..., Callable[[Function], Function]]", numba.njit)  # typed as what it returns to Python
-    return decorator(nogil=True, error_model="numpy", **options)(function)
-
-
-class Constants(NamedTuple):
-    """Parameters as the kernels take them, float32 where the reference has float32."""
-
-    timesteps: int
-    window: int
-    isi_max: int
-    threshold: np.float32
-    excess: np.float32
-    low: np.float32
-    width: np.float32
-    anti: np.float32
-    reward: np.float32
-    sharers: np.float32
-    rate: float
-    noise: np.float32
-    keep: np.float32
-    floor: np.float32
+from hsnn_models.colanet.state import Integers, State
 
 
 def learn(
@@ -72,7 +36,7 @@ def learn(
     start = np.uint32(state.seen & 0xFFFFFFFF)
 
     def one(copy: int) -> None:
-        _learn_copy(
+        learn_copy(
             state.resources[copy],
             state.weights[copy],
             state.thresholds[copy],
@@ -99,9 +63,7 @@ def first_spikes(state: State, events: Events, parameters: Parameters, *, thread
     first = np.full((parameters.copies, len(events.starts), len(state.columns)), parameters.timesteps, np.int8)
 
     def one(copy: int) -> None:
-        _answer_copy(
-            state.weights[copy], state.thresholds[copy], events.features, events.starts, constants, first[copy]
-        )
+        answer_copy(state.weights[copy], state.thresholds[copy], events.features, events.starts, constants, first[copy])
 
     _each(one, parameters.copies, threads)
     return first.transpose(1, 0, 2)
@@ -133,182 +95,3 @@ def _constants(parameters: Parameters, features: int) -> Constants:
         keep=np.float32(1.0 - parameters.leak),
         floor=np.float32(0) if parameters.floor else np.float32(-np.inf),
     )
-
-
-_halved = _compiled(arithmetic.halved)
-_stabilized = _compiled(arithmetic.stabilized)
-
-
-@_compiled
-def _mixed(h: np.uint32) -> np.uint32:
-    h = np.uint32(h ^ (h >> np.uint32(16)))
-    h = np.uint32(h * np.uint32(0x85EBCA6B))
-    h = np.uint32(h ^ (h >> np.uint32(13)))
-    h = np.uint32(h * np.uint32(0xC2B2AE35))
-    return np.uint32(h ^ (h >> np.uint32(16)))
-
-
-@_compiled
-def _collect(weights: Floats, features: npt.NDArray[np.int32], first: int, last: int, current: Floats) -> None:
-    """Add up the weights of all features that spike."""
-    current[:] = 0
-    for at in range(first, last):
-        row = weights[features[at]]
-        for j in range(current.size):
-            current[j] += row[j]
-
-
-@_compiled
-def _race(
-    weights: Floats,
-    thresholds: Floats,
-    features: npt.NDArray[np.int32],
-    starts: Integers,
-    constants: Constants,
-    key: np.uint32,
-    voltage: Floats,
-    current: Floats,
-) -> tuple[int, int]:
-    """Integrate until a neuron spikes; return it and its timestep, or -1 and -1."""
-    voltage[:] = 0
-    for t in range(constants.timesteps):
-        _collect(weights, features, starts[t], starts[t + 1], current)
-        step = _mixed(np.uint32(t) ^ key)
-        for j in range(voltage.size):
-            random = np.float32(_mixed(np.uint32(step + np.uint32(j))) >> np.uint32(8)) * np.float32(2**-24)
-            x = np.float32(constants.keep * voltage[j]) + current[j] + np.float32(constants.noise * random)
-            voltage[j] = max(x, constants.floor)
-        winner, best = 0, voltage[0] - thresholds[0]
-        for j in range(1, voltage.size):
-            above = voltage[j] - thresholds[j]
-            if above > best:
-                winner, best = j, above
-        if best >= 0:
-            return winner, t
-    return -1, -1
-
-
-@_compiled
-def _nearest(voltage: Floats, thresholds: Floats, columns: Integers, column: int) -> int:
-    """Return the neuron of a column that is furthest above, or nearest below, its threshold."""
-    found, best = -1, np.float32(0)
-    for j in range(voltage.size):
-        if columns[j] == column:
-            above = voltage[j] - thresholds[j]
-            if found < 0 or above > best:
-                found, best = j, above
-    return found
-
-
-@_compiled
-def _contributed(
-    features: npt.NDArray[np.int32],
-    starts: Integers,
-    timestep: int,
-    constants: Constants,
-    marked: npt.NDArray[np.bool_],
-) -> int:
-    """Mark the features that spiked in the window that ends with a timestep; return their number."""
-    marked[:] = False
-    first = max(timestep - constants.window + 1, 0)
-    last = min(timestep, constants.timesteps - 1)
-    number = 0
-    if first > last:
-        return number
-    for at in range(starts[first], starts[last + 1]):
-        number += not marked[features[at]]
-        marked[features[at]] = True
-    return number
-
-
-@_compiled
-def _change(
-    resources: Floats,
-    column: Floats,
-    change: np.float32,
-    marked: npt.NDArray[np.bool_],
-    number: int,
-    constants: Constants,
-) -> np.float32:
-    """Change resources and weights of a neuron; return its threshold."""
-    share = np.float32(-np.float32(change * np.float32(number)) / constants.sharers)
-    nothing = np.float32(0)
-    for i in range(resources.size):
-        resources[i] = np.float32(np.float32(resources[i] + change) if marked[i] else resources[i]) + share
-    total = nothing
-    for i in range(resources.size):
-        positive = max(resources[i], nothing)
-        weight = np.float32(constants.low + constants.width * positive / (constants.width + positive))
-        column[i] = weight
-        total = np.float32(total + max(weight, nothing))
-    return np.float32(constants.threshold + constants.excess * total)
-
-
-@_compiled
-def _learn_copy(
-    resources: Floats,
-    weights: Floats,
-    thresholds: Floats,
-    stability: Floats,
-    columns: Integers,
-    features: npt.NDArray[np.int32],
-    starts: Integers,
-    labels: Integers,
-    constants: Constants,
-    seed: np.uint32,
-    copy: np.uint32,
-    start: np.uint32,
-    told: Integers,
-) -> None:
-    voltage = np.zeros(thresholds.size, np.float32)
-    current = np.zeros(thresholds.size, np.float32)
-    marked = np.zeros(weights.shape[0], np.bool_)
-    for sample in range(labels.size):
-        key = _mixed(copy ^ _mixed(np.uint32(start + np.uint32(sample)) ^ _mixed(seed)))
-        winner, when = _race(weights, thresholds, features, starts[sample], constants, key, voltage, current)
-        right = winner >= 0 and columns[winner] == labels[sample]
-        if winner >= 0:
-            change = np.float32(constants.anti + constants.reward) if right else constants.anti
-            change = np.float32(change * np.float32(_halved(float(stability[winner]))))
-            number = _contributed(features, starts[sample], when, constants, marked)
-            # The threshold of a neuron that lost is read below, so the winner's is set now.
-            thresholds[winner] = _change(resources[winner], weights[:, winner], change, marked, number, constants)
-        told[sample, 0], told[sample, 1] = winner, when
-        if right:
-            factor = _stabilized(constants.timesteps - when, constants.isi_max)
-            step = np.float32(constants.rate * factor)
-            stability[winner] = max(np.float32(stability[winner] + step), np.float32(0))
-            continue
-        forced = _nearest(voltage, thresholds, columns, labels[sample])
-        change = np.float32(constants.reward * np.float32(_halved(float(stability[forced]))))
-        number = _contributed(features, starts[sample], constants.timesteps, constants, marked)
-        thresholds[forced] = _change(resources[forced], weights[:, forced], change, marked, number, constants)
-        stability[forced] = max(np.float32(stability[forced] + np.float32(-constants.rate)), np.float32(0))
-        told[sample, 2] = forced
-
-
-@_compiled
-def _answer_copy(
-    weights: Floats,
-    thresholds: Floats,
-    features: npt.NDArray[np.int32],
-    starts: Integers,
-    constants: Constants,
-    first: npt.NDArray[np.int8],
-) -> None:
-    voltage = np.zeros(thresholds.size, np.float32)
-    current = np.zeros(thresholds.size, np.float32)
-    bias = np.float32(constants.noise * np.float32(0.5))
-    for sample in range(first.shape[0]):
-        voltage[:] = 0
-        for t in range(constants.timesteps):
-            _collect(weights, features, starts[sample, t], starts[sample, t + 1], current)
-            won = False
-            for j in range(voltage.size):
-                x = np.float32(constants.keep * voltage[j]) + current[j] + bias
-                voltage[j] = max(x, constants.floor)
-                if voltage[j] >= thresholds[j]:
-                    first[sample, j] = t
-                    won = True
-            if won:
-                break

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal
@@ -15,9 +14,10 @@ import safetensors
 from safetensors import numpy as tensors
 
 from hsnn.errors import UsageError
-from hsnn_models.colanet.features import Tell, finite_features
+from hsnn_models.colanet.features import Tell
 from hsnn_models.colanet.files import write_whole
 from hsnn_models.colanet.parameters import Parameters
+from hsnn_models.colanet.scaling import Scaling, checked_features
 from hsnn_models.colanet.spikes import encode
 from hsnn_models.colanet.state import Floats, Integers, State
 
@@ -25,46 +25,7 @@ Engine = Literal["fast", "reference"]
 
 CHUNK: Final = 250
 """Samples whose spikes are in memory at once."""
-QUANTILE: Final = 0.9
-"""Share of a feature's values that lie below its scale."""
-CENTRE: Final = 0.5
-"""Share of a feature's mean that sends nothing."""
-SMALLEST_SCALE: Final = 1e-3
 _FORMAT: Final = "hsnn colanet 1"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scaling:
-    """How features become spike rates: ``(feature - offset) / scale``, clipped to [0, 1].
-
-    Attributes:
-        offset: Value that sends nothing, float32, shape ``(feature,)``.
-        scale: Distance from there to the value that spikes at every timestep, float32, above 0, shape ``(feature,)``.
-    """
-
-    offset: Floats
-    scale: Floats
-
-    @classmethod
-    def of(cls, features: Floats, *, quantile: float = QUANTILE, centre: float = CENTRE) -> Scaling:
-        """Measure the range of each feature on samples that may be learned from.
-
-        Args:
-            features: Shape ``(sample, feature)``.
-            quantile: Share of values below the largest rate.
-            centre: Share of a feature's mean that is subtracted from it.
-
-        Raises:
-            UsageError: ``HSNN-U222`` or ``HSNN-U224``, as `ColanetHead.learn`.
-        """
-        values = _features(features, None)
-        offset = (values.mean(axis=0) * np.float32(centre)).astype(np.float32)
-        top = np.quantile(values, quantile, axis=0).astype(np.float32)
-        return cls(offset, np.maximum(top - offset, np.float32(SMALLEST_SCALE)))
-
-    def __call__(self, features: Floats) -> Floats:
-        """Return the rates, not clipped yet; float32, shape of ``features``."""
-        return (features - self.offset) / self.scale
 
 
 class ColanetHead:
@@ -130,7 +91,7 @@ class ColanetHead:
         Raises:
             UsageError: ``HSNN-U222``, if a feature is NaN or infinite, ``HSNN-U224``, if a shape or a label is wrong.
         """
-        values = _features(features, self.features)
+        values = checked_features(features, self.features)
         known = _labels(labels, len(values))
         self.add_classes(np.unique(known).tolist())
         columns = self._columns(known)
@@ -164,7 +125,7 @@ class ColanetHead:
         Raises:
             UsageError: ``HSNN-U222`` or ``HSNN-U224``, as `learn`; ``HSNN-U226``, if there are no classes yet.
         """
-        values = _features(features, self.features)
+        values = checked_features(features, self.features)
         if not self.classes:
             raise UsageError("HSNN-U226", "the head has no classes", fix="let it learn samples first")
         made = [np.zeros((0, len(self.classes)), np.float32)]
@@ -271,19 +232,6 @@ class ColanetHead:
     def _columns(self, labels: Integers) -> Integers:
         place = {label: column for column, label in enumerate(self.classes)}
         return np.array([place[label] for label in labels.tolist()], np.int64)
-
-
-def _features(features: Floats, count: int | None) -> Floats:
-    values = np.asarray(features)
-    right = values.ndim == 2 and values.dtype.kind == "f" and (count is None or values.shape[1] == count)
-    if not right or (count is None and not len(values)):
-        raise UsageError(
-            "HSNN-U224",
-            f"features are {values.dtype} of shape {values.shape}",
-            allowed=f"floats of shape (sample, {'feature' if count is None else count})",
-        )
-    finite_features(values)
-    return np.ascontiguousarray(values, np.float32)
 
 
 def _labels(labels: npt.NDArray[Any], count: int) -> Integers:

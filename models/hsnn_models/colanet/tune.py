@@ -19,8 +19,9 @@ from rich.console import Console
 
 from hsnn.errors import HsnnError, UsageError
 from hsnn_models.colanet import tasks
-from hsnn_models.colanet.head import ColanetHead, Scaling
+from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import Parameters
+from hsnn_models.colanet.scaling import Scaling
 from hsnn_models.colanet.tasks import Samples
 
 COPIES: Final = 5

@@ -13,7 +13,7 @@ from hsnn.ir.learning_arithmetic import STORED_SHIFT, RandomStreams
 from hsnn.ir.plastic import label_ports, plastic_projections
 from hsnn.ir.populations import LifPopulation
 from hsnn.ir.shape import size
-from hsnn.ir.validate import validate_inputs
+from hsnn.ir.validate_batch import validate_inputs
 from hsnn.learning import Learned
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import lesson_tables as tables

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.validate import count_samples, validate_inputs
+from hsnn.ir.validate_batch import count_samples, validate_inputs
 from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables

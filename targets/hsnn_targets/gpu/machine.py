@@ -16,7 +16,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import ConstantSource, sends, sends_spikes
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
-from hsnn.ir.validate import validate_inputs
+from hsnn.ir.validate_batch import validate_inputs
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator.blocks import Block

@@ -10,7 +10,7 @@ import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import Neuron, sends
-from hsnn.ir.validate import validate_inputs
+from hsnn.ir.validate_batch import validate_inputs
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.lava.blueprint import STATE_FILE, Blueprint
 from hsnn_targets.lava.layout import from_lava, lava_shape, to_lava

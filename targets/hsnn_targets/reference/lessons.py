@@ -24,7 +24,7 @@ from hsnn.ir.plastic import (
 )
 from hsnn.ir.populations import ConstantSource, LifPopulation, Neuron
 from hsnn.ir.shape import size
-from hsnn.ir.validate import validate_inputs
+from hsnn.ir.validate_batch import validate_inputs
 from hsnn.learning import Learned
 from hsnn.passes.mapping.epochs import Clock, learning_clock
 from hsnn.target import Progress, SegmentResult

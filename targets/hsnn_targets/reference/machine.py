@@ -14,7 +14,8 @@ import numpy as np
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.populations import ConstantSource, Neuron, received_shape, sends
-from hsnn.ir.validate import validate_inputs, validate_network
+from hsnn.ir.validate import validate_network
+from hsnn.ir.validate_batch import validate_inputs
 from hsnn.target import Progress, SegmentResult, TargetStatus
 from hsnn_targets.reference.dynamics import State, deliver, rest, step, total_activation
 from hsnn_targets.reference.lessons import LearningReference

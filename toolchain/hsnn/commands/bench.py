@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from hsnn.commands import options
+from hsnn.commands import options, values
 from hsnn.report.cells import Cell, Column, Table, compact, decimal, visible
 
 if TYPE_CHECKING:
@@ -56,15 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-i", "--input", metavar="FILE", help="samples: an .npz with an array for each input, or an .npy"
     )
-    group.add_argument("--samples", type=options.positive, default=64, metavar="N", help="samples (default 64)")
+    group.add_argument("--samples", type=values.positive, default=64, metavar="N", help="samples (default 64)")
     how = parser.add_argument_group("how to measure")
     how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
     how.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
     how.add_argument(
-        "--batch-size", type=options.positive, default=32, metavar="N", help="samples of a batch (default 32)"
+        "--batch-size", type=values.positive, default=32, metavar="N", help="samples of a batch (default 32)"
     )
     how.add_argument(
-        "--repeats", type=options.positive, default=5, metavar="N", help="runs whose median is told (default 5)"
+        "--repeats", type=values.positive, default=5, metavar="N", help="runs whose median is told (default 5)"
     )
     options.add_kernels(how)
     options.add_timeout(how)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hsnn.commands import options
+from hsnn.commands import options, values
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,21 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--calibration-samples",
-        type=options.positive,
+        type=values.positive,
         default=options.CALIBRATION_SAMPLES,
         metavar="N",
         help=f"use at most so many of them (default {options.CALIBRATION_SAMPLES})",
     )
     group.add_argument(
         "--payload-bits",
-        type=options.positive,
+        type=values.positive,
         default=options.PAYLOAD_BITS,
         metavar="N",
         help=f"bits of a graded spike, 1 to 24 (default {options.PAYLOAD_BITS})",
     )
     group.add_argument(
         "--margin",
-        type=options.real,
+        type=values.real,
         default=options.MARGIN,
         metavar="X",
         help="leave integers room for so many times what calibration saw, 1 to 1024: more is safer for unusual "
@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--freeze-batch",
-        type=options.positive,
+        type=values.positive,
         default=options.FREEZE_BATCH,
         metavar="N",
         help=f"samples in a batch whose scale is frozen, as in training (default {options.FREEZE_BATCH})",
@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="array with the labels in the calibration file: what --freeze-rescale and --spike cost is then accuracy",
     )
     group.add_argument(
-        "--seed", type=options.natural, default=options.SEED, help=f"recorded in the artifact (default {options.SEED})"
+        "--seed", type=values.natural, default=options.SEED, help=f"recorded in the artifact (default {options.SEED})"
     )
     options.add_spike(parser)
     options.add_placement(parser)

@@ -163,7 +163,7 @@ def _float_model(path: str) -> tuple[HybridModel, Pins]:
 
 
 def _pins(program: Program) -> Pins:
-    from hsnn.commands.options import pin
+    from hsnn.commands.values import pin
 
     found = program.metadata.options.get("pins")
     return tuple(pin(str(text)) for text in found) if isinstance(found, list | tuple) else ()  # type: ignore[misc]  # pin reads "host" or "chip" only

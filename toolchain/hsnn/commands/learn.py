@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsnn.commands import options
+from hsnn.commands import options, values
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--labels", metavar="FILE", help="an .npy or .npz with the class number of each sample")
     group.add_argument("--label-key", metavar="NAME", help="array with the labels, in --labels or else in --input")
-    group.add_argument("--samples", type=options.positive, metavar="N", help="teach the first N samples only")
+    group.add_argument("--samples", type=values.positive, metavar="N", help="teach the first N samples only")
     group.add_argument(
         "-o", "--output", required=True, metavar="PATH", help="folder to write, or one file if it ends in .zip"
     )

@@ -23,7 +23,8 @@ from hsnn.frontends.live import LiveModel, adapt, has_foreign_neurons
 from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.ir.hybrid import HybridModel, module_of
 from hsnn.nn.adaptive import AdaptiveLif
-from hsnn.nn.encoders import BitPlaneEncode, GradedEncode
+from hsnn.nn.bit_plane_encode import BitPlaneEncode
+from hsnn.nn.encoders import GradedEncode
 from hsnn.nn.fixed import FixedAdaptiveLif, FixedLif, FixedRecurrentLif
 from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.neurons import Lif, RecurrentLif

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.ir.arithmetic import SignMode
+    from hsnn.ir.shape import Shape
+    from hsnn.ir.spiking import FloatConv
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,3 +86,19 @@ class SparseProjection:
 
 
 Projection: TypeAlias = "DenseProjection | ConvProjection | SparseProjection"
+
+
+def conv_output_shape(projection: ConvProjection | FloatConv, pre: Shape) -> Shape:
+    """Feature shape that a convolution gives for a ``(C, H, W)`` source; extents may come out below 1."""
+    spatial = (
+        (extent + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+        for extent, pad, dilation, kernel, stride in zip(
+            pre[1:],
+            projection.padding,
+            projection.dilation,
+            projection.weights.shape[2:],
+            projection.stride,
+            strict=True,
+        )
+    )
+    return (projection.weights.shape[0], *spatial)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn.errors import HsnnError, UnsupportedError
+from hsnn.errors import UnsupportedError
 from hsnn.ir import arithmetic as rules
 from hsnn.ir import learning_arithmetic as learning
+from hsnn.ir.contract import require
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.learning import NO_TRACE, validate_rule
 from hsnn.ir.populations import (
@@ -26,17 +27,6 @@ if TYPE_CHECKING:
     from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 
 AMOUNT_MAX = learning.TRACE_MAX
-
-
-def require(holds: bool, found: str, allowed: str) -> None:
-    """Raise ``HSNN-I001`` unless a rule of the contract holds."""
-    if not holds:
-        raise HsnnError(
-            "HSNN-I001",
-            found,
-            allowed=allowed,
-            fix="report this: hsnn built an integer network that breaks its own contract",
-        )
 
 
 def check_plastic(projection: PlasticProjection, pre: Shape, post: Shape) -> None:

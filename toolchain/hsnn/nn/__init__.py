@@ -7,9 +7,10 @@ is; wrap layers that need one batch axis in :class:`TimeDistributed`. State is z
 from __future__ import annotations
 
 from hsnn.nn.adaptive import AdaptiveLif
+from hsnn.nn.bit_plane_encode import BitPlaneEncode
 from hsnn.nn.bit_planes import has8, matched
 from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSumDecode, WindowSumDecode
-from hsnn.nn.encoders import BitPlaneEncode, DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
+from hsnn.nn.encoders import DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
 from hsnn.nn.fixed import (
     FixedAdaptiveLif,
     FixedLeakyIntegrator,

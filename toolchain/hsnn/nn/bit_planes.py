@@ -17,8 +17,8 @@ Source: HAS-8, arXiv 2509.24411, and its code luutn2002/has-8 @ faa28fc.
 
 from __future__ import annotations
 
+from hsnn.nn.bit_plane_encode import BitPlaneEncode
 from hsnn.nn.decoders import WeightedSumDecode
-from hsnn.nn.encoders import BitPlaneEncode
 
 
 def has8(planes: int = 8, *, gradient: str = "fourier_sine") -> tuple[BitPlaneEncode, WeightedSumDecode]:

@@ -12,9 +12,9 @@ import numpy as np
 from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import ConstantSource, InputPort, LifPopulation, Population, Reset
-from hsnn.ir.projections import ConvProjection, DenseProjection, Projection
+from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, conv_output_shape
 from hsnn.ir.shape import Shape, size
-from hsnn.ir.validate import conv_output_shape, validate_network
+from hsnn.ir.validate import validate_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

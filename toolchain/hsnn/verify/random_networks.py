@@ -26,9 +26,9 @@ from hsnn.ir.populations import (
     received_shape,
     sends,
 )
-from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection, conv_output_shape
 from hsnn.ir.shape import Shape
-from hsnn.ir.validate import conv_output_shape, validate_network
+from hsnn.ir.validate import validate_network
 from hsnn.verify.random_parts import (
     Draft,
     Feature,

@@ -15,7 +15,7 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatSigmaDelta, SpikingGraph
-from hsnn.ir.validate import MESSAGE_SHIFT_MAX
+from hsnn.ir.validate_neurons import MESSAGE_SHIFT_MAX
 from hsnn.passes.quantization.quantize_neurons import quantize_neuron
 from hsnn.passes.quantization.quantize_weights import quantize_projection
 from hsnn.passes.quantization.require_exact import changes

@@ -17,7 +17,7 @@ import numpy as np
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.populations import SigmaDeltaPopulation
 from hsnn.ir.spiking import FloatConv, FloatSigmaDelta, SpikingGraph
-from hsnn.ir.validate import MESSAGE_SHIFT_MAX
+from hsnn.ir.validate_neurons import MESSAGE_SHIFT_MAX
 from hsnn.passes.quantization.exact_scale import exact_messages
 from hsnn.passes.quantization.quantize_neurons import DecayError, NeuronError, uniform
 from hsnn.passes.quantization.quantize_weights import MANTISSA_MAX

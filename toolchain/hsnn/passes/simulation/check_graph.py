@@ -10,6 +10,7 @@ import numpy as np
 from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import DELAY_MAX
 from hsnn.ir.populations import ConstantSource
+from hsnn.ir.projections import conv_output_shape
 from hsnn.ir.shape import Shape, size
 from hsnn.ir.spiking import (
     FloatAdaptiveLif,
@@ -26,7 +27,7 @@ from hsnn.ir.spiking import (
     SpikingGraph,
     received,
 )
-from hsnn.passes.simulation.synapses import conv_output_shape, weights_of
+from hsnn.passes.simulation.synapses import weights_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -55,22 +55,6 @@ def weights_of(projection: FloatProjection | Projection) -> NDArray[np.generic]:
     return projection.data if isinstance(projection, FloatSparse | SparseProjection) else projection.weights
 
 
-def conv_output_shape(projection: AnyConv, pre: Shape) -> Shape:
-    """Feature shape that a convolution gives for a ``(C, H, W)`` source; extents may come out below 1."""
-    spatial = (
-        (extent + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-        for extent, pad, dilation, kernel, stride in zip(
-            pre[1:],
-            projection.padding,
-            projection.dilation,
-            projection.weights.shape[2:],
-            projection.stride,
-            strict=True,
-        )
-    )
-    return (projection.weights.shape[0], *spatial)
-
-
 def extreme_sums(projection: FloatProjection | Projection, *, signed: bool) -> tuple[float, float]:
     """Bound what synapses deliver to any neuron if every source sends between 0 and 1.
 

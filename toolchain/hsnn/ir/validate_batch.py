@@ -1,0 +1,69 @@
+"""Check that a batch of payloads fits the ports of an IntegerNetwork."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsnn.errors import UsageError
+from hsnn.ir.integer import IntegerNetwork
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+    """Check a batch against the ports and return its size.
+
+    Raises:
+        UsageError: ``HSNN-R001``, if a port is missing, or a shape, dtype or payload is wrong.
+    """
+    batch = count_samples(network, inputs)
+    for port in network.inputs:
+        array = inputs[port.name]
+        low = -port.max_payload if port.signed else 0
+        if array.size and (int(array.min()) < low or int(array.max()) > port.max_payload):
+            raise UsageError(
+                "HSNN-R001",
+                f"input {port.name!r} has payloads {array.min()} to {array.max()}",
+                allowed=f"{low} to {port.max_payload}",
+            )
+    return batch
+
+
+def count_samples(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+    """Check the arrays of a batch, but not their payloads, and return its size.
+
+    Raises:
+        UsageError: ``HSNN-R001``, if a port is missing, or a shape or dtype is wrong.
+    """
+    batches = set()
+    for port in network.inputs:
+        array = inputs.get(port.name)
+        if array is None:
+            raise UsageError("HSNN-R001", f"segment {network.name!r} got no spikes for input {port.name!r}")
+        if array.dtype != np.int32 or array.ndim != 2 + len(port.shape):
+            raise UsageError(
+                "HSNN-R001",
+                f"input {port.name!r} is {array.dtype} with {array.ndim} axes",
+                allowed=f"int32 with {2 + len(port.shape)} axes (timestep, batch, *feature)",
+            )
+        if array.shape[0] != network.timesteps or array.shape[2:] != port.shape:
+            raise UsageError(
+                "HSNN-R001",
+                f"input {port.name!r} has shape {array.shape}",
+                allowed=f"({network.timesteps}, batch, {', '.join(map(str, port.shape))})",
+            )
+        batches.add(array.shape[1])
+    if len(batches) > 1:
+        raise UsageError(
+            "HSNN-R001",
+            f"inputs of segment {network.name!r} have batch sizes {sorted(batches)}",
+            allowed="one batch size",
+        )
+    batch = batches.pop() if batches else 1
+    if batch == 0:
+        raise UsageError("HSNN-R001", f"segment {network.name!r} got a batch of 0 samples", allowed="1 or more")
+    return batch
