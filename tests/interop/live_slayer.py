@@ -296,10 +296,11 @@ def _refuse(make, x, *, seen=True):
     adapt(ready(model, x) if seen else model.eval(), (x,))
 
 
-@construct(LIBRARY, "rf, rf_iz, adrf and adrf_iz blocks", REFUSED, code="HSNN-F090", note="no equation of hsnn")
-def resonators():
-    settings = {"threshold": 1.0, "period": 10, "decay": 0.1}
-    _refuse(lambda: Chain(slayer.block.rf.Dense(settings, 12, 20, weight_scale=4)), events(19, 12))
+@construct(LIBRARY, "adrf and adrf_iz blocks", REFUSED, code="HSNN-F090", note="no equation of hsnn")
+def adaptive_resonators():
+    settings = {"threshold": 0.5, "threshold_step": 0.1, "period": 10, "decay": 0.1}
+    settings |= {"threshold_decay": 0.1, "refractory_decay": 0.1}
+    _refuse(lambda: Chain(slayer.block.adrf.Dense(settings, 12, 20, weight_scale=4)), events(19, 12))
 
 
 @construct(LIBRARY, "KWTA", REFUSED, code="HSNN-F090", note="neurons of a block compete within one timestep")

@@ -28,6 +28,7 @@ MODULES: tuple[str, ...] = (
     "live_norse",
     "live_sinabs",
     "live_slayer",
+    "live_slayer_resonators",
     "nir_files",
     "nir_exports",
     "slayer",

@@ -22,30 +22,36 @@ from live_slayer import (
     unit,
     values,
 )
+from live_slayer_resonators import KINDS, resonator
 
 from hsnn.compiler import Options, compile
 from hsnn.runtime.session import Session
 from hsnn.verify.ladder import verify
 
+FAMILIES = {**CLASSES, **KINDS}
+
 
 def settings_of(kind, rng, last):
     """Random parameters of neurons, none at its default."""
     changes = {"tau_grad": 0.7, "scale_grad": 2.0, "scale": 1 << int(rng.integers(5, 8))}
-    if kind != "sigma_delta":
+    if kind in KINDS:
+        changes |= {"period": float(rng.uniform(4, 12)), "decay": float(rng.uniform(0.02, 0.2))}
+    elif kind != "sigma_delta":
         changes |= {name: float(rng.uniform(0.01, 0.6)) for name in ("current_decay", "voltage_decay")}
     if rng.random() < 0.5 and not last:
         changes["norm"] = norm.MeanOnlyBatchNorm
-    changes["threshold"] = float(rng.uniform(0.02, 0.1) if kind == "sigma_delta" else rng.uniform(0.3, 1.2))
+    low, high = (0.02, 0.1) if kind == "sigma_delta" else (0.2, 0.6) if kind in KINDS else (0.3, 1.2)
+    changes["threshold"] = float(rng.uniform(low, high))
     changes["persistent_state"] = bool(rng.random() < 0.5)
     changes["dropout"] = slayer.neuron.Dropout(0.3)
-    return {"cuba": neuron, "alif": adaptive, "sigma_delta": unit}[kind](**changes)
+    return {"cuba": neuron, "alif": adaptive, "sigma_delta": unit}.get(kind, resonator)(**changes)
 
 
 def generated(seed):
     """A chain of two or three blocks, and its input."""
     rng = np.random.default_rng(seed)
-    kind = ("cuba", "alif", "sigma_delta")[seed % 3]
-    classes, image = CLASSES[kind], seed % 2 == 0
+    kind = tuple(FAMILIES)[seed % len(FAMILIES)]
+    classes, image = FAMILIES[kind], seed % 2 == 0
     shape = (2, int(rng.integers(5, 9)), int(rng.integers(5, 9))) if image else (int(rng.integers(5, 14)),)
 
     def common(scale):
@@ -79,7 +85,7 @@ def generated(seed):
     return Chain(*blocks), x
 
 
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize("seed", range(15))
 def test_generated_models(seed):
     torch.manual_seed(seed)
     model, x = generated(seed)
@@ -88,16 +94,23 @@ def test_generated_models(seed):
         assert model(x).any()
 
 
+MEAN = norm.MeanOnlyBatchNorm
+
+
 @pytest.mark.lava
-def test_integers_are_those_of_slayer():
+@pytest.mark.parametrize("kind", ["cuba", "rf", "rf_iz"])
+def test_integers_are_those_of_slayer(kind):
     """Down the ladder to Lava: spikes of the chip are slayer's own, none flipped."""
     torch.manual_seed(0)
     x = events(30, 2, 7, 8)
+    classes, first, second = FAMILIES[kind], resonator(threshold=0.3, norm=MEAN), resonator(threshold=0.3)
+    if kind == "cuba":
+        first, second = neuron(norm=MEAN), neuron(threshold=0.7, current_decay=0.6)
     model = ready(
         Chain(
-            cuba.Conv(neuron(norm=norm.MeanOnlyBatchNorm), 2, 6, 3, weight_scale=4, delay=True),
-            cuba.Flatten(),
-            cuba.Dense(neuron(threshold=0.7, current_decay=0.6), 180, 16, weight_scale=2, weight_norm=True),
+            classes.Conv(first, 2, 6, 3, weight_scale=4, delay=True),
+            classes.Flatten(),
+            classes.Dense(second, 180, 16, weight_scale=2, weight_norm=True),
         ),
         x,
     )

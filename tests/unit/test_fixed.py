@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -127,6 +129,34 @@ def test_adaptive_spikes_are_those_of_integers():
         **DECAYS,
     )
     expected = np.stack([adaptive(drive) for drive in DRIVE])
+    assert expected.any()
+    program = everywhere(layer, expected, lava=True)
+    assert [item["scale"] for item in program.layers] == [UNIT]
+
+
+def resonate(drive, *, firing, cos=3100, sin=1900):
+    """One sample of integers (T, 2 N), real and imaginary part in turn."""
+    spikes = np.zeros((len(drive), drive.shape[1] // 2), np.float32)
+    for i in range(spikes.shape[1]):
+        real = imag = 0
+        for t in range(len(drive)):
+            before, level = imag, 20 * 64
+            kept = [int(math.copysign((abs(a) * b) >> 12, a)) for a in (real, imag) for b in (cos, sin)]
+            real, imag = kept[0] - kept[3] + int(drive[t, 2 * i]), kept[1] + kept[2] + int(drive[t, 2 * i + 1])
+            if firing == "phase":
+                spikes[t, i] = real >= level and imag >= 0 > before
+            elif imag >= level:
+                spikes[t, i], real, imag = 1.0, 0, level - 1
+    return spikes
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("firing", ["phase", "izhikevich"])
+def test_spikes_of_resonators_are_those_of_integers(firing):
+    layer = snn.FixedResonateFire(
+        20 / 64, resolution=1 / UNIT, cos_decay=3100 / UNIT, sin_decay=1900 / UNIT, firing=firing
+    )
+    expected = np.stack([resonate(drive, firing=firing) for drive in DRIVE])
     assert expected.any()
     program = everywhere(layer, expected, lava=True)
     assert [item["scale"] for item in program.layers] == [UNIT]

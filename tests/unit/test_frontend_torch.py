@@ -76,9 +76,11 @@ class EveryOperator(nn.Module):
         self.adaptive = snn.AdaptiveLif(0.3)
         self.axons = snn.AxonalDelay(torch.arange(3))
         self.resonate = snn.ResonateFire(0.2)
+        turn = {"cos_decay": 0.5, "sin_decay": 0.75}
         self.delta, self.sigma = snn.Delta(0.3), snn.SigmaDelta(0.3)
         grid = {"resolution": 1 / 64}
         self.fixed = nn.ModuleList([snn.FixedLif(0.5, **grid), snn.FixedAdaptiveLif(0.25, **grid)])
+        self.fixed_resonate = snn.FixedResonateFire(0.25, **turn, **grid)
         self.fixed_read = snn.FixedLeakyIntegrator(**grid)
         self.fixed_recurrent = snn.FixedRecurrentLif(torch.eye(3) / 2, threshold=0.5, **grid)
         self.changes = nn.Sequential(snn.FixedDelta(0.25, **grid), snn.FixedSigmaDelta(0.25, **grid))
@@ -87,7 +89,8 @@ class EveryOperator(nn.Module):
         x = a + b
         s = sum(code(x) for code in self.codes)
         s = s + self.axons(self.sigma(self.delta(s))) + self.adaptive(s)
-        s = s + self.resonate(torch.cat([s, s], dim=2)) + sum(fixed(s) for fixed in self.fixed)
+        pairs = torch.cat([s, s], dim=2)
+        s = s + self.resonate(pairs) + self.fixed_resonate(pairs) + sum(fixed(s) for fixed in self.fixed)
         s = s + self.fixed_read(self.fixed_recurrent(s)) + self.changes(s)
         s = self.recurrent(self.each(self.delay(self.lif(s)) + self.lif(s)))
         return sum(decode(self.read(s)) for decode in self.decoders), s

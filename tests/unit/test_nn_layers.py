@@ -69,6 +69,12 @@ CASES = {
     "fixed_adaptive": snn.FixedAdaptiveLif(
         0.5, resolution=1 / 64, voltage_decay=0.25, threshold_decay=0.1, refractory_decay=0.9, threshold_step=0.125
     ),
+    "fixed_resonate": snn.FixedResonateFire(
+        0.5, resolution=1 / 64, cos_decay=0.5, sin_decay=torch.full((1, 1, 3), 0.75)
+    ),
+    "fixed_resonate_izhikevich": snn.FixedResonateFire(
+        0.5, resolution=1 / 64, cos_decay=0.6, sin_decay=0.3, firing="izhikevich"
+    ),
     "fixed_delta": snn.FixedDelta(0.375, resolution=1 / 64),
     "fixed_sigma_delta": snn.FixedSigmaDelta(0.75, resolution=1 / 64, bias=-0.5),
     "delta": snn.Delta(torch.full((1, 2, 3), 0.4)),

@@ -28,6 +28,7 @@ from hsnn.nn.encoders import GradedEncode
 from hsnn.nn.fixed import FixedAdaptiveLif, FixedLif, FixedRecurrentLif
 from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.neurons import Lif, RecurrentLif
+from hsnn.nn.resonate import FixedResonateFire
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.symbolic import OpLayer
 from hsnn.ops import DOMAIN, OPS
@@ -159,7 +160,7 @@ def _run_live(live: LiveModel, inputs: tuple[Tensor, ...]) -> tuple[list[_Call],
         spikes = sent.get(made.path)
         neuron = live.neurons.get(made.path)
         if spikes is not None and spikes.numel() and neuron is not None:
-            if isinstance(made.layer, Lif | FixedLif | AdaptiveLif | FixedAdaptiveLif):
+            if isinstance(made.layer, Lif | FixedLif | AdaptiveLif | FixedAdaptiveLif | FixedResonateFire):
                 made = replace(made, y=(spikes != 0).float())
             elif isinstance(made.layer, FixedSigmaDelta):
                 made = replace(made, y=spikes)

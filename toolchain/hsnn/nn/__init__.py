@@ -21,7 +21,7 @@ from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.over_time import OverTime
-from hsnn.nn.resonate import ResonateFire
+from hsnn.nn.resonate import FixedResonateFire, ResonateFire
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.structure import AxonalDelay, Delay, MergeTime, SplitTime, TimeDistributed
 from hsnn.nn.surrogate import Atan, FastSigmoid, Surrogate, Triangle
@@ -40,6 +40,7 @@ __all__ = [
     "FixedLeakyIntegrator",
     "FixedLif",
     "FixedRecurrentLif",
+    "FixedResonateFire",
     "FixedSigmaDelta",
     "GradedEncode",
     "LeakyIntegrator",

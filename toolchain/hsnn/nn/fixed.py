@@ -21,6 +21,23 @@ _BORDER = 10.0
 """How much nearer than a threshold a value has to be to a border of rounding to count as undecided."""
 
 
+def border_margin(x: Tensor, resolution: float) -> Tensor:
+    """How near an input ever was to a border of rounding, relative to the largest: margin of all timesteps behind.
+
+    Input that lies on the grid, as spikes through weights on a grid bring it, is not near one: it is infinite then.
+
+    Args:
+        x: Input, time axis first.
+        resolution: Unit of the grid.
+    """
+    parts = x.double() / resolution
+    off = (parts - parts.round()).abs() * (resolution / float(x.abs().max().clamp(min=resolution)))
+    if not bool((off > 0).any()):
+        return torch.full((), math.inf)
+    border: Tensor = torch.cummin(_BORDER * off.float(), 0).values
+    return border
+
+
 class _FixedNeuron(Neuron):
     """Neurons with a current and a voltage on a grid."""
 
@@ -51,12 +68,7 @@ class _FixedNeuron(Neuron):
         with torch.no_grad():
             distance = torch.stack([distance for _, distance in self._steps(x)]).abs()
             margin = distance / torch.maximum(distance.max(), self._largest())
-            parts = x.double() / self.resolution
-            off = (parts - parts.round()).abs() * (self.resolution / float(x.abs().max().clamp(min=self.resolution)))
-            if bool((off > 0).any()):
-                border = torch.cummin(_BORDER * off.float(), 0).values
-                margin = torch.minimum(margin, border)
-        return margin
+        return torch.minimum(margin, border_margin(x, self.resolution))
 
     def _largest(self) -> Tensor:
         return torch.zeros(())

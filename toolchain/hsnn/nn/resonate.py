@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from hsnn.errors import UsageError
+from hsnn.nn.fixed import border_margin
 from hsnn.nn.neuron import Neuron, Parameter
 from hsnn.nn.surrogate import Surrogate, find_surrogate, spike
-from hsnn.nn.symbolic import exporting
+from hsnn.nn.symbolic import OpLayer, exporting
 
 PERIOD_MIN = 2.0
 """A shorter oscillation cannot be told from a longer one in whole timesteps."""
@@ -82,7 +83,7 @@ class ResonateFire(Neuron):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the spikes, of half as many channels as ``x``."""
-        self._check_parts(x)
+        _check_parts(self, x)
         cos, sin = self._turn()
         self._check_input(x[:, :, ::2], cos, sin, self.threshold)
         if exporting():
@@ -101,14 +102,6 @@ class ResonateFire(Neuron):
         cos, sin = self._held("cos_decay", -1.0, 1.0), self._held("sin_decay", -1.0, 1.0)
         radius = (cos * cos + sin * sin).sqrt().clamp(min=1.0)
         return cos / radius, sin / radius
-
-    def _check_parts(self, x: Tensor) -> None:
-        if x.ndim < 3 or x.shape[2] % 2:
-            raise UsageError(
-                "HSNN-U022",
-                f"{self.op.name} got a tensor of shape {tuple(x.shape)}",
-                allowed="(timestep, batch, 2 * channel, ...): real and imaginary parts in turn",
-            )
 
     def _steps(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield spikes, and how far each was from coming out differently, in the order of the ONNX function."""
@@ -129,6 +122,92 @@ class ResonateFire(Neuron):
             distance = real - self.threshold
             s = spike(distance, real >= self.threshold, self.surrogate) * crossing
             yield s, torch.minimum(torch.minimum(distance, imag), -before)
+
+
+class FixedResonateFire(Neuron):
+    """:class:`ResonateFire` on a grid, as lava-dl trains it; :mod:`hsnn.nn.fixed` says what that is.
+
+    Products of the state and the turn, and the input, are rounded toward zero to whole multiples of ``resolution``. An
+    ``izhikevich`` neuron rests one such multiple below its threshold.
+
+    Args:
+        threshold: Above 0. Like all values: a number, or a tensor that broadcasts to the features of the spikes.
+        resolution: Unit of the state; above 0. Weights and threshold should be multiples of it.
+        cos_decay: Cosine of the turn of a timestep times what is kept of the radius, -1 to 1.
+        sin_decay: Sine of it likewise.
+        firing: ``phase`` or ``izhikevich``.
+
+    Raises:
+        UsageError: ``HSNN-U020``, ``HSNN-U023`` or ``HSNN-U024``, if an argument is out of range.
+    """
+
+    threshold: Tensor
+    cos_decay: Tensor
+    sin_decay: Tensor
+    firing: str
+    resolution: float
+
+    def __init__(
+        self,
+        threshold: Parameter = 1.0,
+        *,
+        resolution: float,
+        cos_decay: Parameter,
+        sin_decay: Parameter,
+        firing: str = "phase",
+    ) -> None:
+        super().__init__("FixedResonateFire", {"firing": firing, "resolution": resolution})
+        self._add_value("cos_decay", cos_decay, learn=False, low=-1.0, high=1.0)
+        self._add_value("sin_decay", sin_decay, learn=False, low=-1.0, high=1.0)
+        self._add_value("threshold", threshold, learn=False, low=torch.finfo(torch.float32).tiny, high=math.inf)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the spikes, of half as many channels as ``x``."""
+        _check_parts(self, x)
+        values = (self.cos_decay, self.sin_decay, self.threshold)
+        self._check_input(x[:, :, ::2], *values)
+        if exporting():
+            return self.emit((x, *values))
+        with torch.no_grad():
+            return torch.stack([spikes for spikes, _ in self._steps(x)])
+
+    def decision_margin(self, x: Tensor) -> Tensor:
+        """See :meth:`OpLayer.decision_margin`; a border of rounding that an input was next to counts from then on."""
+        with torch.no_grad():
+            distance = torch.stack([distance for _, distance in self._steps(x)]).abs()
+            margin = distance / torch.maximum(distance.max(), self.threshold.max())
+            for part in (x[:, :, ::2], x[:, :, 1::2]):
+                margin = torch.minimum(margin, border_margin(part, self.resolution))
+        return margin
+
+    def _steps(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """As in :class:`ResonateFire`."""
+        cos, sin = self.cos_decay.double(), self.sin_decay.double()
+        real = imag = torch.zeros_like(x[0, :, ::2])
+        for a_real, a_imag in zip(x[:, :, ::2].double().unbind(0), x[:, :, 1::2].double().unbind(0), strict=True):
+            before, wide, across = imag, real.double(), imag.double()
+            real = (self._cut(cos * wide) - self._cut(sin * across) + self._cut(a_real)).float()
+            imag = (self._cut(sin * wide) + self._cut(cos * across) + self._cut(a_imag)).float()
+            if self.firing == "izhikevich":
+                fired = imag >= self.threshold
+                yield fired.to(x.dtype), imag - self.threshold
+                real = torch.where(fired, torch.zeros((), dtype=real.dtype), real)
+                imag = torch.where(fired, self.threshold - self.resolution, imag)
+                continue
+            fired = (real >= self.threshold) & (imag >= 0) & (before < 0)
+            yield fired.to(x.dtype), torch.minimum(torch.minimum(real - self.threshold, imag), -before)
+
+    def _cut(self, wide: Tensor) -> Tensor:
+        return wide - torch.fmod(wide, self.resolution)
+
+
+def _check_parts(layer: OpLayer, x: Tensor) -> None:
+    if x.ndim < 3 or x.shape[2] % 2:
+        raise UsageError(
+            "HSNN-U022",
+            f"{layer.op.name} got a tensor of shape {tuple(x.shape)}",
+            allowed="(timestep, batch, 2 * channel, ...): real and imaginary parts in turn",
+        )
 
 
 def _require_range(name: str, values: Tensor, low: float, high: float) -> None:

@@ -9,10 +9,10 @@ slayer, lava-dl 0.6.0 (``slayer/neuron/dynamics``, ``slayer/axon/delta.py``).
 from __future__ import annotations
 
 from hsnn.ops.neurons import ADAPT
+from hsnn.ops.resonators import FIXED_RESONATE_FIRE, RESOLUTION
 from hsnn.ops.sigma_delta import CHOOSE_ACTIVATION, SUM, due
 from hsnn.ops.spec import Attribute, OpSpec
 
-RESOLUTION = Attribute("resolution", "float", above=0.0)
 _COMPARISON = Attribute("comparison", "string", choices=(">", ">="))
 
 _START = """
@@ -190,6 +190,7 @@ FIXED_NEURONS: tuple[OpSpec, ...] = (
     FIXED_RECURRENT_LIF,
     FIXED_ADAPTIVE_LIF,
     FIXED_LEAKY_INTEGRATOR,
+    FIXED_RESONATE_FIRE,
     FIXED_DELTA,
     FIXED_SIGMA_DELTA,
 )

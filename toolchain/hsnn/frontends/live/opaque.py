@@ -19,13 +19,14 @@ LATER = "hsnn_live::later"
 
 
 @torch.library.custom_op(NEURON, mutates_args=())
-def _neuron(x: Tensor, states: list[Tensor], path: str, outputs: int) -> list[Tensor]:
+def _neuron(x: Tensor, states: list[Tensor], path: str, outputs: int, halved: int) -> list[Tensor]:
     raise NotImplementedError("a neuron that is being traced does not compute")
 
 
 @_neuron.register_fake
-def _(x: Tensor, states: list[Tensor], path: str, outputs: int) -> list[Tensor]:
-    return [torch.empty_like(x) for _ in range(outputs)]
+def _(x: Tensor, states: list[Tensor], path: str, outputs: int, halved: int) -> list[Tensor]:
+    shape = [extent // 2 if axis == halved else extent for axis, extent in enumerate(x.shape)]
+    return [x.new_empty(shape) for _ in range(outputs)]
 
 
 @torch.library.custom_op(LATER, mutates_args=())
@@ -38,6 +39,8 @@ def _(x: Tensor, steps: list[int]) -> Tensor:
     return torch.empty_like(x)
 
 
+CHANNELS = {"step": 1, "time_first": 2, "batch_first": 2, "merged_batch_first": 1, "time_last": 1}
+"""Axis of the channels in each layout."""
 OPAQUE = torch.ops.hsnn_live.neuron.default
 LATER_NODE = torch.ops.hsnn_live.later.default
 
@@ -63,14 +66,16 @@ def trace(
     for path, neuron in neurons.items():
         part = module.get_submodule(path)
         # The type stays what it is, so that code that asks for it, such as a function that resets all neurons, works.
-        part.forward = neuron.protocol(part, _emitter(path, len(neuron.outputs)))
+        part.forward = neuron.protocol(part, _emitter(path, neuron))
     with torch.no_grad(), _no_shared_lists(module):
         return exported(module, inputs, lenient=True)
 
 
-def _emitter(path: str, outputs: int) -> Any:
+def _emitter(path: str, neuron: LiveNeuron) -> Any:
+    outputs, halved = len(neuron.outputs), CHANNELS[neuron.layout] if neuron.pairs else -1
+
     def emit(x: Tensor, states: Iterable[Tensor]) -> list[Tensor]:
-        return list(torch.ops.hsnn_live.neuron(x, list(states), path, outputs))
+        return list(torch.ops.hsnn_live.neuron(x, list(states), path, outputs, halved))
 
     return emit
 

@@ -1,4 +1,4 @@
-"""Neurons of lava-dl's slayer (read at 0.6.0): CUBA, ALIF, sigma-delta and the recurrent CUBA block.
+"""Neurons of lava-dl's slayer (read at 0.6.0): CUBA, ALIF, resonators, sigma-delta and the recurrent CUBA block.
 
 Time is the last axis: ``(batch, *feature, timestep)``. States are integers in steps of ``1 / s_scale``, decays in
 1/4096, and every state is rounded toward zero::
@@ -14,6 +14,7 @@ Sigma-delta neurons sum up, apply the activation, and send its change where that
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.opaque import later
+from hsnn.frontends.live.slayer_fields import PACKAGE, check_common, decay_of, norm_of
+from hsnn.frontends.live.slayer_resonators import resonator
 from hsnn.frontends.live.slayer_weights import effective_weight
 from hsnn.frontends.live.spec import Emit, LiveNeuron, inexpressible, is_zero, tensor
 from hsnn.nn import (
@@ -34,15 +37,14 @@ from hsnn.nn import (
     LeakyIntegrator,
 )
 
-PACKAGE = "lava.lib.dl.slayer"
 _BASE = f"{PACKAGE}.neuron.base.Neuron"
-_NORM = f"{PACKAGE}.neuron.norm"
-_DECAY_ONE = 4096
 UNITS = (f"{PACKAGE}.block.base.AbstractRecurrent", f"{PACKAGE}.block.base.AbstractKWTA")
 """Blocks that run their neurons timestep by timestep, and so are one neuron."""
 _PARTS = (f"{PACKAGE}.axon.delta.Delta", f"{PACKAGE}.dendrite.sigma.Sigma")
-_STATES = ("current_state", "voltage_state", "refractory_state", "pre_state", "residual_state", "error_state")
-_CALL_ONCE = "call the model once on an input of that shape, as slayer's training does, and compile it then"
+_STATES = (
+    *("current_state", "voltage_state", "refractory_state", "real_state", "imag_state"),
+    *("pre_state", "residual_state", "error_state"),
+)
 
 
 def is_neuron(_: nn.Module, names: tuple[str, ...]) -> bool:
@@ -86,17 +88,17 @@ def _recurrent(module: Any) -> LiveNeuron:
 
 
 def _adaptive(module: Any) -> LiveNeuron:
-    _check_common(module)
-    mean, divisor = _norm(module)
+    check_common(module)
+    mean, divisor = norm_of(module, module.norm)
     if not module._threshold > 0:
         raise inexpressible(f"its threshold is {module._threshold:g}", allowed=f"{1 / module.w_scale:g} or more")
     layer = FixedAdaptiveLif(
         module._threshold,
         resolution=1.0 / module.s_scale,
-        current_decay=_decay(module, "current_decay"),
-        voltage_decay=_decay(module, "voltage_decay"),
-        threshold_decay=_decay(module, "threshold_decay"),
-        refractory_decay=_decay(module, "refractory_decay"),
+        current_decay=_lost(module, "current_decay"),
+        voltage_decay=_lost(module, "voltage_decay"),
+        threshold_decay=_lost(module, "threshold_decay"),
+        refractory_decay=_lost(module, "refractory_decay"),
         threshold_step=module.threshold_step,
     )
     # Its norm stands in front of the current.
@@ -106,8 +108,8 @@ def _adaptive(module: Any) -> LiveNeuron:
 
 
 def _sigma_delta(module: Any) -> LiveNeuron:
-    _check_common(module, graded=False)
-    mean, divisor = _norm(module)
+    check_common(module, graded=False)
+    mean, divisor = norm_of(module, module.norm)
     if not bool(divisor == 1):
         raise inexpressible("WgtScaleBatchNorm divides its sum", allowed="MeanOnlyBatchNorm")
     delta = module.delta
@@ -135,23 +137,29 @@ def _sigma(_: Any) -> LiveNeuron:
 CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
     f"{PACKAGE}.neuron.cuba.Neuron": _cuba,
     f"{PACKAGE}.neuron.alif.Neuron": _adaptive,
+    f"{PACKAGE}.neuron.rf.Neuron": partial(resonator, firing="phase"),
+    f"{PACKAGE}.neuron.rf_iz.Neuron": partial(resonator, firing="izhikevich"),
     f"{PACKAGE}.neuron.sigma_delta.Neuron": _sigma_delta,
     f"{PACKAGE}.axon.delta.Delta": _delta,
     f"{PACKAGE}.dendrite.sigma.Sigma": _sigma,
     f"{PACKAGE}.block.cuba.Recurrent": _recurrent,
 }
-KNOWN = "slayer's CUBA, ALIF and sigma-delta neurons, and block.cuba.Recurrent"
+KNOWN = "slayer's CUBA, ALIF, RF, RF_IZ and sigma-delta neurons, and block.cuba.Recurrent"
 
 
 def _sum() -> LeakyIntegrator:
     return LeakyIntegrator(voltage_decay=0.0, current_decay=1.0)
 
 
+def _lost(module: Any, name: str) -> Tensor:
+    return decay_of(module, name, f"{name}_min")
+
+
 def _current_options(module: Any) -> tuple[Tensor | None, dict[str, Any]]:
     """Return the gain of the input, and what every CUBA neuron has."""
-    _check_common(module)
-    mean, divisor = _norm(module)
-    current = _decay(module, "current_decay")
+    check_common(module)
+    mean, divisor = norm_of(module, module.norm)
+    current = _lost(module, "current_decay")
     if not bool(divisor == 1) and not bool((current == 1).all()):
         raise inexpressible(
             f"WgtScaleBatchNorm divides its current by {float(divisor):g}, and the current has a memory that a chip "
@@ -161,7 +169,7 @@ def _current_options(module: Any) -> tuple[Tensor | None, dict[str, Any]]:
     values = {
         "resolution": 1.0 / module.s_scale,
         "current_decay": current,
-        "voltage_decay": _decay(module, "voltage_decay"),
+        "voltage_decay": _lost(module, "voltage_decay"),
         "bias": -mean / divisor,
     }
     return None if bool(divisor == 1) else 1 / divisor, values
@@ -184,51 +192,6 @@ def _firing(module: Any) -> dict[str, Any]:
     if threshold == 0:
         return {"threshold": 1.0 / module.s_scale, "comparison": ">="}
     return {"threshold": threshold, "comparison": ">"}
-
-
-def _check_common(module: Any, *, graded: bool = True) -> None:
-    if graded and module.graded_spike:
-        raise inexpressible("it sends graded spikes, the voltage at each spike", allowed="graded_spike=False")
-    if module.drop is not None and not isinstance(module.drop, nn.Module):
-        raise inexpressible(f"its dropout is a function, {module.drop!r}", allowed="slayer.neuron.Dropout, or none")
-    for name in ("w_scale", "s_scale"):
-        value = int(getattr(module, name))
-        if value < 1 or value & (value - 1):
-            raise inexpressible(
-                f"its {name} is {value}: states in steps of {1 / max(value, 1):g} are no numbers of float32",
-                allowed="a power of two, such as the default scale of 64",
-            )
-
-
-def _norm(module: Any) -> tuple[Tensor, Tensor]:
-    """Return what a normalization subtracts, one number or one for each channel, and what it divides by."""
-    norm = module.norm
-    if norm is None:
-        return torch.zeros(()), torch.ones(())
-    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(norm).__mro__}
-    if not names & {f"{_NORM}.MeanOnlyBatchNorm", f"{_NORM}.WgtScaleBatchNorm"}:
-        raise inexpressible(f"its norm is a {type(norm).__name__}", allowed="MeanOnlyBatchNorm, WgtScaleBatchNorm")
-    with torch.no_grad():
-        mean = tensor(norm.pre_hook_fx(norm.running_mean))
-        divisor = tensor(norm.std(norm.running_var)) if f"{_NORM}.WgtScaleBatchNorm" in names else torch.ones(())
-    return _per_channel(module, mean), divisor.reshape(())
-
-
-def _decay(module: Any, name: str) -> Tensor:
-    """Return a decay as a fraction, rounded as slayer rounds it."""
-    if hasattr(module, f"{name}_min"):
-        raise inexpressible("its decays differ by channel and are drawn at its first call", fix=_CALL_ONCE)
-    # slayer multiplies states and decays as they are, so several decays belong to the last axis of the features.
-    values = torch.round(tensor(getattr(module, name))) / _DECAY_ONE
-    return values.reshape(()) if values.numel() == 1 else values
-
-
-def _per_channel(module: Any, values: Tensor) -> Tensor:
-    if values.numel() == 1:
-        return values.reshape(())
-    if module.shape is None:
-        raise inexpressible("it has a value for each channel and does not know its shape yet", fix=_CALL_ONCE)
-    return values.reshape(-1, *(1,) * (len(module.shape) - 1))
 
 
 def _message_options(delta: Any) -> tuple[Tensor, float]:

@@ -15,7 +15,9 @@ from torch.nn import functional
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.opaque import later
-from hsnn.frontends.live.slayer import PACKAGE, UNITS
+from hsnn.frontends.live.slayer import UNITS
+from hsnn.frontends.live.slayer_fields import PACKAGE
+from hsnn.frontends.live.slayer_resonators import joint_weight, parts_of
 from hsnn.frontends.live.slayer_weights import effective_weight, norm_hook
 from hsnn.frontends.live.spec import inexpressible, title
 
@@ -25,6 +27,7 @@ _LATE = tuple(f"{_BLOCK}{name}" for name in ("Input", "Dense", "Conv", "Pool", "
 """Blocks that send one timestep late by ``delay_shift``."""
 _DELAY = f"{PACKAGE}.axon.delay.Delay"
 _SYNAPSE = f"{PACKAGE}.synapse.layer"
+_COMPLEX = f"{PACKAGE}.synapse.complex.ComplexLayer"
 
 
 def forget(module: nn.Module) -> None:
@@ -53,11 +56,14 @@ def rewrite(module: nn.Module) -> None:
                 part.forward = _delayed(part)
         except UnsupportedError as error:
             raise _named(path, part, error) from error
+    inside: set[int] = set()
     for path, part in module.named_modules():
-        build = next((_SYNAPSES[name] for name in _names(part) if name in _SYNAPSES), None)
-        if build is not None:
+        is_complex = _COMPLEX in _names(part)
+        if is_complex:
+            inside |= {id(part.real), id(part.imag)}
+        if is_complex or (id(part) not in inside and _builder(part) is not None):
             try:
-                _rewrite_synapse(part, masks.get(id(part)), build)
+                (_rewrite_complex if is_complex else _rewrite_synapse)(part, masks.get(id(part)))
             except UnsupportedError as error:
                 raise _named(path, part, error) from error
 
@@ -92,13 +98,32 @@ def _delayed(part: Any) -> Forward:
     return lambda x: later(x, steps)
 
 
-def _rewrite_synapse(synapse: Any, mask: Tensor | None, build: Callable[[Any, Tensor], Forward]) -> None:
-    weight = effective_weight(synapse, mask)
+def _builder(synapse: nn.Module) -> Callable[[Any, Tensor], Forward] | None:
+    return next((_SYNAPSES[name] for name in _names(synapse) if name in _SYNAPSES), None)
+
+
+def _rewrite_synapse(synapse: Any, mask: Tensor | None) -> None:
+    synapse.forward = _computed(synapse, effective_weight(synapse, mask))
+
+
+def _rewrite_complex(synapse: Any, mask: Tensor | None) -> None:
+    """Let both parts be computed by one synapse that has the channels of both."""
+    real, imag = (effective_weight(part, mask) for part in (synapse.real, synapse.imag))
+    transposed = _builder(synapse.real) in (_conv_transposed, _unpool)
+    whole = _computed(synapse.real, joint_weight(real, imag, axis=int(transposed)))
+    synapse.forward = lambda x: parts_of(whole(x))
+
+
+def _computed(synapse: Any, weight: Tensor) -> Forward:
+    """Return what a synapse computes with these weights, whatever its weight norm would do."""
     for key, hook in list(synapse._forward_pre_hooks.items()):
         if hook is norm_hook(synapse):
             del synapse._forward_pre_hooks[key]
     synapse.register_buffer("effective_weight", weight)
-    synapse.forward = build(synapse, weight)
+    build = _builder(synapse)
+    if build is None:
+        raise inexpressible(f"its synapse is a {type(synapse).__name__}", allowed="slayer's own synapses")
+    return build(synapse, weight)
 
 
 def _at_each_timestep(layer: Callable[[Tensor], Tensor]) -> Forward:
@@ -184,7 +209,7 @@ def _unpool(synapse: Any, weight: Tensor) -> Forward:
 
 
 def _for_each(synapse: Any, channels: int) -> Tensor:
-    return synapse.effective_weight.squeeze(-1).expand(channels, -1, -1, -1)  # type: ignore[no-any-return]
+    return synapse.effective_weight.squeeze(-1).repeat(channels, 1, 1, 1)  # type: ignore[no-any-return]
 
 
 def _check_apart(options: dict[str, Any], kernel: tuple[int, int], height: int) -> None:

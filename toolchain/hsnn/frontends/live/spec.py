@@ -40,6 +40,7 @@ class LiveNeuron:
         timesteps: Timesteps, for ``merged_batch_first``.
         protocol: How the neuron is called; the default takes and returns one tensor.
         probe: Path of the part of it whose calls show what it sends; itself if empty.
+        pairs: Whether two channels of the input belong to one of the output, as of resonators.
     """
 
     outputs: tuple[OpLayer | None, ...]
@@ -53,6 +54,7 @@ class LiveNeuron:
     timesteps: int | None = None
     protocol: Protocol = _one_tensor
     probe: str = ""
+    pairs: bool = False
 
 
 def title(path: str, module: nn.Module) -> str:

@@ -51,7 +51,7 @@ class ChipNeuron:
     def shape(self) -> Shape:
         """Feature shape of its output: that of its input, of which resonators give back half the channels."""
         first, *rest = self.drive.shape or (1,)
-        return (first // 2, *rest) if self.node.op_type == RESONATE_FIRE.name else self.drive.shape
+        return (first // 2, *rest) if self.node.op_type.endswith(RESONATE_FIRE.name) else self.drive.shape
 
     @property
     def sources(self) -> tuple[str, ...]:

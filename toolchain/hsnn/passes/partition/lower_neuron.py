@@ -45,10 +45,10 @@ def lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[F
     parameter = Parameters(neuron)
     kind, attributes = neuron.node.op_type.removeprefix("Fixed"), neuron.node.attributes
     resolution = attributes["resolution"].as_float() if "resolution" in attributes else 0.0
-    if kind in ("Delta", "SigmaDelta"):
-        return _lower_sigma_delta(neuron, parameter), _synapses(neuron, neuron.drive, neuron.drive.biases, source_of)
-    if neuron.node.op_type == RESONATE_FIRE.name:
-        return _lower_resonator(neuron, parameter), _synapses(neuron, neuron.drive, neuron.drive.biases, source_of)
+    if kind in ("Delta", "SigmaDelta", RESONATE_FIRE.name):
+        lowered = _lower_resonator if kind == RESONATE_FIRE.name else _lower_sigma_delta
+        drive = neuron.drive
+        return lowered(neuron, parameter, resolution), _synapses(neuron, drive, drive.biases, source_of)
     current_decay, voltage_decay = parameter("current_decay"), parameter("voltage_decay")
     decays_input = "decay_input" in attributes and attributes["decay_input"].as_int() == 1
     gain = voltage_decay if decays_input else np.ones(())
@@ -129,7 +129,7 @@ def _synapses(
     return projections
 
 
-def _lower_sigma_delta(neuron: ChipNeuron, parameter: Parameters) -> FloatSigmaDelta:
+def _lower_sigma_delta(neuron: ChipNeuron, parameter: Parameters, resolution: float) -> FloatSigmaDelta:
     attributes = neuron.node.attributes
     accumulate = neuron.node.op_type.removeprefix("Fixed") == "SigmaDelta"
     return FloatSigmaDelta(
@@ -140,12 +140,12 @@ def _lower_sigma_delta(neuron: ChipNeuron, parameter: Parameters) -> FloatSigmaD
         parameter("bias") if accumulate else np.zeros(()),
         accumulate=accumulate,
         rectify=accumulate and attributes["activation"].as_string() == "relu",
-        resolution=attributes["resolution"].as_float() if "resolution" in attributes else 0.0,
+        resolution=resolution,
         scale=fixed_scale(neuron.node, neuron.name),
     )
 
 
-def _lower_resonator(neuron: ChipNeuron, parameter: Parameters) -> FloatResonator:
+def _lower_resonator(neuron: ChipNeuron, parameter: Parameters, resolution: float) -> FloatResonator:
     cos, sin = parameter("cos_decay"), parameter("sin_decay")
     radius = np.hypot(cos, sin)
     if bool(np.any(radius > 1.0 + RADIUS_ROUNDING)):
@@ -165,6 +165,7 @@ def _lower_resonator(neuron: ChipNeuron, parameter: Parameters) -> FloatResonato
         reset="none",
         comparison=">=",
         scale=fixed_scale(neuron.node, neuron.name),
+        resolution=resolution,
         cos_decay=cos,
         sin_decay=sin,
         firing=cast("Firing", neuron.node.attributes["firing"].as_string()),

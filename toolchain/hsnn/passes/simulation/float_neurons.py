@@ -140,9 +140,10 @@ def _step_resonator(neuron: FloatResonator, state: NeuronState, activation: Floa
     """Advance resonators: ``u`` is the real part of their state, ``v`` the imaginary one."""
     places = part_indices(neuron.shape)
     flat = activation.reshape(len(activation), -1)
-    before, cos, sin = state.v, neuron.cos_decay, neuron.sin_decay
-    real = cos * state.u - sin * state.v + flat[:, places[0]]
-    imag = sin * state.u + cos * state.v + flat[:, places[1]]
+    before, cos, sin, unit = state.v, neuron.cos_decay, neuron.sin_decay, neuron.resolution
+    to_real, to_imag = (_cut(flat[:, part], unit) for part in places)
+    real = _cut(cos * state.u, unit) - _cut(sin * state.v, unit) + to_real
+    imag = _cut(sin * state.u, unit) + _cut(cos * state.v, unit) + to_imag
     state.activation = max(state.activation, largest(activation))
     state.current = max(state.current, largest(activation))
     state.low = min(state.low, float(real.min()), float(imag.min()))
@@ -153,7 +154,7 @@ def _step_resonator(neuron: FloatResonator, state: NeuronState, activation: Floa
         state.u, state.v = real, imag
         return spikes
     spikes = imag >= neuron.threshold
-    state.u, state.v = np.where(spikes, 0.0, real), np.where(spikes, neuron.threshold, imag)
+    state.u, state.v = np.where(spikes, 0.0, real), np.where(spikes, neuron.threshold - unit, imag)
     return spikes
 
 
