@@ -130,13 +130,15 @@ class Slayer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        parameters = {"threshold": 1.0, "current_decay": 0.5, "voltage_decay": 0.1, "tau_grad": 0.5, "scale_grad": 1.0}
+        neurons = {"threshold": 1.0, "current_decay": 1.0, "voltage_decay": 0.1, "tau_grad": 0.5, "scale_grad": 1.0}
+        settings = {"weight_norm": True, "delay_shift": False}
         self.stem = stem()
         self.blocks = nn.ModuleList(
             (
-                slayer.block.cuba.Conv(dict(parameters), STEM, HIDDEN, 3, stride=2, padding=1, weight_scale=2),
+                slayer.block.cuba.Conv(dict(neurons), STEM, HIDDEN, 3, stride=2, padding=1, **settings),
                 slayer.block.cuba.Flatten(),
-                slayer.block.cuba.Dense(dict(parameters), HIDDEN * 16, CLASSES, weight_scale=2),
+                slayer.block.cuba.Dense(dict(neurons), HIDDEN * 16, 64, **settings),
+                slayer.block.cuba.Dense(dict(neurons), 64, CLASSES, **settings),
             )
         )
 

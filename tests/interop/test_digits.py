@@ -10,8 +10,8 @@ from digits_models import MODELS
 def test_accuracy_is_kept_in_integers(name):
     measured = digits_recipe.measure(name)
     assert measured.images == 497
-    assert measured.library > 0.9
-    assert measured.lost <= 0.5
+    assert measured.library > 0.96
+    assert abs(measured.lost) <= 0.5, "integers that decide otherwise are no better for being right by chance"
     assert (digits_recipe.FOLDER / f"{name}.safetensors").stat().st_size < 200_000
 
 
