@@ -1,4 +1,4 @@
-"""Lava computes sigma-delta and adaptive neurons and graded messages exactly as the reference says."""
+"""Lava computes sigma-delta, adaptive and counting neurons and graded messages exactly as the reference says."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import subprocess
 
 import pytest
 
-from hsnn.ir.populations import AdaptiveLifPopulation, SigmaDeltaPopulation
+from hsnn.ir.populations import AdaptiveLifPopulation, CountingLifPopulation, SigmaDeltaPopulation
 from hsnn.verify.difference import first_difference
-from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_network
+from hsnn.verify.random_networks import EVERYTHING, FEATURES, random_inputs, random_network
 from hsnn_targets.lava import TARGET
 from hsnn_targets.lava.interpreter import worker_interpreter
 from hsnn_targets.reference import TARGET as REFERENCE
 
 pytestmark = pytest.mark.lava
-SEEDS = range(4000, 4008)
+SEEDS = range(4016, 4024)
+COUNTING_SEEDS = range(4100, 4108)
 
 
 def check(network, seed):
@@ -34,6 +35,23 @@ def check(network, seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_special_neurons(seed):
     check(random_network(seed, features=EVERYTHING), seed)
+
+
+@pytest.mark.parametrize("seed", COUNTING_SEEDS)
+def test_neurons_that_count(seed):
+    check(random_network(seed, features=FEATURES | {"counting"}), seed)
+
+
+def test_the_seeds_reach_counts_and_floors():
+    found, most = [], 0
+    for seed in COUNTING_SEEDS:
+        network = random_network(seed, features=FEATURES | {"counting"})
+        found += [neuron for neuron in network.neurons if isinstance(neuron, CountingLifPopulation)]
+        sent = REFERENCE.load(network).run(random_inputs(network, 3, seed), trace=True).spikes
+        most = max(most, *(int(array.max()) for array in sent.values()))
+    assert {n.reset for n in found} == {"zero", "subtract"}
+    assert {n.max_spikes == 1 for n in found} == {bool(n.refractory) for n in found} == {True, False}
+    assert most > 100
 
 
 def test_the_seeds_reach_every_kind():

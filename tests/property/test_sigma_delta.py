@@ -22,7 +22,7 @@ def draw(seed, **options):
 @pytest.mark.parametrize("tier", usable_tiers())
 def test_emulator_equals_reference(tier, require_equal):
     seen = adaptive = messages = fired = 0
-    for seed in range(120):
+    for seed in range(160):
         network, inputs = draw(seed, timesteps=(None, None, 1, 40)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         require_equal(expected, EmulatorTarget(tier=tier).load(network).run(inputs, trace=True))

@@ -123,6 +123,7 @@ def test_schema_mirrors_the_dataclasses():
         schema_network.Constant: (populations.ConstantSource, networks.ARRAYS["constant"]),
         schema_network.Lif: (populations.LifPopulation, networks.ARRAYS["lif"]),
         schema_network.AdaptiveLif: (populations.AdaptiveLifPopulation, networks.ARRAYS["adaptive_lif"]),
+        schema_network.CountingLif: (populations.CountingLifPopulation, networks.ARRAYS["counting_lif"]),
         schema_network.Resonator: (populations.ResonatorPopulation, networks.ARRAYS["resonator"]),
         schema_network.SigmaDelta: (populations.SigmaDeltaPopulation, networks.ARRAYS["sigma_delta"]),
         schema_network.Integrator: (populations.IntegratorPopulation, networks.ARRAYS["integrator"]),

@@ -11,7 +11,7 @@ import numpy as np
 
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_LIMIT, STATE_SHIFT, VOLTAGE_MAX
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.populations import AdaptiveLifPopulation, LifPopulation, Neuron, largest_payload
+from hsnn.ir.populations import AdaptiveLifPopulation, CountingLifPopulation, LifPopulation, Neuron, largest_payload
 from hsnn.ir.projections import Projection, SparseProjection
 from hsnn_targets.emulator.rows import signed_row_sums
 from hsnn_targets.emulator.vector_tables import Dynamics
@@ -26,7 +26,8 @@ def dynamics_of(network: IntegerNetwork, neuron: Neuron, projections: tuple[Proj
     Vectors need ``|u| <= 2**24``. Input of at most ``2**24`` is enough: a current within ``2**23`` is
     within ``3 * 2**23`` after it, and one wrap brings that back within ``2**23``.
     """
-    if not isinstance(neuron, LifPopulation) or isinstance(neuron, AdaptiveLifPopulation) or neuron.refractory > 0:
+    special = AdaptiveLifPopulation | CountingLifPopulation
+    if not isinstance(neuron, LifPopulation) or isinstance(neuron, special) or neuron.refractory > 0:
         return Dynamics.PORTABLE
     received = sum(_largest_sum(network, projection) for projection in projections) << STATE_SHIFT
     if received > 2 * STATE_LIMIT:

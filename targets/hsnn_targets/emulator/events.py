@@ -9,7 +9,7 @@ import numpy as np
 from hsnn_targets.emulator.jit import inner, thin
 from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
 from hsnn_targets.emulator.port_rows import look_at_row, read_row
-from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, SIGMA_DELTA, TILE, Place, Program, Run, Scratch, Span
+from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Record, UInt8
@@ -71,7 +71,7 @@ def empty(node: Record, scratch: Scratch, span: Span) -> None:
 def send_timestep(population: Record, program: Program, scratch: Scratch, t: int, row: int, sent: Int32) -> None:
     """Write what a population sent at timestep ``t`` of the window, ``row`` of its sums, to the results."""
     order = program.tables[population["order_at"] :]
-    if population["node"] < 0 or population["model"] == SIGMA_DELTA:
+    if population["node"] < 0 or population["graded"] != 0:
         value = scratch.sums[row * population["tiles"] * TILE :]
         for i in range(sent.size):
             sent[order[i]] = value[i]

@@ -13,7 +13,7 @@ from hsnn_targets.emulator.jit import inner, kernel, thin
 from hsnn_targets.emulator.messages import send_message_bits, send_messages
 from hsnn_targets.emulator.neurons import update
 from hsnn_targets.emulator.synapses import collect
-from hsnn_targets.emulator.tables import FIELDS, SIGMA_DELTA, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
+from hsnn_targets.emulator.tables import FIELDS, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
 from hsnn_targets.emulator.vector_kernels import advance_vectors
 from hsnn_targets.emulator.vector_product import release_tiles
 from hsnn_targets.emulator.vector_tables import Vector
@@ -33,7 +33,7 @@ def advance(
         update(population, program, scratch, shift, span)
     else:
         advance_vectors(q, program, vector, scratch, span)
-    graded = population["model"] == SIGMA_DELTA
+    graded = population["graded"] != 0
     if population["node"] >= 0:
         if graded:
             sent = send_messages(population, program, scratch, span)

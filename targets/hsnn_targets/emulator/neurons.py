@@ -18,6 +18,7 @@ from hsnn_targets.emulator.tables import (
     ADAPTIVE,
     AMOUNT,
     BIAS,
+    COUNTING,
     FIELDS,
     HELD,
     IZHIKEVICH,
@@ -97,6 +98,40 @@ def update_refractory(tile: Int32, sums: Int32, fired: UInt8, shift: int, subtra
         tile[V * TILE + j] = after if spike else v
         tile[HELD * TILE + j] = int32(refractory) if spike else max(int32(held - 1), int32(0))
         fired[j] = spike
+
+
+@inner
+def update_counting(
+    tile: Int32, more: Int32, sums: Int32, shift: int, subtract: bool, refractory: int, most: int
+) -> None:
+    """Advance one tile of neurons that count; the counts replace the sums, and ``more`` has the floor of v."""
+    for j in range(TILE):
+        u = advance_current(tile[U * TILE + j], sums[j], tile[KEEP_U * TILE + j], shift)
+        before, held = tile[V * TILE + j], tile[HELD * TILE + j]
+        moved = advance_voltage(before, u, tile[KEEP_V * TILE + j], tile[BIAS * TILE + j])
+        v, threshold, count = before if held > 0 else moved, tile[THRESHOLD * TILE + j], int32(0)
+        if v > threshold and held <= 0:
+            count = int32(min(np.int64(v) // np.int64(threshold + 1), np.int64(most)))
+            v = int32(v - count * tile[AMOUNT * TILE + j]) if subtract else int32(0)
+        tile[U * TILE + j] = u
+        tile[V * TILE + j] = max(v, more[THRESHOLD * TILE + j])
+        tile[HELD * TILE + j] = int32(refractory) if count > 0 else max(int32(held - 1), int32(0))
+        sums[j] = count
+
+
+@inner
+def update_counting_tile(
+    population: Record, k: int, node: Record, scratch: Scratch, tile: Int32, sums: Int32, shift: int, t: int
+) -> None:
+    """Advance tile ``k`` of neurons that count by timestep ``t``; counts up to 1 go where spikes are."""
+    more = (population["first_tile"] + population["tiles"] + k) * FIELDS * TILE
+    floors = scratch.tiles[more : more + FIELDS * TILE]
+    subtract, refractory = population["subtract"] != 0, population["refractory"]
+    update_counting(tile, floors, sums, shift, subtract, refractory, population["max_spikes"])
+    if population["graded"] == 0:
+        start = node["plane_at"] + t * node["plane_stride"] + k * TILE
+        for j in range(TILE):
+            scratch.fired[start + j] = sums[j] > 0
 
 
 @inner
@@ -180,6 +215,9 @@ def update_tile(
         sums = scratch.sums[start_of_sums : start_of_sums + TILE]
         if population["model"] == SIGMA_DELTA:
             update_sigma_delta(population, tile, sums, shift)
+            continue
+        if population["model"] == COUNTING:
+            update_counting_tile(population, k, node, scratch, tile, sums, shift, t)
             continue
         if population["node"] < 0:
             update_integrator(tile, sums, shift)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hsnn.ir.populations import ConstantSource, InputPort, Sender, SigmaDeltaPopulation
+from hsnn.ir.populations import ConstantSource, InputPort, Sender, largest_payload
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
 from hsnn_targets.emulator import tables
@@ -92,4 +92,4 @@ def _payloads(sender: Sender) -> dict[str, int]:
 
 def is_graded(sender: Sender) -> bool:
     """Whether events of a sender carry payloads."""
-    return sender.graded if isinstance(sender, InputPort) else isinstance(sender, SigmaDeltaPopulation)
+    return sender.graded if isinstance(sender, InputPort) else largest_payload(sender) != (1, False)

@@ -9,17 +9,19 @@ import numpy as np
 from hsnn.ir.arithmetic import DECAY_ONE, VOLTAGE_MAX
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
+    CountingLifPopulation,
     LifPopulation,
     Neuron,
     ResonatorPopulation,
     SigmaDeltaPopulation,
     received_shape,
+    sends,
 )
 from hsnn.ir.shape import part_indices, size
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.groups import Group
 from hsnn_targets.emulator.heap import Heap
-from hsnn_targets.emulator.nodes import Nodes
+from hsnn_targets.emulator.nodes import Nodes, is_graded
 from hsnn_targets.emulator.pack import order_of
 from hsnn_targets.emulator.records import make_records
 from hsnn_targets.emulator.tables import padded
@@ -33,8 +35,9 @@ def population_records(
 ) -> Records:
     """Make the record of every population; what is listed in it is added to ``lists``."""
     tiles = [padded(size(neuron.shape)) // tables.TILE for neuron in neurons]
-    # Adaptive neurons have more state, in as many tiles again behind their own.
-    room = [count * (1 + isinstance(n, AdaptiveLifPopulation)) for count, n in zip(tiles, neurons, strict=True)]
+    # Adaptive neurons and those that count have more fields, in as many tiles again behind their own.
+    more = AdaptiveLifPopulation | CountingLifPopulation
+    room = [count * (1 + isinstance(n, more)) for count, n in zip(tiles, neurons, strict=True)]
     first_tiles = np.cumsum([0, *room])
     first_groups = np.cumsum([0, *map(len, groups)])
     return make_records(
@@ -52,6 +55,7 @@ def population_records(
                 "subtract": isinstance(neuron, LifPopulation) and neuron.reset != "zero",
                 "refractory": neuron.refractory if isinstance(neuron, LifPopulation) else 0,
                 "order_at": lists.add(order_of(neuron.shape).outer),
+                "graded": sends(neuron) and is_graded(neuron),
                 **_model(neuron),
             }
             for place, neuron in enumerate(neurons)
@@ -78,6 +82,8 @@ def _model(neuron: Neuron) -> dict[str, int]:
     """Fields of a population that only neurons of its kind have."""
     if isinstance(neuron, ResonatorPopulation):
         return {"model": tables.IZHIKEVICH if neuron.firing == "izhikevich" else tables.PHASE}
+    if isinstance(neuron, CountingLifPopulation):
+        return {"model": tables.COUNTING, "max_spikes": neuron.max_spikes}
     if not isinstance(neuron, SigmaDeltaPopulation):
         adapts = isinstance(neuron, AdaptiveLifPopulation)
         return {"model": tables.ADAPTIVE if adapts else tables.INTEGRATE_FIRE}
@@ -115,11 +121,15 @@ def tiles_of(neuron: Neuron) -> Int32:
         fill(tables.THRESHOLD, neuron.threshold)
         if neuron.reset == "subtract":
             fill(tables.AMOUNT, neuron.reset_amount)
-    if not isinstance(neuron, AdaptiveLifPopulation):
+    if not isinstance(neuron, AdaptiveLifPopulation | CountingLifPopulation):
         return _tiled(fields)
-    fill(tables.AMOUNT, neuron.threshold_step)
+    if isinstance(neuron, AdaptiveLifPopulation):
+        fill(tables.AMOUNT, neuron.threshold_step)
     own = _tiled(fields)
     fields = np.zeros_like(fields)
+    if isinstance(neuron, CountingLifPopulation):
+        fill(tables.THRESHOLD, neuron.v_min)
+        return np.concatenate([own, _tiled(fields)])
     fill(tables.KEEP_U, DECAY_ONE - neuron.threshold_decay)
     fill(tables.KEEP_V, DECAY_ONE - neuron.refractory_decay)
     return np.concatenate([own, _tiled(fields)])

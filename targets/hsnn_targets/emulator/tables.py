@@ -31,7 +31,7 @@ U, V, HELD, KEEP_U, KEEP_V, BIAS, THRESHOLD, AMOUNT = range(8)
 FIELDS, STATES = 8, 3
 PORT, CONSTANT, NEURONS = range(3)
 DENSE, CONV, SPARSE = range(3)
-INTEGRATE_FIRE, SIGMA_DELTA, ADAPTIVE, PHASE, IZHIKEVICH = range(5)
+INTEGRATE_FIRE, SIGMA_DELTA, ADAPTIVE, COUNTING, PHASE, IZHIKEVICH = range(6)
 STATE_SHIFT = 6
 ALWAYS = 1 << 40
 """A ``limit`` that no number of events passes."""
@@ -60,6 +60,7 @@ POPULATION = _record(
     "refractory",
     "order_at",  # tables[order_at + i] is the index in the network of the kernels' neuron i
     "model",  # whose rules its neurons follow
+    "graded",  # whether it sends payloads, which lie among its sums
     "sums",  # sums of a timestep: one a neuron of its tiles, two of resonators
     "parts_at",  # PHASE, IZHIKEVICH: tables[parts_at + i] is the sum of the real part of neuron i, and, as many
     # neurons further on as its tiles have, that of the imaginary part
@@ -67,6 +68,7 @@ POPULATION = _record(
     "accumulate",
     "rectify",
     "keep_rest",
+    "max_spikes",  # COUNTING: field of hsnn.ir.populations.CountingLifPopulation
 )
 
 GROUP = _record("first", "last", "exponent", "wrap")

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.populations import LifPopulation, Neuron
+from hsnn.ir.populations import LifPopulation, Neuron, sends_spikes
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
 from hsnn_targets.emulator.costs import COSTS, events_limit
@@ -107,7 +107,7 @@ def plan_vector(
     layers = [
         {
             "dynamics": dynamics_of(network, neuron, tuple(p for group in own for p in group.projections)),
-            "fused": isinstance(neuron, LifPopulation) and _fuses(own, products),
+            "fused": isinstance(neuron, LifPopulation) and sends_spikes(neuron) and _fuses(own, products),
         }
         for neuron, own in zip(neurons, groups, strict=True)
     ]

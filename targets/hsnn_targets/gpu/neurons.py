@@ -11,6 +11,7 @@ import torch
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_SHIFT
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
+    CountingLifPopulation,
     LifPopulation,
     Neuron,
     ResonatorPopulation,
@@ -66,6 +67,7 @@ class Neurons:
         keep_u, keep_v: 4096 less the decays; cosine and sine of resonators.
         bias, threshold, amount: As in :class:`hsnn.ir.populations.LifPopulation`; unused ones are 0.
         adapting: How thresholds adapt; None where they do not.
+        v_min: Floor of the voltage of neurons that count; None for others.
         parts: Where the real and the imaginary parts of a resonator's input lie, ``(2, neuron)``; None for others.
     """
 
@@ -76,6 +78,7 @@ class Neurons:
     threshold: Tensor
     amount: Tensor
     adapting: Adapting | None = None
+    v_min: Tensor | None = None
     parts: Tensor | None = None
 
     @classmethod
@@ -109,6 +112,7 @@ class Neurons:
             put(zero if lif is None else lif.threshold),
             put(lif.reset_amount if lif is not None and subtracts else zero),
             adapting,
+            put(neuron.v_min) if isinstance(neuron, CountingLifPopulation) else None,
         )
 
     @property
@@ -149,6 +153,8 @@ class Neurons:
         if self.adapting is not None:
             state.v = moved
             return self._adapt(self.adapting, state).to(torch.uint8)
+        if isinstance(self.neuron, CountingLifPopulation):
+            return self._count(self.neuron, state, moved)
         fires = moved > self.threshold
         if self.neuron.refractory:
             held = state.held > 0
@@ -163,6 +169,16 @@ class Neurons:
             case "none":
                 state.v = moved
         return fires.to(torch.uint8)
+
+    def _count(self, neuron: CountingLifPopulation, state: State, moved: Tensor) -> Tensor:
+        """Tell how often neurons fire that count, and advance what follows from it."""
+        held = state.held > 0
+        v = torch.where(held, state.v, moved)
+        counts = rules.count_spikes(v, self.threshold, neuron.max_spikes) * ~held
+        state.held = torch.where(counts > 0, neuron.refractory, (state.held - 1).clamp(min=0))
+        v = v * (counts == 0) if neuron.reset == "zero" else v - self.amount * counts
+        state.v = torch.maximum(v, self.v_min) if self.v_min is not None else v
+        return counts.to(torch.int32)
 
     def _adapt(self, adapting: Adapting, state: State) -> Tensor:
         """Tell which adaptive neurons fire, and advance their thresholds."""

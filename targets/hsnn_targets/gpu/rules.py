@@ -48,6 +48,11 @@ def advance_voltage(v: Tensor, u: Tensor, bias: Tensor, keep: Tensor) -> Tensor:
     return wrap_int32(shrink(v, keep) + u + bias).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
 
 
+def count_spikes(v: Tensor, threshold: Tensor, most: int) -> Tensor:
+    """Count how often voltages hold ``threshold + 1``, at most ``most`` times."""
+    return v.clamp(min=0).div(threshold + 1, rounding_mode="floor").clamp(max=most)
+
+
 def adapt(
     v: Tensor, raised: Tensor, refractory: Tensor, *, threshold: Tensor, step: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

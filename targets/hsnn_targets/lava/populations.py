@@ -10,12 +10,15 @@ from hsnn.ir import arithmetic as rules
 from hsnn.ir.plastic import LearnerPopulation
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
+    CountingLifPopulation,
     IntegratorPopulation,
     LifPopulation,
     Neuron,
     ResonatorPopulation,
     SigmaDeltaPopulation,
     received_shape,
+    sends_spikes,
+    spike_limits,
 )
 from hsnn.ir.shape import size
 from hsnn_targets.lava.blueprint import Part
@@ -77,6 +80,8 @@ def stock_obstacle(neuron: Neuron) -> str:
         return "it sends its voltage and never spikes"
     if isinstance(neuron, AdaptiveLifPopulation):
         return "Lava's ATRLIF cannot be reset between samples"
+    if isinstance(neuron, CountingLifPopulation):
+        return "its voltage has a floor" if sends_spikes(neuron) else "it sends several spikes in one timestep"
     if isinstance(neuron, ResonatorPopulation):
         return "Lava's RF cannot be reset between samples, and rounds its period"
     if isinstance(neuron, SigmaDeltaPopulation):
@@ -111,10 +116,12 @@ def _gated(neuron: Neuron, window: Window, obstacle: str) -> Part:
         names = ("threshold", "threshold_decay", "refractory_decay", "threshold_step")
         arrays |= {name: parameter(getattr(neuron, name), shape) for name in names}
         return Part(part_name(neuron.name), "gated_adaptive", settings, arrays, obstacle)
-    settings |= {"reset": neuron.reset, "refractory": neuron.refractory}
+    most, floor = spike_limits(neuron)
+    settings |= {"reset": neuron.reset, "refractory": neuron.refractory, "max_spikes": most}
     arrays |= {
         "threshold": parameter(neuron.threshold, shape),
         "reset_amount": parameter(neuron.reset_amount, shape),
+        "v_min": parameter(floor, shape),
     }
     return Part(part_name(neuron.name), "gated_lif", settings, arrays, obstacle)
 

@@ -14,7 +14,8 @@ ON_HOST = frozenset({"source", "sink"})
 """Ours; they feed and drain the board's adapters."""
 NEUROCORES = frozenset({"NeuroCore", "Loihi2NeuroCore"})
 FIXES = {
-    "gated_lif": "use one decay and threshold for all neurons, reset to zero, no refractory time, no delays; "
+    "gated_lif": "use one decay and threshold for all neurons, reset to zero, no refractory time, no delays, "
+    "one spike a timestep, no floor of the voltage; "
     "or run on loihi2-sim",
     "gated_integrator": "read out spikes (rate or class vote) instead of the membrane; or run on loihi2-sim",
     "gated_adaptive": "use Lif; or run on loihi2-sim",

@@ -16,6 +16,7 @@ from hsnn.ir.populations import (
     ResonatorPopulation,
     SigmaDeltaPopulation,
     adaptation,
+    spike_limits,
 )
 from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
 from hsnn.ir.shape import part_indices, size
@@ -116,16 +117,19 @@ def step(neuron: Neuron, state: State, activation: Int32) -> Int32:
         return fired.astype(np.int32)
     held = state.held > 0
     state.v = np.where(held, state.v, moved)
-    spikes = (state.v > neuron.threshold) & ~held
+    most, floor = spike_limits(neuron)
+    counts = np.where(held, 0, rules.count_spikes(state.v, neuron.threshold, most)).astype(np.int32)
+    spikes = counts > 0
     state.held = np.where(spikes, neuron.refractory, np.maximum(state.held - 1, 0)).astype(np.int32)
     match neuron.reset:
         case "zero":
             state.v = np.where(spikes, 0, state.v).astype(np.int32)
         case "subtract":
-            state.v = np.where(spikes, state.v - neuron.reset_amount, state.v).astype(np.int32)
+            state.v = (state.v - counts * neuron.reset_amount).astype(np.int32)
         case "none":
             pass
-    return spikes.astype(np.int32)
+    state.v = np.maximum(state.v, floor)
+    return counts
 
 
 def _step_resonator(neuron: ResonatorPopulation, state: State, activation: Int32) -> Int32:

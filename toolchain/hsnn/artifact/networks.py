@@ -18,6 +18,7 @@ from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
+    CountingLifPopulation,
     InputPort,
     IntegratorPopulation,
     LifPopulation,
@@ -37,6 +38,7 @@ POPULATIONS: Mapping[str, type[Population]] = {
     "constant": ConstantSource,
     "lif": LifPopulation,
     "adaptive_lif": AdaptiveLifPopulation,
+    "counting_lif": CountingLifPopulation,
     "integrator": IntegratorPopulation,
     "sigma_delta": SigmaDeltaPopulation,
     "resonator": ResonatorPopulation,
@@ -55,6 +57,7 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
         *("du", "dv", "threshold", "bias_mant", "reset_amount"),
         *("threshold_decay", "refractory_decay", "threshold_step"),
     ),
+    "counting_lif": ("du", "dv", "threshold", "bias_mant", "reset_amount", "v_min"),
     "integrator": ("du", "dv", "bias_mant"),
     "sigma_delta": ("threshold", "bias"),
     "resonator": ("cos_decay", "sin_decay", "threshold"),

@@ -65,6 +65,18 @@ class AdaptiveLif(Strict):
     refractory: Small
 
 
+class CountingLif(Strict):
+    """A :class:`hsnn.ir.populations.CountingLifPopulation` without its arrays."""
+
+    kind: Literal["counting_lif"]
+    name: Name
+    shape: Features
+    bias_exp: Small
+    reset: Literal["zero", "subtract"]
+    refractory: Small
+    max_spikes: Small
+
+
 class Integrator(Strict):
     """A :class:`hsnn.ir.populations.IntegratorPopulation` without its arrays."""
 
@@ -172,7 +184,7 @@ class Sparse(Strict):
     delay: Small
 
 
-Population: TypeAlias = Constant | Lif | AdaptiveLif | Integrator | SigmaDelta | Resonator | Learner
+Population: TypeAlias = Constant | Lif | AdaptiveLif | CountingLif | Integrator | SigmaDelta | Resonator | Learner
 Projection: TypeAlias = Dense | Conv | Sparse | Plastic
 
 

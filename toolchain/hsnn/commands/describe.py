@@ -14,6 +14,7 @@ from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
+    CountingLifPopulation,
     LifPopulation,
     ResonatorPopulation,
     SigmaDeltaPopulation,
@@ -132,6 +133,8 @@ def describe_population(item: Population) -> dict[str, Json]:
         spiking["threshold_decay"] = _range(item.threshold_decay)
         spiking["refractory_decay"] = _range(item.refractory_decay)
         spiking["threshold_step"] = _range(item.threshold_step)
+    if isinstance(item, CountingLifPopulation):
+        spiking |= {"max_spikes": item.max_spikes, "largest_count": item.largest_count, "v_min": _range(item.v_min)}
     if isinstance(item, LearnerPopulation):
         spiking |= {name: plain(getattr(item, name)) for name in _TEACHING}
         spiking |= {"recruited": int(np.count_nonzero(item.recruited)), "stability": _range(item.stability)}

@@ -113,6 +113,27 @@ def advance_voltage(v: Int32, u: Int32, bias: IntArray, dv: IntArray | int) -> I
     return np.clip(total, -VOLTAGE_MAX, VOLTAGE_MAX).astype(np.int32, copy=False)
 
 
+def count_spikes(v: Int32, threshold: IntArray, most: int) -> Int32:
+    """Count how often a voltage holds what makes a neuron fire: ``v // (threshold + 1)``, at most ``most`` times.
+
+    With ``most`` 1 that is ``v > threshold``. Counts need no limit of their own: a voltage has 23 bits and a sign,
+    a payload of Loihi 2 at least as many. Source: ``MultiSpike`` and ``MaxSpikeInner`` of sinabs 3.1.3.
+
+    Args:
+        v: Voltage of this timestep, any shape; none below 0 fires.
+        threshold: A neuron fires where ``v > threshold``; 0 or more.
+        most: Largest count, 1 or more.
+
+    Returns:
+        Counts, 0 or more, same shape.
+
+    >>> count_spikes(np.array([-9, 3, 4, 11, 12, 99]), 3, 5)
+    array([0, 0, 1, 2, 3, 5], dtype=int32)
+    """
+    counts = np.maximum(v.astype(np.int64), 0) // (np.asarray(threshold, np.int64) + 1)
+    return np.minimum(counts, most).astype(np.int32)
+
+
 def adapt(
     v: Int32,
     raised: Int32,

@@ -13,6 +13,11 @@ One timestep ``t`` in ``0 .. timesteps - 1``::
     s = v > threshold                                                     never while refractory
     v = 0 | v - reset_amount | v   where s                                reset: zero | subtract | none
 
+Neurons that count send several spikes at once, as a payload, and have a floor::
+
+    s = min(max(v, 0) // (threshold + 1), max_spikes)                     0 while refractory
+    v = max(0 | v - s * reset_amount, v_min)                              0 where s, for reset: zero
+
 Sigma-delta neurons send graded messages instead of spikes, positive and negative ones, to any neurons::
 
     total = accumulate(total, a)                                          a itself without accumulate

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeGuard
 
 import numpy as np
 
+from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.ir.shape import Shape, both_parts
 
 if TYPE_CHECKING:
@@ -111,6 +112,28 @@ class AdaptiveLifPopulation(LifPopulation):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CountingLifPopulation(LifPopulation):
+    """LIF neurons that may send several spikes in one timestep, and whose voltage does not fall below a floor.
+
+    :func:`hsnn.ir.arithmetic.count_spikes` has the rule. Attributes are those of :class:`LifPopulation`, with ``reset``
+    ``zero`` or ``subtract``, which takes ``reset_amount`` off for every spike, and these:
+
+    Attributes:
+        max_spikes: Most spikes of a neuron in a timestep, 1 to 2**23 - 1. Above 1 the count is the payload of one
+            graded spike, and ``reset_amount`` is at most ``threshold + 1``, so that no voltage ends below 0.
+        v_min: Lowest voltage that a timestep leaves, int32, shape () or ``shape``, -(2**23 - 1) for none, to 0.
+    """
+
+    max_spikes: int = VOLTAGE_MAX
+    v_min: NDArray[np.int32] = field(default_factory=lambda: np.full((), -VOLTAGE_MAX, np.int32))
+
+    @property
+    def largest_count(self) -> int:
+        """Most spikes that any of the neurons can send in a timestep: no voltage is above 2**23 - 1."""
+        return max(min(self.max_spikes, VOLTAGE_MAX // (int(self.threshold.min()) + 1)), 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class IntegratorPopulation:
     """Read-out neurons: they integrate like LIF neurons, never spike, and send their voltage.
 
@@ -191,7 +214,7 @@ class ResonatorPopulation:
 
 Neuron: TypeAlias = "LifPopulation | IntegratorPopulation | SigmaDeltaPopulation | ResonatorPopulation"
 SpikingPopulation: TypeAlias = "LifPopulation | ResonatorPopulation"
-"""What sends spikes of one bit."""
+"""What sends spikes of one bit, or how many of them (:class:`CountingLifPopulation`)."""
 Population: TypeAlias = "ConstantSource | Neuron"
 Sender: TypeAlias = "InputPort | ConstantSource | SpikingPopulation | SigmaDeltaPopulation"
 """What projections may start at."""
@@ -214,6 +237,13 @@ def adaptation(neuron: AdaptiveLifPopulation) -> Adaptation:
     )
 
 
+def spike_limits(neuron: LifPopulation) -> tuple[int, NDArray[np.int32]]:
+    """Most spikes in a timestep, and the lowest voltage that one leaves; for neurons that do not count 1 and none."""
+    if isinstance(neuron, CountingLifPopulation):
+        return neuron.max_spikes, neuron.v_min
+    return 1, np.array(-VOLTAGE_MAX, np.int32)
+
+
 def received_shape(item: InputPort | Population) -> Shape:
     """Shape of what projections deliver to a population: its own, or for resonators that of both parts.
 
@@ -226,7 +256,7 @@ def received_shape(item: InputPort | Population) -> Shape:
 
 def sends_spikes(item: InputPort | Population) -> TypeGuard[SpikingPopulation]:
     """Whether a population sends binary spikes: those are counted, packed and compared as such."""
-    return isinstance(item, LifPopulation | ResonatorPopulation)
+    return isinstance(item, LifPopulation | ResonatorPopulation) and largest_payload(item) == (1, False)
 
 
 def sends(item: InputPort | Population) -> TypeGuard[Sender]:
@@ -238,4 +268,6 @@ def largest_payload(item: InputPort | Population) -> tuple[int, bool]:
     """Largest magnitude that a sender sends, and whether it may be negative."""
     if isinstance(item, InputPort):
         return item.max_payload, item.signed
-    return (item.max_message, True) if isinstance(item, SigmaDeltaPopulation) else (1, False)
+    if isinstance(item, SigmaDeltaPopulation):
+        return item.max_message, True
+    return (item.largest_count, False) if isinstance(item, CountingLifPopulation) else (1, False)

@@ -8,7 +8,14 @@ import numpy as np
 
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.contract import require
-from hsnn.ir.populations import AdaptiveLifPopulation, LifPopulation, Neuron, ResonatorPopulation, SigmaDeltaPopulation
+from hsnn.ir.populations import (
+    AdaptiveLifPopulation,
+    CountingLifPopulation,
+    LifPopulation,
+    Neuron,
+    ResonatorPopulation,
+    SigmaDeltaPopulation,
+)
 from hsnn.ir.shape import Shape, size
 
 if TYPE_CHECKING:
@@ -45,6 +52,8 @@ def check_neuron(neuron: Neuron) -> None:
     if isinstance(neuron, LifPopulation):
         if isinstance(neuron, AdaptiveLifPopulation):
             _check_adaptive(neuron)
+        if isinstance(neuron, CountingLifPopulation):
+            _check_counting(neuron)
         _within(neuron.threshold, shape, 0, rules.VOLTAGE_MAX, f"threshold of {name!r}")
         _within(neuron.reset_amount, shape, 0, rules.STATE_LIMIT, f"reset_amount of {name!r}")
         require(0 <= neuron.refractory <= 64, f"refractory of {name!r} is {neuron.refractory}", "0 to 64")
@@ -64,6 +73,19 @@ def _check_adaptive(neuron: AdaptiveLifPopulation) -> None:
         neuron.reset == "none" and neuron.refractory == 0,
         f"{name!r} adapts, and has reset {neuron.reset!r} and {neuron.refractory} refractory timesteps",
         "reset none and 0 timesteps",
+    )
+
+
+def _check_counting(neuron: CountingLifPopulation) -> None:
+    name, most = neuron.name, neuron.max_spikes
+    require(1 <= most <= rules.VOLTAGE_MAX, f"max_spikes of {name!r} is {most}", f"1 to {rules.VOLTAGE_MAX}")
+    _within(neuron.v_min, neuron.shape, -rules.VOLTAGE_MAX, 0, f"v_min of {name!r}")
+    require(neuron.reset != "none", f"{name!r} counts, and its reset is {neuron.reset!r}", "zero or subtract")
+    require(
+        most == 1 or bool(np.all(neuron.reset_amount.astype(np.int64) <= neuron.threshold.astype(np.int64) + 1)),
+        f"a spike takes up to {neuron.reset_amount.max()} off {name!r}, whose thresholds start at "
+        f"{neuron.threshold.min()}",
+        "the threshold and 1 at most, where several are sent at once",
     )
 
 

@@ -14,6 +14,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.learning import NO_TRACE, validate_rule
 from hsnn.ir.populations import (
     ConstantSource,
+    CountingLifPopulation,
     InputPort,
     IntegratorPopulation,
     ResonatorPopulation,
@@ -80,6 +81,9 @@ def check_ends(network: IntegerNetwork, projection: PlasticProjection, *, third_
         )
 
 
+_STRANGERS = SigmaDeltaPopulation | ResonatorPopulation | CountingLifPopulation
+
+
 def check_company(network: IntegerNetwork) -> None:
     """Check that a network that learns holds only neurons that learning engines know.
 
@@ -87,7 +91,7 @@ def check_company(network: IntegerNetwork) -> None:
         UnsupportedError: ``HSNN-I015``.
     """
     for population in network.populations:
-        if isinstance(population, SigmaDeltaPopulation | ResonatorPopulation):
+        if isinstance(population, _STRANGERS):
             raise UnsupportedError(
                 "HSNN-I015",
                 f"network {network.name!r} learns and has {_unknown(population)} {population.name!r}",
@@ -96,7 +100,9 @@ def check_company(network: IntegerNetwork) -> None:
             )
 
 
-def _unknown(population: SigmaDeltaPopulation | ResonatorPopulation) -> str:
+def _unknown(population: SigmaDeltaPopulation | ResonatorPopulation | CountingLifPopulation) -> str:
+    if isinstance(population, CountingLifPopulation):
+        return "neurons that count"
     return "resonators" if isinstance(population, ResonatorPopulation) else "sigma-delta neurons"
 
 

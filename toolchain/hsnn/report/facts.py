@@ -12,11 +12,13 @@ from hsnn.ir.plastic import LearnerPopulation, PlasticProjection
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
+    CountingLifPopulation,
     InputPort,
     IntegratorPopulation,
     LifPopulation,
     ResonatorPopulation,
     SigmaDeltaPopulation,
+    sends_spikes,
 )
 from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
 from hsnn.ir.shape import size
@@ -57,6 +59,8 @@ def kind_of(item: InputPort | Population) -> str:
             return "constant"
         case AdaptiveLifPopulation():
             return "adaptive LIF"
+        case CountingLifPopulation():
+            return "LIF with floor" if sends_spikes(item) else "counting LIF"
         case LearnerPopulation():
             return "learner"
         case LifPopulation():

@@ -19,6 +19,7 @@ from hsnn.ir.populations import (
     SigmaDeltaPopulation,
     adaptation,
     received_shape,
+    spike_limits,
 )
 from hsnn.ir.projections import ConvProjection
 from hsnn.ir.shape import part_indices
@@ -35,8 +36,8 @@ class IntegerStates:
     """What the states of one population did.
 
     Attributes:
-        sent: What it sent: int32, shape ``(timestep, batch, *feature)``; spikes of LIF populations,
-            messages of sigma-delta ones, voltages of integrators.
+        sent: What it sent: int32, shape ``(timestep, batch, *feature)``; spikes of LIF populations, or their
+            counts, messages of sigma-delta ones, voltages of integrators.
         saturated: Share of voltage updates that were clipped and mattered: a spike that resets to zero
             forgets the voltage.
         wrapped: Share of current updates that left 24 bits.
@@ -119,10 +120,13 @@ def _replay_resonator(neuron: ResonatorPopulation, activation: Int32) -> Integer
 
 def _fire(neuron: LifPopulation, v: Int32, held: Int32) -> tuple[Int32, Int32, Int32]:
     """Return spikes, voltage after the reset, and timesteps that the voltage is held from now on."""
-    spikes = (v > neuron.threshold) & (held == 0)
+    most, floor = spike_limits(neuron)
+    counts = rules.count_spikes(v, neuron.threshold, most) * (held == 0)
+    spikes = counts > 0
     # reset_amount is 0 unless the reset is subtract.
-    after = np.where(spikes, 0 if neuron.reset == "zero" else v - neuron.reset_amount, v).astype(np.int32)
-    return spikes.astype(np.int32), after, np.where(spikes, neuron.refractory, np.maximum(held - 1, 0)).astype(np.int32)
+    after = np.where(spikes, 0 if neuron.reset == "zero" else v - counts * neuron.reset_amount, v).astype(np.int32)
+    left = np.where(spikes, neuron.refractory, np.maximum(held - 1, 0)).astype(np.int32)
+    return counts, np.maximum(after, floor), left
 
 
 def _activation(network: IntegerNetwork, neuron: Neuron, sent: Mapping[str, Int32]) -> Int32:

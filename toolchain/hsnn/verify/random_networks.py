@@ -17,6 +17,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
+    CountingLifPopulation,
     InputPort,
     IntegratorPopulation,
     LifPopulation,
@@ -34,6 +35,7 @@ from hsnn.verify.random_parts import (
     Feature,
     draw_adaptive,
     draw_conv,
+    draw_counting,
     draw_dynamics,
     draw_flat,
     draw_lif,
@@ -60,6 +62,7 @@ def _draw_resonators(draft: Draft, name: str, received: Shape) -> Population:
 _SPECIAL: Mapping[str, Callable[[Draft, str, Shape], Population]] = {
     "sigma_delta": draw_sigma_delta,
     "adaptive": draw_adaptive,
+    "counting": draw_counting,
     "resonator": _draw_resonators,
 }
 FEATURES: frozenset[Feature] = EVERYTHING - _SPECIAL.keys()
@@ -163,7 +166,8 @@ def _draw_layer(draft: Draft, name: str) -> None:
         if draft.may("residual", 0.35) or (other == "constant" and rng.random() < 0.5):
             draft.projections.append(draw_flat(draft, other, name, sources[other], shape))
     special = [draw for feature, draw in _SPECIAL.items() if feature in draft.features and rng.random() < 0.4]
-    draft.populations.append((special or [draw_lif])[0](draft, name, shape))
+    draw = special[int(rng.integers(len(special)))] if special else draw_lif
+    draft.populations.append(draw(draft, name, shape))
 
 
 def _draw_readout(draft: Draft) -> None:
@@ -208,6 +212,7 @@ def summarize(network: IntegerNetwork) -> Mapping[str, int]:
         "refractory": sum(p.refractory > 0 for p in lifs),
         "own parameters": sum(p.du.ndim > 0 or p.threshold.ndim > 0 for p in lifs),
         "adaptive": sum(isinstance(p, AdaptiveLifPopulation) for p in network.populations),
+        "counting": sum(isinstance(p, CountingLifPopulation) for p in network.populations),
         "resonators": sum(isinstance(p, ResonatorPopulation) for p in network.populations),
         "sigma-delta": sum(isinstance(p, SigmaDeltaPopulation) for p in network.populations),
         "integrators": sum(isinstance(p, IntegratorPopulation) for p in network.populations),

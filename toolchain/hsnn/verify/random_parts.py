@@ -10,6 +10,7 @@ import numpy as np
 from hsnn.ir import arithmetic as rules
 from hsnn.ir.populations import (
     AdaptiveLifPopulation,
+    CountingLifPopulation,
     InputPort,
     LifPopulation,
     Population,
@@ -44,6 +45,7 @@ Feature = Literal[
     "integrator",
     "sigma_delta",
     "adaptive",
+    "counting",
     "resonator",
     "extreme",
 ]
@@ -201,6 +203,31 @@ def draw_sigma_delta(draft: Draft, name: str, shape: Shape) -> SigmaDeltaPopulat
         accumulate=accumulate,
         rectify=accumulate and bool(rng.random() < 0.6),
         keep_rest=bool(rng.random() < 0.5),
+    )
+
+
+def draw_counting(draft: Draft, name: str, shape: Shape) -> CountingLifPopulation:
+    """Draw neurons that count: to any number or a few, or not at all; with a floor or without."""
+    rng = draft.rng
+    plain = draw_lif(draft, name, shape)
+    threshold = plain.threshold // int(rng.choice([1, 8, 200]))
+    reset: Reset = "zero" if rng.random() < 0.3 else "subtract"
+    taken = threshold + int(rng.choice([0, 1, 1]))
+    own = shape if draft.may("per_neuron", 0.3) else ()
+    floor = rng.uniform(0.0, 1.0, size=own) * float(rng.choice([0, 1_000, 300_000, rules.VOLTAGE_MAX]))
+    return CountingLifPopulation(
+        name,
+        shape,
+        plain.du,
+        plain.dv,
+        np.asarray(threshold, np.int32),
+        plain.bias_mant,
+        plain.bias_exp,
+        reset,
+        np.asarray(taken if reset == "subtract" else np.zeros(()), np.int32),
+        plain.refractory,
+        max_spikes=int(rng.choice([1, 2, 7, rules.VOLTAGE_MAX])),
+        v_min=np.asarray(-floor, np.int32),
     )
 
 

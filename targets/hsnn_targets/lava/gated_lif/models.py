@@ -12,6 +12,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import AbstractPyLifModelFixed
 
+from hsnn.ir.arithmetic import count_spikes
 from hsnn_targets.lava.gate import Gate
 from hsnn_targets.lava.gated_lif.process import GatedLif
 
@@ -27,11 +28,13 @@ class PyGatedLifModel(Gate, AbstractPyLifModelFixed):
     dv: np.ndarray = LavaPyType(np.ndarray, np.int32)
     threshold: np.ndarray = LavaPyType(np.ndarray, np.int32)
     reset_amount: np.ndarray = LavaPyType(np.ndarray, np.int32)
+    v_min: np.ndarray = LavaPyType(np.ndarray, np.int32)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._reset = proc_params["reset"]
         self._refractory = proc_params["refractory"]
+        self._max_spikes = proc_params["max_spikes"]
         self._held = np.zeros(proc_params["shape"], np.int32)
 
     def rest(self) -> None:
@@ -46,14 +49,16 @@ class PyGatedLifModel(Gate, AbstractPyLifModelFixed):
         self.subthr_dynamics(activation_in=arriving)
         held = self._held > 0
         self.v[held] = before[held]
-        spikes = (self.v > self.threshold) & ~held
-        self._held = np.where(spikes, self._refractory, np.maximum(self._held - 1, 0))
-        self.reset_voltage(spikes)
-        return spikes
+        counts = count_spikes(self.v, self.threshold, self._max_spikes)
+        counts[held] = 0
+        self._held = np.where(counts > 0, self._refractory, np.maximum(self._held - 1, 0))
+        self.reset_voltage(counts)
+        return counts
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
-        """Do to the voltage what a spike does."""
+        """Do to the voltage what spikes, any number of them, do, and raise it to the floor."""
         if self._reset == "zero":
-            self.v[spike_vector] = 0
+            self.v[spike_vector > 0] = 0
         elif self._reset == "subtract":
-            self.v[:] = np.where(spike_vector, self.v - self.reset_amount, self.v)
+            self.v -= spike_vector * self.reset_amount
+        np.maximum(self.v, self.v_min, out=self.v)

@@ -26,6 +26,8 @@ class GatedLif(AbstractProcess):
         window: ``(period, timesteps, lag)`` of :class:`hsnn_targets.lava.clock.Window`.
         reset: ``zero``, ``subtract`` or ``none``.
         refractory: Timesteps after a spike in which the voltage holds.
+        max_spikes: Most spikes of a neuron in a timestep; the count is the payload.
+        v_min: Lowest voltage that a timestep leaves.
         du, dv, threshold, reset_amount, bias_mant, bias_exp: As in
             :class:`hsnn.ir.populations.LifPopulation`; arrays have the shape ``shape`` or ``(1,) * axes``.
     """
@@ -38,6 +40,8 @@ class GatedLif(AbstractProcess):
         window: tuple[int, int, int],
         reset: str,
         refractory: int,
+        max_spikes: int,
+        v_min: Int32,
         du: Int32,
         dv: Int32,
         threshold: Int32,
@@ -45,7 +49,9 @@ class GatedLif(AbstractProcess):
         bias_mant: Int32,
         bias_exp: int,
     ) -> None:
-        super().__init__(name=name, shape=shape, window=window, reset=reset, refractory=refractory)
+        super().__init__(
+            name=name, shape=shape, window=window, reset=reset, refractory=refractory, max_spikes=max_spikes
+        )
         self.a_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
         self.u = Var(shape=shape, init=0)
@@ -54,5 +60,6 @@ class GatedLif(AbstractProcess):
         self.dv = Var(shape=dv.shape, init=dv)
         self.threshold = Var(shape=threshold.shape, init=threshold)
         self.reset_amount = Var(shape=reset_amount.shape, init=reset_amount)
+        self.v_min = Var(shape=v_min.shape, init=v_min)
         self.bias_mant = Var(shape=bias_mant.shape, init=bias_mant)
         self.bias_exp = Var(shape=(1,), init=bias_exp)

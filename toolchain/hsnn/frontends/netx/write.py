@@ -20,7 +20,13 @@ from hsnn.frontends.netx.raw import require_h5py
 from hsnn.frontends.netx.resonators import resonator_fields
 from hsnn.ir.arithmetic import STATE_SHIFT, STOCK_VTH_MAX
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.populations import ConstantSource, IntegratorPopulation, LifPopulation, ResonatorPopulation
+from hsnn.ir.populations import (
+    ConstantSource,
+    CountingLifPopulation,
+    IntegratorPopulation,
+    LifPopulation,
+    ResonatorPopulation,
+)
 from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
 from hsnn.ir.shape import size
 
@@ -201,6 +207,8 @@ def _neuron(
     name = population.name
     threshold = THRESHOLD_MAX
     if isinstance(population, LifPopulation):
+        if isinstance(population, CountingLifPopulation):
+            raise _refused(f"{name!r} counts its spikes or has a floor", "one spike a timestep and no floor")
         if population.reset != "zero" or population.refractory:
             found = f"{name!r} resets by {population.reset!r} and has a refractory time of {population.refractory}"
             raise _refused(found, "a reset to zero and no refractory time")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.mapping import Shortage
-from hsnn.ir.populations import LifPopulation
+from hsnn.ir.populations import CountingLifPopulation, LifPopulation, sends_spikes
 from hsnn.passes.mapping.needs import weight_bits
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ FIXES = {
     "axons_out": "send to smaller populations, which lie on fewer neurocores",
     "delay": "shorten the delay, or split it over a relay population",
     "refractory": "shorten the refractory time",
-    "payload_bits": "encode the input with fewer bits",
+    "payload_bits": "encode the input with fewer bits, or set max_spikes of neurons that count",
     "weight_bits": "use a chip whose weights have 8 bits and a sign; hsnn quantizes to nothing else",
 }
 """What the user can do about each shortage, by resource."""
@@ -40,6 +40,11 @@ def check_limits(network: IntegerNetwork, chip: Chip) -> tuple[Shortage, ...]:
             ("payload_bits", f"input {port.name!r}", port.max_payload.bit_length() + port.signed)
             for port in network.inputs
             if port.graded
+        ),
+        *(
+            ("payload_bits", f"population {p.name!r}", p.largest_count.bit_length())
+            for p in network.populations
+            if isinstance(p, CountingLifPopulation) and not sends_spikes(p)
         ),
         *(
             ("refractory", f"population {p.name!r}", p.refractory)

@@ -1,0 +1,141 @@
+"""Neurons that send several spikes in a timestep, and floors: every back end does what the reference does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hsnn.artifact.networks import decode_network, encode_network
+from hsnn.commands.describe import describe_network
+from hsnn.errors import HsnnError
+from hsnn.ir import arithmetic as rules
+from hsnn.ir.integer import IntegerNetwork
+from hsnn.ir.populations import CountingLifPopulation, InputPort, largest_payload, sends_spikes
+from hsnn.ir.projections import DenseProjection
+from hsnn.ir.validate import validate_network
+from hsnn.recording import Recording
+from hsnn.report.integer_states import replay
+from hsnn.verify.random_networks import FEATURES, random_inputs, random_network
+from hsnn_targets.emulator.target import EmulatorTarget
+from hsnn_targets.emulator.tiers import usable_tiers
+from hsnn_targets.reference.machine import ReferenceTarget
+
+
+def draw(seed, **options):
+    network = random_network(800_000 + seed, features=FEATURES | {"counting"}, **options)
+    return network, random_inputs(network, 3, seed)
+
+
+def counting(network):
+    return [p for p in network.neurons if isinstance(p, CountingLifPopulation)]
+
+
+@pytest.mark.parametrize("tier", usable_tiers())
+def test_emulator_equals_reference(tier, require_equal):
+    several = many = binary = floored = 0
+    for seed in range(150):
+        network, inputs = draw(seed, timesteps=(None, None, 1, 60)[seed % 4])
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        require_equal(expected, EmulatorTarget(tier=tier).load(network).run(inputs, trace=True))
+        for neuron in counting(network):
+            sent = expected.spikes[neuron.name]
+            assert sent.max(initial=0) <= largest_payload(neuron)[0] <= neuron.max_spikes
+            several += int((sent > 1).sum())
+            many += int((sent > 1000).sum())
+            binary += sends_spikes(neuron)
+            below = (expected.voltage[neuron.name] == neuron.v_min) & (neuron.v_min < 0)
+            floored += int(np.count_nonzero(below & (neuron.v_min > -rules.VOLTAGE_MAX)))
+    assert several > 5_000
+    assert many > 100
+    assert binary > 30
+    assert floored > 500
+
+
+def test_gpu_equals_reference(require_equal):
+    pytest.importorskip("torch")
+    from hsnn_targets.gpu.target import GpuTarget
+
+    seen = 0
+    for seed in range(60):
+        network, inputs = draw(seed)
+        seen += len(counting(network))
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        require_equal(expected, GpuTarget("cpu").load(network).run(inputs, trace=True))
+    assert seen > 40
+
+
+def test_recordings_replays_and_artifacts_keep_them():
+    for seed in range(30):
+        network, inputs = draw(seed)
+        again = decode_network(*encode_network(network, "n.json"), "n.json")
+        expected = ReferenceTarget().load(again).run(inputs, trace=True)
+        found = EmulatorTarget().load(network).record(inputs, Recording(states=True))
+        for neuron in counting(network):
+            states = replay(network, neuron.name, {**inputs, **expected.spikes})
+            np.testing.assert_array_equal(states.sent, expected.spikes[neuron.name])
+            np.testing.assert_array_equal(found.packed[neuron.name].unpack(), states.sent > 0)
+            np.testing.assert_array_equal(found.voltages[neuron.name][-1], expected.voltage[neuron.name])
+
+
+def population(**changes):
+    zero = np.zeros((), np.int32)
+    fields = {"du": zero + 4095, "dv": zero, "threshold": zero + 9, "bias_mant": zero, "reset": "subtract"}
+    return CountingLifPopulation("n", (1,), **{**fields, "reset_amount": zero + 10, **changes})
+
+
+def one(neuron, drive):
+    """A network of one neuron, and what it gets: ``drive`` units of 64, timestep after timestep."""
+    weights = np.full((1, 1), 2, np.int16)
+    network = IntegerNetwork(
+        "n",
+        len(drive),
+        (InputPort("in", (1,), 1000, signed=True),),
+        (neuron,),
+        (DenseProjection("p", "in", "n", weights),),
+        ("n",),
+    )
+    return network, {"in": np.array(drive, np.int32).reshape(-1, 1, 1)}
+
+
+@pytest.mark.parametrize("target", [ReferenceTarget(), EmulatorTarget()])
+def test_by_hand(target):
+    """128 a unit: v is 128, 384 and so on; 10 leave for every spike, and a floor of -200 holds what falls below it."""
+    network, inputs = one(population(v_min=np.array(-200, np.int32)), (1, 3, -4, 1, 2))
+    found = target.load(network).run(inputs, trace=True)
+    # 128; 8 + 384; 2 - 512 -> -200; -200 + 128; -72 + 256
+    assert found.outputs["n"].ravel().tolist() == [12, 39, 0, 0, 18]
+    assert found.voltage["n"].ravel().tolist() == [4]
+    assert dict(found.spike_counts) == {"n": 3}
+    capped, inputs = one(population(max_spikes=5), (1, 0, 0, 1))
+    # what a cap leaves stays for the next timestep: 128, 78, 28, 8 + 128
+    assert target.load(capped).run(inputs).outputs["n"].ravel().tolist() == [5, 5, 2, 5]
+
+
+def test_extreme_integers():
+    most = rules.VOLTAGE_MAX
+    v = np.array([most, -most, 0, 1, most], np.int32)
+    threshold = np.array([0, 0, 0, 0, most], np.int32)
+    assert rules.count_spikes(v, threshold, most).tolist() == [most, 0, 0, 1, 0]
+    assert rules.count_spikes(v, threshold, 1).tolist() == [1, 0, 0, 1, 0]
+
+
+def test_a_description_says_what_they_send():
+    network, _ = one(population(max_spikes=5), (1,))
+    (found,) = describe_network(network)["populations"]
+    assert {"kind": "counting LIF", "max_spikes": 5, "largest_count": 5}.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_spikes": 0},
+        {"max_spikes": 1 << 23},
+        {"v_min": np.array(1, np.int32)},
+        {"v_min": np.array(-(1 << 23), np.int32)},
+        {"reset": "none"},
+        {"reset_amount": np.array(11, np.int32)},
+    ],
+)
+def test_parameters_are_checked(change):
+    with pytest.raises(HsnnError, match="HSNN-I001"):
+        validate_network(one(population(**change), (1,))[0])
