@@ -7,39 +7,24 @@ import subprocess
 import pytest
 
 from hsnn.ir.populations import AdaptiveLifPopulation, CountingLifPopulation, SigmaDeltaPopulation
-from hsnn.verify.difference import first_difference
 from hsnn.verify.random_networks import EVERYTHING, FEATURES, random_inputs, random_network
-from hsnn_targets.lava import TARGET
 from hsnn_targets.lava.interpreter import worker_interpreter
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.on_lava import require_equal_on_lava
 
 pytestmark = pytest.mark.lava
 SEEDS = range(4016, 4024)
 COUNTING_SEEDS = range(4100, 4108)
 
 
-def check(network, seed):
-    """Run two batches one after the other: nothing crosses from one sample into the next."""
-    executable = TARGET.load(network)
-    try:
-        for index, batch in enumerate((3, 2)):
-            inputs = random_inputs(network, batch, seed + index)
-            want = REFERENCE.load(network).run(inputs, trace=True)
-            found = executable.run(inputs, trace=True)
-            assert first_difference(network, want, found) is None
-            assert want.spike_counts == found.spike_counts
-    finally:
-        executable.close()
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_special_neurons(seed):
-    check(random_network(seed, features=EVERYTHING), seed)
+    require_equal_on_lava(random_network(seed, features=EVERYTHING), seed)
 
 
 @pytest.mark.parametrize("seed", COUNTING_SEEDS)
 def test_neurons_that_count(seed):
-    check(random_network(seed, features=FEATURES | {"counting"}), seed)
+    require_equal_on_lava(random_network(seed, features=FEATURES | {"counting"}), seed)
 
 
 def test_the_seeds_reach_counts_and_floors():

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from hsnn.ir.populations import ResonatorPopulation
-from hsnn.verify.difference import first_difference
-from hsnn.verify.random_networks import FEATURES, random_inputs, random_network
-from hsnn_targets.lava import TARGET
+from hsnn.verify.random_networks import FEATURES, random_network
 from hsnn_targets.lava.interpreter import worker_interpreter
-from hsnn_targets.reference import TARGET as REFERENCE
+from support.on_lava import require_equal_on_lava
 
 pytestmark = pytest.mark.lava
 
@@ -27,16 +25,7 @@ def resonators(seed):
 @pytest.mark.parametrize("seed", [seed for seed in SEEDS if resonators(seed)[1]][:6])
 def test_resonators(seed):
     network, _ = resonators(seed)
-    executable = TARGET.load(network)
-    try:
-        for index, batch in enumerate((3, 2)):  # nothing crosses from one sample into the next
-            inputs = random_inputs(network, batch, seed + index)
-            expected = REFERENCE.load(network).run(inputs, trace=True)
-            found = executable.run(inputs, trace=True)
-            assert first_difference(network, expected, found) is None
-            assert expected.spike_counts == found.spike_counts
-    finally:
-        executable.close()
+    require_equal_on_lava(network, seed)
 
 
 def test_the_seeds_reach_both_kinds_and_images():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import registry
@@ -31,4 +32,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    sys.path.append(str(PAGE.parents[1] / "tests"))  # pytest finds tests/support by itself
     PAGE.write_text(page(), encoding="utf-8")

@@ -21,13 +21,9 @@ from lava.lib.dl import slayer  # noqa: E402  # the stub has to be there first
 
 from hsnn.frontends.netx.build import NetxOptions, from_netx  # noqa: E402  # as above
 from hsnn.ir.hybrid import HybridModel  # noqa: E402  # as above
-from hsnn.passes.partition.partition import Partition  # noqa: E402  # as above
-from hsnn.passes.quantization.quantize import quantize  # noqa: E402  # as above
-from hsnn.passes.rewrite.canonicalize import canonicalize  # noqa: E402  # as above
-from hsnn.passes.simulation.calibrate import calibration_of  # noqa: E402  # as above
-from hsnn.passes.simulation.float_run import run_float  # noqa: E402  # as above
 from hsnn.runtime.bridge import to_payloads  # noqa: E402  # as above
 from hsnn.target import find_target  # noqa: E402  # as above
+from support.segments import quantized_on  # noqa: E402  # as above
 
 LIBRARY = "lava-dl slayer, by .net"
 SLAYER = "delay_shift is not in the file: --schedule slayer for True, lava for False; both are equal"
@@ -77,20 +73,11 @@ def export(blocks, path):
             block.export_hdf5(layers.create_group(str(index)))
 
 
-def integers(hybrid: HybridModel, x):
-    """Cut and quantize a model with one spiking segment; also give back its run in float."""
-    plan = Partition(())(canonicalize(hybrid))
-    (segment,) = plan.chip_segments
-    (batch,) = run_float(plan, {"x": x}, keep=lambda graph: ())
-    ranges = calibration_of(segment.graph, batch.driven[segment.name], batch.simulations[segment.name])
-    return plan, quantize(segment.graph, ranges), batch
-
-
 def run(hybrid: HybridModel, x) -> np.ndarray:
     """Run the integers of a hybrid model; host parts in ONNX Runtime, the spiking part on the reference."""
     import onnxruntime
 
-    plan, quantized, batch = integers(hybrid, x)
+    plan, quantized, batch = quantized_on(hybrid, x)
     (segment,) = plan.chip_segments
     (port,), (entry,) = quantized.network.inputs, segment.graph.inputs
     payloads, _ = to_payloads(batch.values[entry.value], port, scale=quantized.input_scales[port.name], timesteps=T)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import slayer as library
 
 from hsnn.frontends.netx.build import NetxOptions, build
 from hsnn.frontends.netx.read import read_net
 from hsnn.runtime.bridge import to_payloads
 from hsnn.target import find_target
+from support.segments import quantized_on
 
 T = 300
 
@@ -33,7 +33,7 @@ def test_ntidigits_sends_every_spike_that_it_sent_at_intel():
     network = replace(network, layers=network.layers[:-1])  # the recording is from before the average
     given, sent = (np.load(shipped(f"gts/ntidigits/{name}.npy")) for name in ("input", "output"))
     x = given.T[None, :T].reshape(1, T, 1, 1, 64).astype(np.float32)
-    plan, quantized, batch = library.integers(build(network, NetxOptions("lava", T)), x)
+    plan, quantized, batch = quantized_on(build(network, NetxOptions("lava", T)), x)
     (entry,), (port,) = plan.chip_segments[0].inputs, quantized.network.inputs
     payloads, _ = to_payloads(batch.values[entry], port, scale=1.0, timesteps=T)
     target = find_target("gpu").on("cpu")  # the reference takes minutes
@@ -56,7 +56,7 @@ def test_pilotnet_of_sigma_delta_neurons_gives_what_intel_recorded():
     steps = expected.size
     image = given[..., 0].transpose(2, 1, 0)  # Lava's axes are (W, H, C)
     hybrid = build(network, NetxOptions("lava", steps, static_input=True))
-    plan, quantized, _ = library.integers(hybrid, image[None].astype(np.float32) / 64)
+    plan, quantized, _ = quantized_on(hybrid, image[None].astype(np.float32) / 64)
     # The recorded input has 6 fractional bits, finer than slayer's rounding of inputs; a payload has 12.
     (port,) = quantized.network.inputs
     payloads = np.repeat((image.astype(np.int32) * 64)[None, None], steps, 0)

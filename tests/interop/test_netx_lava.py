@@ -17,6 +17,7 @@ from slayer import T, cuba, neuron, norm
 
 from hsnn.frontends.netx.build import NetxOptions, from_netx
 from hsnn.frontends.netx.write import net_bytes
+from support.segments import quantized_on
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 MEAN = norm.MeanOnlyBatchNorm
@@ -88,6 +89,6 @@ def test_every_spike_is_equal(name, tmp_path):
 @pytest.mark.parametrize("name", ["recurrent", "conv and dense"])
 def test_netx_runs_what_hsnn_exports(name, tmp_path):
     x, ours, hybrid = networks_of(name, tmp_path)
-    _, quantized, _ = library.integers(hybrid, np.moveaxis(x.numpy(), -1, 1))
+    _, quantized, _ = quantized_on(hybrid, np.moveaxis(x.numpy(), -1, 1))
     (tmp_path / "a.net").write_bytes(net_bytes(quantized.network))
     assert_equal_on_lava(name, tmp_path, x, ours)

@@ -14,6 +14,7 @@ from hsnn.frontends.netx.build import NetxOptions, from_netx
 from hsnn.frontends.netx.resonators import netx_pair
 from hsnn.frontends.netx.write import net_bytes
 from hsnn.ir.populations import ResonatorPopulation
+from support.segments import quantized_on
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 
@@ -54,7 +55,7 @@ def sent_by_lava(folder, x):
 def test_every_spike_is_equal(kind, tmp_path):
     x, ours, hybrid = written(getattr(slayer.block, kind), tmp_path)
     assert np.array_equal(sent_by_lava(tmp_path, x), ours)
-    _, quantized, _ = library.integers(hybrid, np.moveaxis(x.numpy(), -1, 1))
+    _, quantized, _ = quantized_on(hybrid, np.moveaxis(x.numpy(), -1, 1))
     assert sum(isinstance(n, ResonatorPopulation) for n in quantized.network.neurons) == 2
     (tmp_path / "y.npy").unlink()
     (tmp_path / "a.net").write_bytes(net_bytes(quantized.network))
@@ -63,7 +64,7 @@ def test_every_spike_is_equal(kind, tmp_path):
 
 def test_a_pair_that_netx_rounds_is_not_exported(tmp_path):
     x, _, hybrid = written(slayer.block.rf, tmp_path, survives=False)
-    _, quantized, _ = library.integers(hybrid, np.moveaxis(x.numpy(), -1, 1))
+    _, quantized, _ = quantized_on(hybrid, np.moveaxis(x.numpy(), -1, 1))
     with pytest.raises(UnsupportedError, match="HSNN-F079"):
         net_bytes(quantized.network)
 

@@ -15,6 +15,7 @@ from hsnn.ir.shape import size
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.gpu import GpuTarget
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.results import require_equal
 
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 PEAK = STATE_LIMIT - 1
@@ -38,13 +39,8 @@ def agree(network, inputs=None, threads=1):
     expected = REFERENCE.load(network).run(inputs, trace=True)
     targets = (EmulatorTarget(threads=threads), *(GpuTarget(device) for device in DEVICES))
     results = [target.load(network).run(inputs, trace=True) for target in targets]
-    for target, found in zip(targets, results, strict=True):
-        for kind in ("outputs", "spikes", "current", "voltage"):
-            theirs, ours = getattr(expected, kind), getattr(found, kind)
-            assert ours.keys() == theirs.keys()
-            for name, array in theirs.items():
-                np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name} on {target}")
-        assert found.spike_counts == expected.spike_counts
+    for found in results:
+        require_equal(found, expected)
     return results[0]
 
 

@@ -9,17 +9,11 @@ from hsnn.verify.random_networks import random_inputs, random_network, summarize
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.results import require_equal
 
 NETWORKS, CHUNK = 2000, 50
 WORK = 160
 """Most timesteps times samples of one network: the reference is slow."""
-
-
-def assert_equal(found, expected):
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        for name, array in getattr(expected, kind).items():
-            np.testing.assert_array_equal(getattr(found, kind)[name], array, err_msg=f"{kind} of {name}")
-    assert found.spike_counts == expected.spike_counts
 
 
 def extent(seed):
@@ -46,7 +40,7 @@ def test_networks_equal_the_reference_on_every_tier(first):
             synapses = "auto" if tier == "portable" else ("auto", "products", "events")[seed % 3]
             executable = EmulatorTarget(threads=1 + seed % 2, tier=tier, synapses=synapses).load(network)
             try:
-                assert_equal(executable.run(inputs, trace=True), expected)
+                require_equal(executable.run(inputs, trace=True), expected)
             except AssertionError as error:
                 summary = f"seed {seed}, {timesteps} timesteps, {batch} samples, {tier}, {synapses}"
                 raise AssertionError(f"{summary}: {dict(summarize(network))}") from error

@@ -8,20 +8,10 @@ import pytest
 from hsnn.verify.random_networks import random_inputs, random_network, summarize
 from hsnn_targets.emulator import EmulatorTarget, blocks, plan
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.results import require_equal
 
 BATCH = 3
 WINDOWS = {"one timestep": 1, "a few timesteps": 4000, "whole samples": plan.WINDOW_BYTES}
-
-
-def assert_equal(found, expected):
-    """Compare every spike, voltage and count of two results."""
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        theirs, ours = getattr(expected, kind), getattr(found, kind)
-        assert list(ours) == list(theirs), kind
-        for name, array in theirs.items():
-            assert ours[name].dtype == np.int32
-            np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name}")
-    assert found.spike_counts == expected.spike_counts
 
 
 def cut_windows(monkeypatch, room):
@@ -40,7 +30,7 @@ def test_every_bit_equals_the_reference(seeds, window, monkeypatch):
         expected = REFERENCE.load(network).run(inputs, trace=True)
         loaded = EmulatorTarget(threads=1).load(network)
         try:
-            assert_equal(loaded.run(inputs, trace=True), expected)
+            require_equal(loaded.run(inputs, trace=True), expected)
         except AssertionError as error:
             raise AssertionError(f"seed {offset + seed}: {dict(summarize(network))}") from error
 
@@ -76,7 +66,7 @@ def test_results_do_not_depend_on_blocks_threads_or_the_rest_of_the_batch(seed, 
             np.testing.assert_array_equal(array[:, 0], whole.outputs[name][:, sample])
     monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
     for threads in (1, 2, 5):
-        assert_equal(EmulatorTarget(threads=threads).load(network).run(inputs, trace=True), whole)
+        require_equal(EmulatorTarget(threads=threads).load(network).run(inputs, trace=True), whole)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -86,7 +76,7 @@ def test_runs_leave_nothing_behind(seed):
     first, second = random_inputs(network, 4, 1), random_inputs(network, 7, 2)
     before = loaded.run(first, trace=True)
     loaded.run(second)
-    assert_equal(loaded.run(first, trace=True), before)
+    require_equal(loaded.run(first, trace=True), before)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -18,6 +18,7 @@ from hsnn.target import Executable, Target, find_target
 from hsnn.verify.random_networks import random_inputs, random_network
 from hsnn_targets.emulator import TARGET, EmulatorTarget, blocks, plan, results, target
 from hsnn_targets.emulator.tiers import usable_tiers
+from support.results import require_equal
 
 ZERO = np.zeros((), np.int32)
 
@@ -200,9 +201,7 @@ def test_runs_from_several_threads_do_not_disturb_each_other():
     for worker in workers:
         worker.join()
     for ours, theirs in zip(found, expected, strict=True):
-        assert ours.spike_counts == theirs.spike_counts
-        for name, array in theirs.voltage.items():
-            np.testing.assert_array_equal(ours.voltage[name], array)
+        require_equal(ours, theirs)
 
 
 def test_close_may_be_called_twice():

@@ -22,6 +22,7 @@ from hsnn_targets.emulator import EmulatorTarget, blocks, plan, tiers
 from hsnn_targets.emulator.dynamics import Dynamics, dynamics_of
 from hsnn_targets.emulator.vector_pack import halve
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.results import require_equal
 
 VECTORS = [tier for tier in tiers.usable_tiers() if tier != "portable"]
 WAYS = [("portable", "auto")] + [(tier, synapses) for tier in VECTORS for synapses in ("auto", "products", "events")]
@@ -31,15 +32,6 @@ ways = pytest.mark.parametrize(("tier", "synapses"), WAYS, ids=lambda way: way)
 
 def emulator(tier, synapses="auto", threads=1):
     return EmulatorTarget(threads=threads, tier=tier, synapses=synapses)
-
-
-def assert_equal(found, expected):
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        theirs, ours = getattr(expected, kind), getattr(found, kind)
-        assert list(ours) == list(theirs)
-        for name, array in theirs.items():
-            np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name}")
-    assert found.spike_counts == expected.spike_counts
 
 
 @cache
@@ -57,7 +49,7 @@ def test_layers_that_may_be_products(seeds, tier, synapses):
         network, inputs, expected = case(random_layers, seed, 3)
         executable = emulator(tier, synapses).load(network)
         try:
-            assert_equal(executable.run(inputs, trace=True), expected)
+            require_equal(executable.run(inputs, trace=True), expected)
             plain = executable.run(inputs)
             assert plain.spike_counts == expected.spike_counts
             for name, array in expected.outputs.items():
@@ -71,7 +63,7 @@ def test_layers_that_may_be_products(seeds, tier, synapses):
 def test_networks_of_every_feature(seeds, tier, synapses):
     for seed in seeds:
         network, inputs, expected = case(random_network, seed, 2)
-        assert_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
+        require_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
 
 
 @ways
@@ -83,7 +75,7 @@ def test_results_do_not_depend_on_windows_blocks_or_threads(seed, tier, synapses
         monkeypatch.setattr(plan, "WINDOW_BYTES", room)
         monkeypatch.setattr(plan, "WIDE_BYTES", room)
         for threads in (1, 3):
-            assert_equal(emulator(tier, synapses, threads).load(network).run(inputs, trace=True), expected)
+            require_equal(emulator(tier, synapses, threads).load(network).run(inputs, trace=True), expected)
 
 
 @ways
@@ -98,7 +90,7 @@ def test_the_largest_weights_and_sums(tier, synapses, peak):
             inputs = {"in": rng.integers(0, peak, (9, 2, 300), endpoint=True).astype(np.int32)}
             inputs["in"][3] = peak
             expected = REFERENCE.load(network).run(inputs, trace=True)
-            assert_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
+            require_equal(emulator(tier, synapses).load(network).run(inputs, trace=True), expected)
 
 
 def one_layer(weights, peak=1, *, timesteps=9, weight_exp=0, sign_mode="mixed", **options):
@@ -127,7 +119,7 @@ def test_decay_of_currents_and_voltages(tier, keep):
     for exponent in (0, 5, 9):
         network = one_layer(weights.astype(np.int16), timesteps=60, weight_exp=exponent, **options)
         expected = REFERENCE.load(network).run({"in": spikes}, trace=True)
-        assert_equal(emulator(tier, "products").load(network).run({"in": spikes}, trace=True), expected)
+        require_equal(emulator(tier, "products").load(network).run({"in": spikes}, trace=True), expected)
 
 
 @pytest.mark.parametrize(

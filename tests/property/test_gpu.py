@@ -22,20 +22,11 @@ from hsnn.verify.random_networks import random_inputs, random_network, summarize
 from hsnn_targets.gpu import TARGET, GpuTarget, driver, machine, memory, rules, synapses
 from hsnn_targets.gpu import target as gpu_target
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.results import require_equal
 
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 on_devices = pytest.mark.parametrize("device", DEVICES)
 ZERO = np.zeros((), np.int32)
-
-
-def assert_equal(found, expected):
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        theirs, ours = getattr(expected, kind), getattr(found, kind)
-        assert ours.keys() == theirs.keys()
-        for name, array in theirs.items():
-            assert ours[name].dtype == np.int32
-            np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name}")
-    assert found.spike_counts == expected.spike_counts
 
 
 @on_devices
@@ -50,7 +41,7 @@ def test_random_networks(first, device):
         expected = REFERENCE.load(network).run(inputs, trace=True)
         executable = GpuTarget(device).load(network)
         try:
-            assert_equal(executable.run(inputs, trace=True), expected)
+            require_equal(executable.run(inputs, trace=True), expected)
             assert executable.run(inputs).spikes == {}
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {dict(summarize(network))}") from error
@@ -92,7 +83,7 @@ def test_sums_beyond_what_floats_hold(peak, exponent, device):
             payloads = rng.integers(-peak if peak > 1 else 0, peak, (4, 3, *pre), endpoint=True).astype(np.int32)
             payloads[:, 0] = peak
             expected = REFERENCE.load(network).run({"in": payloads}, trace=True)
-            assert_equal(GpuTarget(device).load(network).run({"in": payloads}, trace=True), expected)
+            require_equal(GpuTarget(device).load(network).run({"in": payloads}, trace=True), expected)
 
 
 @pytest.mark.parametrize("largest", [1, 2, 255, 1 << 12, (1 << 23) + 1, 1 << 24, (1 << 24) + 1, 1 << 40])
@@ -139,7 +130,7 @@ def test_results_do_not_depend_on_how_samples_are_cut(device, monkeypatch):
     for samples in (1, 2, 5):
         done = []
         monkeypatch.setattr(machine, "block_samples", lambda *_, samples=samples: samples)
-        assert_equal(executable.run(inputs, trace=True, progress=done.append), whole)
+        require_equal(executable.run(inputs, trace=True, progress=done.append), whole)
         assert sum(done) == 9
         assert max(done) == samples
 
@@ -159,7 +150,7 @@ def test_a_device_that_runs_out_of_memory_gets_fewer_samples(monkeypatch):
 
     monkeypatch.setattr(machine.Neurons, "rest", tight)
     done = []
-    assert_equal(executable.run(inputs, trace=True, progress=done.append), expected)
+    require_equal(executable.run(inputs, trace=True, progress=done.append), expected)
     assert sizes[:2] == [8, 4]
     assert done == [2, 2, 2, 2]
 
@@ -214,7 +205,7 @@ def test_a_closed_network_is_refused_and_an_interrupted_one_is_not():
 
     with pytest.raises(KeyboardInterrupt):
         executable.run(inputs, progress=interrupt)
-    assert_equal(executable.run(inputs, trace=True), expected)
+    require_equal(executable.run(inputs, trace=True), expected)
     executable.close()
     executable.close()
     with pytest.raises(RunError, match="HSNN-R051"):

@@ -15,27 +15,21 @@ from hsnn.verify.random_learning import random_lesson_network
 from hsnn.verify.random_networks import random_inputs, random_network
 from hsnn_targets.emulator import EmulatorTarget, lessons
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.results import require_equal
 
 TARGET = EmulatorTarget(threads=1)
-
-
-def assert_same(found, expected):
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        theirs, ours = getattr(expected, kind), getattr(found, kind)
-        assert ours.keys() == theirs.keys(), kind
-        for name, array in theirs.items():
-            np.testing.assert_array_equal(ours[name], array, err_msg=f"{kind} of {name}")
-    assert found.spike_counts == expected.spike_counts
 
 
 def check(network, batch, seed):
     """Learn and run on both; returns the network that comes out."""
     inputs = random_inputs(network, batch, seed)
     expected, found = REFERENCE.load(network).learn(inputs, trace=True), TARGET.load(network).learn(inputs, trace=True)
-    assert_same(found.result, expected.result)
+    require_equal(found.result, expected.result)
     assert encode_network(found.network, "n") == encode_network(expected.network, "n")
     again = random_inputs(network, 2, seed + 1)
-    assert_same(TARGET.load(found.network).run(again, trace=True), REFERENCE.load(found.network).run(again, trace=True))
+    require_equal(
+        TARGET.load(found.network).run(again, trace=True), REFERENCE.load(found.network).run(again, trace=True)
+    )
     return found.network
 
 

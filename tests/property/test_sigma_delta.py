@@ -11,6 +11,7 @@ from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_networ
 from hsnn_targets.emulator.target import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 from hsnn_targets.reference.machine import ReferenceTarget
+from support.results import require_equal
 
 
 def draw(seed, **options):
@@ -20,12 +21,12 @@ def draw(seed, **options):
 
 
 @pytest.mark.parametrize("tier", usable_tiers())
-def test_emulator_equals_reference(tier, require_equal):
+def test_emulator_equals_reference(tier):
     seen = adaptive = messages = fired = 0
     for seed in range(160):
         network, inputs = draw(seed, timesteps=(None, None, 1, 40)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
-        require_equal(expected, EmulatorTarget(tier=tier).load(network).run(inputs, trace=True))
+        require_equal(EmulatorTarget(tier=tier).load(network).run(inputs, trace=True), expected)
         seen += summarize(network)["sigma-delta"]
         adaptive += summarize(network)["adaptive"]
         fired += sum(expected.spike_counts[p.name] for p in network.neurons if isinstance(p, AdaptiveLifPopulation))
@@ -36,14 +37,14 @@ def test_emulator_equals_reference(tier, require_equal):
     assert messages > 10_000
 
 
-def test_gpu_equals_reference(require_equal):
+def test_gpu_equals_reference():
     pytest.importorskip("torch")
     from hsnn_targets.gpu.target import GpuTarget
 
     for seed in range(60):
         network, inputs = draw(seed, features=EVERYTHING)
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
-        require_equal(expected, GpuTarget("cpu").load(network).run(inputs, trace=True))
+        require_equal(GpuTarget("cpu").load(network).run(inputs, trace=True), expected)
 
 
 def test_recorded_bits_say_which_neurons_sent_a_message():

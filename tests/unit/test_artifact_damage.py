@@ -14,15 +14,10 @@ import pytest
 
 from hsnn.artifact import load
 from hsnn.artifact.encode import encode
-from hsnn.errors import ArtifactError, HsnnError
+from hsnn.errors import ArtifactError
+from support.refusals import code_of
 
 HOST = "host/00_host.0.onnx"
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def contents(path):

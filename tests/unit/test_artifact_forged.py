@@ -19,7 +19,8 @@ from hsnn.artifact import layout, load
 from hsnn.artifact.decode import decode, parse_manifest
 from hsnn.artifact.encode import encode
 from hsnn.artifact.networks import decode_network, encode_network
-from hsnn.errors import ArtifactError, HsnnError
+from hsnn.errors import ArtifactError
+from support.refusals import code_of
 
 CHIP = "chip/01_chip.0.json"
 
@@ -28,12 +29,6 @@ ARRAYS = "chip/01_chip.0.safetensors"
 
 
 HOST = "host/00_host.0.onnx"
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def canonical(content):

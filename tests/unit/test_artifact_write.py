@@ -13,15 +13,10 @@ import pytest
 
 from hsnn.artifact import load
 from hsnn.artifact.encode import encode
-from hsnn.errors import ArtifactError, HsnnError, UsageError
+from hsnn.errors import ArtifactError, UsageError
+from support.refusals import code_of
 
 ZIP_AND_FOLDER = pytest.mark.parametrize("name", ["net.hsnn", "net.hsnn.zip"])
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def contents(path):

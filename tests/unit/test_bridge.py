@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsnn.errors import HsnnError
 from hsnn.ir.populations import InputPort
 from hsnn.runtime.bridge import from_sent, to_payloads
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
+from support.refusals import code_of
 
 
 def test_payloads_round_half_to_even_and_clip():

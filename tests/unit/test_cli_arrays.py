@@ -12,12 +12,7 @@ import pytest
 
 from hsnn.commands import arrays
 from hsnn.errors import UsageError
-
-
-def code_of(function, *args, **kwargs):
-    with pytest.raises(UsageError) as caught:
-        function(*args, **kwargs)
-    return caught.value.code
+from support.refusals import code_of
 
 
 def test_arrays_are_read_by_name(samples):

@@ -13,11 +13,12 @@ import pytest
 from hsnn.cli import main
 from hsnn.commands import arrays, run_report
 from hsnn.commands.console import Console
-from hsnn.errors import HsnnError, UsageError
+from hsnn.errors import UsageError
 from hsnn.ir.plan import ModelValue
 from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.session import Session
 from hsnn.runtime.trace_file import read_spikes
+from support.refusals import code_of
 
 SAMPLES = 9
 """What the fixture ``samples`` holds."""
@@ -25,12 +26,6 @@ SAMPLES = 9
 
 def as_json(capsys):
     return json.loads(capsys.readouterr().out)
-
-
-def code_of(function, *args, **kwargs):
-    with pytest.raises(HsnnError) as caught:
-        function(*args, **kwargs)
-    return caught.value.code
 
 
 def test_run_tells_accuracy_and_writes_outputs(artifact, samples, chain, capsys):

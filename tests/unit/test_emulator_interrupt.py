@@ -13,6 +13,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import InputPort, LifPopulation
 from hsnn.ir.projections import DenseProjection
 from hsnn_targets.emulator import EmulatorTarget
+from support.results import require_equal
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals of Unix")
 ZERO = np.zeros((), np.int32)
@@ -26,13 +27,6 @@ def layers():
     neuron = LifPopulation("a", (600,), np.array(2000, np.int32), ZERO, np.array(9000, np.int32), ZERO)
     forward, back = DenseProjection("p", "in", "a", weights), DenseProjection("loop", "a", "a", weights, delay=1)
     return IntegerNetwork("long", 64, (InputPort("in", (600,)),), (neuron,), (forward, back), ("a",))
-
-
-def assert_equal(found, expected):
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        for name, array in getattr(expected, kind).items():
-            np.testing.assert_array_equal(getattr(found, kind)[name], array, err_msg=f"{kind} of {name}")
-    assert found.spike_counts == expected.spike_counts
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -57,7 +51,7 @@ def test_an_interrupted_executable_runs_on(threads):
             assert time.perf_counter() - start < GIVEN
             timer.join()
             assert sum(finished) < SAMPLES * copies
-            assert_equal(executable.run(inputs, trace=True), expected)
+            require_equal(executable.run(inputs, trace=True), expected)
     finally:
         signal.signal(signal.SIGINT, before)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("hsnn-emulator")]

@@ -8,24 +8,17 @@ import time
 
 import numpy as np
 import onnxruntime
-import pytest
 from onnx import TensorProto, helper
 
-from hsnn.errors import HsnnError
 from hsnn.ir.plan import HostStage, ModelValue
 from hsnn.program import Metadata, Program
 from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads, find_provider, host_names
 from hsnn.runtime.session import Session
+from support.refusals import code_of
 
 
 def samples(count, seed=0, features=4):
     return np.random.default_rng(seed).random((count, features)).astype(np.float32)
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def test_host_names():

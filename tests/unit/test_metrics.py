@@ -5,14 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsnn.errors import HsnnError
 from hsnn.runtime.metrics import accuracy
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
+from support.refusals import code_of
 
 
 def test_accuracy():

@@ -10,12 +10,9 @@ from hsnn.frontends.netx.read import parse_arrays
 from hsnn.ir.hybrid import SCALE_KEY
 from hsnn.ir.plan import HostStage
 from hsnn.passes.partition.partition import Partition
-from hsnn.passes.quantization.quantize import quantize
 from hsnn.passes.rewrite.canonicalize import canonicalize
-from hsnn.passes.simulation.calibrate import calibration_of
-from hsnn.passes.simulation.float_run import run_float
-from hsnn.target import find_target
 from hsnn.verify.netx_files import CUBA, arrays_of, conv, dense, even
+from support.segments import network_on, sent_by
 
 T, BATCH = 14, 3
 NONE = {name: None for name in CUBA}
@@ -27,23 +24,6 @@ def hybrid_of(layers, **options):
 
 def spikes(seed, *shape, rate=0.3):
     return (np.random.default_rng(seed).random((BATCH, T, *shape)) < rate).astype(np.float32)
-
-
-def integers(hybrid, x):
-    """The integer network of a model with one spiking segment."""
-    plan = Partition(())(canonicalize(hybrid))
-    (segment,) = plan.chip_segments
-    (batch,) = run_float(plan, {"x": x}, keep=lambda graph: ())
-    ranges = calibration_of(segment.graph, batch.driven[segment.name], batch.simulations[segment.name])
-    return quantize(segment.graph, ranges).network
-
-
-def run(network, x):
-    """What the network sends, ``(timestep, batch, neuron)``."""
-    (port,) = network.inputs
-    train = np.moveaxis(x, 1, 0).reshape(T, BATCH, *port.shape).astype(np.int32)
-    (sent,) = find_target("reference").load(network).run({port.name: train}).outputs.values()
-    return sent.reshape(T, BATCH, -1)
 
 
 def shrink(x, decay):
@@ -73,19 +53,19 @@ def test_dense_layers_with_biases_and_delays(schedule):
     first = dense(0, 9, 7, bias=even(3, 7, low=-20, high=40), delay=delay)
     second = dense(1, 7, 5, bias=even(4, 5, low=-20, high=40), **{"neuron/iDecay": 4096})
     x = spikes(5, 9)
-    network = integers(hybrid_of([{"type": b"input", "shape": [9]}, first, second], schedule=schedule), x)
+    network = network_on(hybrid_of([{"type": b"input", "shape": [9]}, first, second], schedule=schedule), x)
     shift = int(schedule == "slayer")
     train = late(np.moveaxis(x, 1, 0).astype(np.int64), shift)
     hidden = cuba(train @ first["weight"].T.astype(np.int64), first)
     delayed = np.stack([late(hidden[..., n], delay[n] + shift) for n in range(7)], axis=-1)
     expected = cuba(delayed @ second["weight"].T.astype(np.int64), second)
     assert 10 < expected.sum() < expected.size - 10
-    assert np.array_equal(run(network, x), expected)
+    assert np.array_equal(sent_by(network, x), expected)
 
 
 def test_integers_come_out_as_they_are():
     layer = dense(0, 6, 4, bias=np.array([254, -256, 4095, 1]), **{"neuron/iDecay": np.array([0, 1, 4095, 4096])})
-    network = integers(hybrid_of([layer]), spikes(0, 6))
+    network = network_on(hybrid_of([layer]), spikes(0, 6))
     (population,), (projection,) = network.neurons, network.projections
     assert np.array_equal(projection.weights, layer["weight"])
     assert projection.weight_exp == 0
@@ -98,7 +78,7 @@ def test_integers_come_out_as_they_are():
 def test_small_weights_are_not_stretched():
     """Left to itself the quantizer would fill all 8 bits."""
     layer = dense(0, 6, 4, weight=even(1, 4, 6, low=-6, high=4))
-    assert np.array_equal(integers(hybrid_of([layer]), spikes(0, 6)).projections[0].weights, layer["weight"])
+    assert np.array_equal(network_on(hybrid_of([layer]), spikes(0, 6)).projections[0].weights, layer["weight"])
 
 
 def test_a_chain_of_convolution_pooling_and_dense():
@@ -111,7 +91,7 @@ def test_a_chain_of_convolution_pooling_and_dense():
     last = dense(2, 36, 5, weight=even(2, 5, 36, low=-100, high=120))
     x = spikes(3, 2, 7, 7)
     layers = [first, pool, {"type": b"flatten", "shape": [36]}, last]
-    network = integers(hybrid_of(layers, input_shape=(2, 7, 7)), x)
+    network = network_on(hybrid_of(layers, input_shape=(2, 7, 7)), x)
     train = torch.as_tensor(np.moveaxis(x, 1, 0).reshape(T * BATCH, 2, 7, 7)).double()
     drive = torch.conv2d(train, torch.as_tensor(first["weight"]).double()).numpy().astype(np.int64)
     bias = {**first, "bias": np.repeat(first["bias"], 25)}
@@ -122,7 +102,7 @@ def test_a_chain_of_convolution_pooling_and_dense():
     middle = cuba(pooled.reshape(T, BATCH, 36), pool)
     expected = cuba(middle @ last["weight"].T.astype(np.int64), last)
     assert 10 < expected.sum() < expected.size - 10
-    assert np.array_equal(run(network, x), expected)
+    assert np.array_equal(sent_by(network, x), expected)
 
 
 def test_transposed_convolution_and_unpooling():
@@ -135,7 +115,7 @@ def test_transposed_convolution_and_unpooling():
     second = {**CUBA, "type": b"unpool", "shape": [6, 10, 8], "kernelSize": [2, 2], "stride": [2, 2], "padding": [0, 0]}
     second |= {"dilation": [1, 1], "weight": np.array([[[[72.0, 40.0], [-8.0, 96.0]]]])}
     x = spikes(3, 4, 3, 3)
-    network = integers(hybrid_of([first, second], input_shape=(4, 3, 3)), x)
+    network = network_on(hybrid_of([first, second], input_shape=(4, 3, 3)), x)
     train = torch.as_tensor(np.moveaxis(x, 1, 0).reshape(T * BATCH, 4, 3, 3)).double()
     kernel = torch.as_tensor(first["weight"]).double()
     drive = torch.conv_transpose2d(train, kernel, stride=(2, 1), padding=(1, 0), groups=2).numpy().astype(np.int64)
@@ -145,7 +125,7 @@ def test_transposed_convolution_and_unpooling():
     spread = np.kron(hidden, second["weight"][0, 0].astype(np.int64)).reshape(T, BATCH, 480)
     expected = cuba(spread, second)
     assert 10 < expected.sum() < expected.size - 10
-    assert np.array_equal(run(network, x), expected)
+    assert np.array_equal(sent_by(network, x), expected)
 
 
 def test_recurrent_synapses():
@@ -160,7 +140,7 @@ def test_recurrent_synapses():
         sent = (v > 80 * 64).astype(np.int64)
         v = np.where(sent, 0, v)
         expected.append(sent)
-    assert np.array_equal(run(integers(hybrid_of([layer]), x), x), expected)
+    assert np.array_equal(sent_by(network_on(hybrid_of([layer]), x), x), expected)
 
 
 @pytest.mark.parametrize("static", [False, True])
@@ -188,10 +168,10 @@ def test_the_neurons_of_an_input_layer(static):
 def test_read_out_neurons_give_voltages():
     layer = dense(0, 6, 4, **{"neuron/vThMant": (1 << 18) - 1})
     x = spikes(1, 6)
-    network = integers(hybrid_of([layer]), x)
+    network = network_on(hybrid_of([layer]), x)
     drive = np.moveaxis(x, 1, 0).astype(np.int64) @ layer["weight"].T.astype(np.int64)
     u = v = np.zeros((BATCH, 4), np.int64)
-    for now, found in zip(drive, run(network, x), strict=True):
+    for now, found in zip(drive, sent_by(network, x), strict=True):
         u = shrink(u, 1024) + 64 * now
         v = shrink(v, 128) + u
         assert np.array_equal(found, v)
@@ -204,14 +184,14 @@ def test_a_layer_without_neurons(schedule):
     x = spikes(1, 6)
     drive = 64 * np.moveaxis(x, 1, 0).astype(np.int64) @ layer["weight"].T.astype(np.int64)
     expected = np.cumsum(drive, axis=0) if schedule == "lava" else drive
-    assert np.array_equal(run(integers(hybrid_of([layer], schedule=schedule), x), x), expected)
+    assert np.array_equal(sent_by(network_on(hybrid_of([layer], schedule=schedule), x), x), expected)
 
 
 def test_a_threshold_of_zero():
     layer = dense(0, 6, 4, **{"neuron/vThMant": 0})
     x = spikes(1, 6)
     drive = np.moveaxis(x, 1, 0).astype(np.int64) @ layer["weight"].T.astype(np.int64)
-    assert np.array_equal(run(integers(hybrid_of([layer]), x), x), cuba(drive, layer))
+    assert np.array_equal(sent_by(network_on(hybrid_of([layer]), x), x), cuba(drive, layer))
 
 
 def test_weight_exp_where_a_chip_can_do_it():
@@ -219,7 +199,7 @@ def test_weight_exp_where_a_chip_can_do_it():
     x = spikes(1, 6)
     drive = np.moveaxis(x, 1, 0).astype(np.int64) @ layer["weight"].T.astype(np.int64)
     expected = cuba(4 * drive, {**layer, "bias": 4 * layer["bias"]})
-    assert np.array_equal(run(integers(hybrid_of([layer]), x), x), expected)
+    assert np.array_equal(sent_by(network_on(hybrid_of([layer]), x), x), expected)
 
 
 @pytest.mark.parametrize(
@@ -272,12 +252,12 @@ def test_a_promise_of_exact_integers_is_held():
             if entry.key == SCALE_KEY:
                 entry.value = "1000.0"
     with pytest.raises(QuantizationError, match="weights of") as caught:
-        integers(hybrid, spikes(0, 6))
+        network_on(hybrid, spikes(0, 6))
     assert caught.value.code == "HSNN-Q015"
     for node in hybrid.proto.graph.node:
         for entry in node.metadata_props:
             if entry.key == SCALE_KEY:
                 entry.value = "nan"
     with pytest.raises(UnsupportedError, match="'nan'") as refused:
-        integers(hybrid, spikes(0, 6))
+        network_on(hybrid, spikes(0, 6))
     assert refused.value.code == "HSNN-L003"

@@ -13,13 +13,8 @@ from hsnn.frontends.netx.write import net_bytes
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import InputPort, ResonatorPopulation
 from hsnn.ir.projections import DenseProjection
-from hsnn.passes.partition.partition import Partition
-from hsnn.passes.quantization.quantize import quantize
-from hsnn.passes.rewrite.canonicalize import canonicalize
-from hsnn.passes.simulation.calibrate import calibration_of
-from hsnn.passes.simulation.float_run import run_float
-from hsnn.target import find_target
 from hsnn.verify.netx_files import CUBA, arrays_of, conv, dense, even
+from support.segments import network_on, sent_by
 
 T, BATCH = 30, 3
 NONE = {name: None for name in CUBA}
@@ -36,21 +31,6 @@ def resonant(layer, kind, seed, **changes):
 
 def hybrid_of(layers, **options):
     return build(parse_arrays(arrays_of(layers)), NetxOptions(timesteps=T, **options))
-
-
-def integers(hybrid, x):
-    plan = Partition(())(canonicalize(hybrid))
-    (segment,) = plan.chip_segments
-    (batch,) = run_float(plan, {"x": x}, keep=lambda graph: ())
-    ranges = calibration_of(segment.graph, batch.driven[segment.name], batch.simulations[segment.name])
-    return quantize(segment.graph, ranges).network
-
-
-def run(network, x):
-    (port,) = network.inputs
-    train = np.moveaxis(x, 1, 0).reshape(T, BATCH, *port.shape).astype(np.int32)
-    (sent,) = find_target("reference").load(network).run({port.name: train}).outputs.values()
-    return sent.reshape(T, BATCH, -1)
 
 
 def times(x, factor):
@@ -85,7 +65,7 @@ def test_dense_layers_with_delays(kind, schedule):
     first = resonant(dense(0, 9, 7), kind, 1, delay=delay, **{"neuron/sinDecay": each})
     second = resonant(dense(1, 7, 5), kind, 3)
     x = (np.random.default_rng(5).random((BATCH, T, 9)) < 0.4).astype(np.float32)
-    network = integers(hybrid_of([{"type": b"input", "shape": [9]}, first, second], schedule=schedule), x)
+    network = network_on(hybrid_of([{"type": b"input", "shape": [9]}, first, second], schedule=schedule), x)
     shift = int(schedule == "slayer")
     train = late(np.moveaxis(x, 1, 0).astype(np.int64), shift)
     for layer in (first, second):
@@ -93,7 +73,7 @@ def test_dense_layers_with_delays(kind, schedule):
         steps = layer.get("delay", np.zeros(sent.shape[-1], int))
         train = np.stack([late(sent[..., n], steps[n] + shift) for n in range(sent.shape[-1])], axis=-1)
         assert 0 < sent.mean() < 1
-    np.testing.assert_array_equal(run(network, x), sent)
+    np.testing.assert_array_equal(sent_by(network, x), sent)
 
 
 def refused(layer, code="HSNN-F072", entry=4):
@@ -119,12 +99,12 @@ def test_a_convolution_keeps_its_groups():
     layer = resonant(conv(0, 2, (6, 3, 2), 3, groups=2, inChannels=4), IZHIKEVICH, 7)
     hybrid = hybrid_of([{"type": b"input", "shape": [4, 5, 4]}, layer], input_shape=(4, 5, 4))
     x = (np.random.default_rng(1).random((BATCH, T, 4, 5, 4)) < 0.3).astype(np.float32)
-    network = integers(hybrid, x)
+    network = network_on(hybrid, x)
     (projection,), (neuron,) = network.projections, network.neurons
     assert (projection.weights.shape, projection.groups, neuron.shape) == ((12, 2, 3, 3), 2, (6, 3, 2))
     np.testing.assert_array_equal(projection.weights[0::2], layer["weight/real"])
     np.testing.assert_array_equal(projection.weights[1::2], layer["weight/imag"])
-    assert 0 < run(network, x).mean() < 1
+    assert 0 < sent_by(network, x).mean() < 1
 
 
 def chain(**changes):
@@ -143,7 +123,7 @@ def test_what_is_written_reads_back(tmp_path):
     network = chain()
     (tmp_path / "a.net").write_bytes(net_bytes(network))
     x = (np.random.default_rng(1).random((BATCH, T, 4)) < 0.3).astype(np.float32)
-    again = integers(from_netx(tmp_path / "a.net"), x)
+    again = network_on(from_netx(tmp_path / "a.net"), x)
     np.testing.assert_array_equal(again.projections[0].weights, network.projections[0].weights)
     for name in ("cos_decay", "sin_decay", "threshold", "firing"):
         assert getattr(again.neurons[0], name) == getattr(network.neurons[0], name)

@@ -15,13 +15,9 @@ from hsnn.ir.plan import ModelValue
 from hsnn.ir.populations import InputPort, IntegratorPopulation, LifPopulation
 from hsnn.ir.projections import ConvProjection, DenseProjection
 from hsnn.ir.validate import validate_network
-from hsnn.passes.partition.partition import Partition
-from hsnn.passes.quantization.quantize import quantize
-from hsnn.passes.rewrite.canonicalize import canonicalize
-from hsnn.passes.simulation.calibrate import calibration_of
-from hsnn.passes.simulation.float_run import run_float
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program
 from hsnn.verify.netx_files import even
+from support.segments import network_on
 
 h5py = pytest.importorskip("h5py")
 
@@ -67,13 +63,9 @@ def read_back(network, tmp_path) -> IntegerNetwork:
     path = tmp_path / "a.net"
     path.write_bytes(net_bytes(network))
     hybrid = from_netx(path, NetxOptions())
-    plan = Partition(())(canonicalize(hybrid))
-    (segment,) = plan.chip_segments
     shape = (2, *hybrid.inputs[0].shape[1:])
     x = (np.random.default_rng(0).random(shape) < 0.3).astype(np.float32)
-    (batch,) = run_float(plan, {"x": x}, keep=lambda graph: ())
-    ranges = calibration_of(segment.graph, batch.driven[segment.name], batch.simulations[segment.name])
-    return quantize(segment.graph, ranges).network
+    return network_on(hybrid, x)
 
 
 def test_reading_back_gives_the_same_integers(tmp_path):

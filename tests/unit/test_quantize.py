@@ -11,7 +11,7 @@ import pytest
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.populations import ConstantSource
 from hsnn.ir.projections import ConvProjection
-from hsnn.ir.spiking import FloatConv, FloatDense, FloatIntegrator, FloatLif, FloatSparse, SpikeInput, SpikingGraph
+from hsnn.ir.spiking import FloatConv, FloatDense, SpikeInput, SpikingGraph
 from hsnn.passes.quantization.quantize import QuantizeOptions, quantize
 from hsnn.passes.quantization.quantize_neurons import uniform
 from hsnn.passes.quantization.quantize_weights import round_weights, weight_exponent
@@ -20,30 +20,7 @@ from hsnn.passes.simulation.simulate import simulate
 from hsnn.report.layers import compare_layers
 from hsnn.runtime.bridge import to_payloads
 from hsnn_targets.reference.machine import ReferenceTarget
-
-
-def lif(name, shape, *, threshold=1.0, current_decay=1.0, voltage_decay=0.0, bias=0.0, **options):
-    arrays = (np.asarray(x, np.float64) for x in (current_decay, voltage_decay, threshold, bias))
-    return FloatLif(name, shape, f"{name}.spikes", *arrays, **options)
-
-
-def integrator(name, shape, *, current_decay=1.0, voltage_decay=0.0, bias=0.0):
-    arrays = (np.asarray(x, np.float64) for x in (current_decay, voltage_decay, bias))
-    return FloatIntegrator(name, shape, f"{name}.voltage", *arrays)
-
-
-def sparse(name, pre, post, matrix, *, delay=0):
-    rows, columns = np.nonzero(matrix)
-    indptr = np.searchsorted(rows, np.arange(len(matrix) + 1)).astype(np.int32)
-    return FloatSparse(name, pre, post, matrix[rows, columns], columns.astype(np.int32), indptr, delay)
-
-
-def single(weights, neuron, *, timesteps=4, binary=True):
-    weights = np.asarray(weights, np.float64)
-    port = SpikeInput("x", (weights.shape[1],), "x", binary)
-    return SpikingGraph(
-        "tiny", timesteps, (port,), (neuron,), (FloatDense("w", "x", neuron.name, weights),), (neuron.name,)
-    )
+from support.float_graphs import integrator, lif, single, sparse
 
 
 def spikes(rng, *shape, rate=0.3):

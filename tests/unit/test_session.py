@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from hsnn.artifact import load
-from hsnn.errors import HsnnError, UsageError
+from hsnn.errors import UsageError
 from hsnn.ir.plan import HostStage, ModelValue
 from hsnn.program import Metadata, Program
 from hsnn.recording import Recording
@@ -18,16 +18,11 @@ from hsnn.runtime.golden import record_golden
 from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.session import Session
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.refusals import code_of
 
 
 def samples(count, seed=0, features=4):
     return np.random.default_rng(seed).random((count, features)).astype(np.float32)
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def reference(program, **options):

@@ -23,16 +23,11 @@ from hsnn.runtime.host import PROVIDERS
 from hsnn.runtime.session import Session
 from hsnn.target import SegmentResult, TargetStatus
 from hsnn_targets.reference import TARGET as REFERENCE
+from support.refusals import code_of
 
 
 def samples(count, seed=0, features=4):
     return np.random.default_rng(seed).random((count, features)).astype(np.float32)
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HsnnError) as caught:
-        call(*args, **options)
-    return caught.value.code
 
 
 def reference(program, **options):

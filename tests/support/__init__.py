@@ -1,0 +1,1 @@
+"""What tests of several folders share; ``pythonpath`` of the test configurations makes it importable."""
