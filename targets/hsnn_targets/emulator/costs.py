@@ -1,6 +1,6 @@
 """When events cost less than a product: what both take, as far as a plan can know it.
 
-The figures are nanoseconds on one core at about 2.5 GHz with everything in its second-level cache.
+The figures are nanoseconds on one core with everything in its second-level cache.
 They only decide which of two equal ways is taken, so being wrong costs time and never a bit.
 """
 
@@ -26,27 +26,37 @@ class Costs:
         event: Fetching what a spike leads to.
         dense_synapse: Adding one weight of a row.
         far_synapse: The same where the rows of all spikes together outgrow the second-level cache.
+        near_bytes: Rows that stay in that cache.
         run: Starting a run of a convolution's weights.
         conv_synapse: Adding one weight of a run.
     """
 
     dot: float
     call: float = 0.8
-    scan: float = 0.1
-    event: float = 4.0
-    dense_synapse: float = 0.014
-    far_synapse: float = 0.014
-    run: float = 3.0
-    conv_synapse: float = 0.035
+    scan: float = 0.04
+    event: float = 0.6
+    dense_synapse: float = 0.0095
+    far_synapse: float = 0.0185
+    near_bytes: int = 1 << 20
+    run: float = 4.0
+    conv_synapse: float = 0.038
 
 
 COSTS: Mapping[Tier, Costs] = {
-    "avx2": Costs(dot=0.6, call=1.6, event=3.0, dense_synapse=0.03, far_synapse=0.045, conv_synapse=0.13),
-    "avx512": Costs(dot=0.17),
+    "avx2": Costs(
+        dot=0.6,
+        call=1.6,
+        scan=0.1,
+        event=3.0,
+        dense_synapse=0.03,
+        far_synapse=0.045,
+        near_bytes=1 << 19,
+        run=3.0,
+        conv_synapse=0.13,
+    ),
+    "avx512": Costs(dot=0.14),
     "amx": Costs(dot=0.05),
 }
-NEAR_BYTES = 1 << 19
-"""Weights that stay in a second-level cache."""
 
 
 def events_limit(projection: Projection, product: Product, neurons: int, costs: Costs) -> int:
@@ -63,7 +73,7 @@ def events_limit(projection: Projection, product: Product, neurons: int, costs: 
         product.pixels * product.blocks * product.taps.size * costs.dot + calls * costs.call - neurons * costs.scan
     )
     if not isinstance(projection, ConvProjection):
-        far = neurons * product.lanes > NEAR_BYTES
+        far = neurons * product.lanes > costs.near_bytes
         return math.floor(saved / (costs.event + product.lanes * (costs.far_synapse if far else costs.dense_synapse)))
     height, width = projection.weights.shape[2:]
     lines: float = height / projection.stride[0]

@@ -1,6 +1,6 @@
 """Rows of weights added for the spikes of a timestep, their sums in registers: what an event costs least that way.
 
-Plain vectors of LLVM's, which any processor has one way or another.
+Plain vectors of LLVM's, which any processor has one way or another; a tier says how long they are.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
+from hsnn_targets.emulator.instructions import instructions_of
 from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, intrinsic
 from hsnn_targets.emulator.vector_ir import Array, Loop, splat, vector
 
-LANES = 16
-"""Weights of a vector; rows are padded to it (``pack.ROW``)."""
-WIDTHS = (8, 4, 1)
+ROW = 16
+"""Rows have a multiple of so many weights (``pack.ROW``): the lanes of a vector where no tier has longer ones."""
+VECTORS = (8, 4, 1)
 """Vectors whose sums are kept together, as long as a row has so many left: the first fill half of 16 registers."""
 TOGETHER = 128
 """Rows that 16 bits hold the sum of, since weights are -256 to 255; those of bytes are smaller."""
-SHORTS = vector(ir.IntType(16), LANES)
+SHORT = ir.IntType(16)
 
 
 @intrinsic
-def add_rows(typing: Any, total: Any, rows: Any, index: Any, width: Any, scale: Any) -> Any:
+def add_rows(typing: Any, tables: Any, total: Any, rows: Any, index: Any, width: Any, scale: Any) -> Any:
     """Add ``rows[index[k] * width : ][:width] << scale`` for every ``k`` to ``total``; ``width`` is a multiple of 16.
 
     Sums have 16 bits for as many rows as these hold, then they are added to ``total``, which has 32.
@@ -32,40 +33,48 @@ def add_rows(typing: Any, total: Any, rows: Any, index: Any, width: Any, scale: 
 
     def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
         kinds = signature.args
-        sums, weights, events = (Array(context, builder, kinds[k], arguments[k]) for k in range(3))
-        width, element = arguments[3], ir.IntType(kinds[1].dtype.bitwidth)
-        shift = splat(builder, builder.trunc(arguments[4], INT), LANES)
+        sums, weights, events = (Array(context, builder, kinds[k], arguments[k]) for k in (1, 2, 3))
+        width, element = arguments[4], ir.IntType(kinds[2].dtype.bitwidth)
+        scale = builder.trunc(arguments[5], INT)
 
-        def weight(place: Value) -> Value:
-            row = weights.load(place, vector(element, LANES))
-            return row if row.type == SHORTS else builder.sext(row, SHORTS)
+        def weight(place: Value, lanes: int) -> Value:
+            row = weights.load(place, vector(element, lanes))
+            return row if element == SHORT else builder.sext(row, vector(SHORT, lanes))
 
-        count = context.make_array(kinds[2])(context, builder, arguments[2]).nitems
+        count = context.make_array(kinds[3])(context, builder, arguments[3]).nitems
 
-        def part(at: Value, vectors: int) -> None:
+        def part(at: Value, vectors: int, lanes: int) -> None:
             """Add for the neurons of some vectors from ``at`` on."""
             chunks = Loop(builder, builder.sdiv(builder.add(count, LONG(TOGETHER - 1)), LONG(TOGETHER)), [])
             first = builder.mul(chunks.count, LONG(TOGETHER))
             left = builder.sub(count, first)
             length = builder.select(builder.icmp_signed("<", left, LONG(TOGETHER)), left, LONG(TOGETHER))
-            inner = Loop(builder, length, [ir.Constant(SHORTS, [0] * LANES)] * vectors)
+            inner = Loop(builder, length, [ir.Constant(vector(SHORT, lanes), [0] * lanes)] * vectors)
             event = builder.sext(events.load(builder.add(first, inner.count), INT), LONG)
             row = builder.add(builder.mul(event, width), at)
-            places = [builder.add(row, LONG(LANES * k)) for k in range(vectors)]
-            inner.close([builder.add(inner.values[k], weight(places[k])) for k in range(vectors)])
+            places = [builder.add(row, LONG(lanes * k)) for k in range(vectors)]
+            inner.close([builder.add(inner.values[k], weight(places[k], lanes)) for k in range(vectors)])
+            shift = splat(builder, scale, lanes)
             for k, value in enumerate(inner.values):
-                place = builder.add(at, LONG(LANES * k))
-                wide = builder.shl(builder.sext(value, vector(INT, LANES)), shift)
+                place = builder.add(at, LONG(lanes * k))
+                wide = builder.shl(builder.sext(value, vector(INT, lanes)), shift)
                 sums.store(builder.add(sums.load(place, wide.type), wide), place)
             chunks.close([])
 
         done: Value = LONG(0)
-        for vectors in WIDTHS:
-            size = LONG(vectors * LANES)
+        for vectors, lanes in _parts(kinds[0]):
+            size = LONG(vectors * lanes)
             parts = Loop(builder, builder.sdiv(builder.sub(width, done), size), [])
-            part(builder.add(done, builder.mul(parts.count, size)), vectors)
+            part(builder.add(done, builder.mul(parts.count, size)), vectors, lanes)
             parts.close([])
             done = builder.add(done, builder.mul(parts.count, size))
         return context.get_dummy_value()
 
-    return types.void(total, rows, index, types.int64, types.int64), generate
+    return types.void(tables, total, rows, index, types.int64, types.int64), generate
+
+
+def _parts(kind: Any) -> list[tuple[int, int]]:
+    """Vectors that are kept together, and their lanes, the most first; the last fits any row."""
+    lanes = ROW if kind is types.none else instructions_of(kind).shorts
+    parts = [(vectors, lanes) for vectors in VECTORS]
+    return parts if lanes == ROW else [*parts, (1, ROW)]

@@ -9,10 +9,12 @@ import numpy as np
 from hsnn_targets.emulator.jit import inner, thin
 from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
 from hsnn_targets.emulator.port_rows import look_at_row, read_row
+from hsnn_targets.emulator.spike_lists import compresses, list_spikes
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Record, UInt8
+    from hsnn_targets.emulator.vector_tables import Vector
 
 WORD = 8
 """Spikes counted together: as many as fit a word."""
@@ -21,12 +23,17 @@ GATHER = np.uint64(0x0102040810204080)
 
 
 @inner
-def pack(node: Record, scratch: Scratch, span: Span) -> None:
+def pack(node: Record, vector: Vector | None, scratch: Scratch, span: Span) -> None:
     """Turn the spikes of some timesteps of the window into events."""
     index, start = scratch.events[node["events_at"] :], scratch.start[node["start_at"] + node["history"] :]
     for t in range(span.first, span.last):
         k = start[t]
         row = node["plane_at"] + t * node["plane_stride"]
+        if compresses(vector):
+            to = node["events_at"] + k
+            to = list_spikes(vector, scratch.fired, row, node["plane_stride"], scratch.events, to)
+            start[t + 1] = to - node["events_at"]
+            continue
         for first in range(0, node["plane_stride"], TILE):
             ones = nonzero_bytes(scratch.fired, row + first)
             while ones != 0:
@@ -47,7 +54,7 @@ def count_spikes(node: Record, scratch: Scratch, span: Span) -> int:
 
 
 @inner
-def send_spikes(node: Record, scratch: Scratch, span: Span, wanted: bool) -> int:
+def send_spikes(node: Record, vector: Vector | None, scratch: Scratch, span: Span, wanted: bool) -> int:
     """Count the spikes of a population, and turn them into events if anybody wants them."""
     start = scratch.start[node["start_at"] + node["history"] :]
     if not wanted and node["limit"] < ALWAYS:
@@ -55,7 +62,7 @@ def send_spikes(node: Record, scratch: Scratch, span: Span, wanted: bool) -> int
         if sent > node["limit"] * (span.last - span.first):
             empty(node, scratch, span)
             return sent
-    pack(node, scratch, span)
+    pack(node, vector, scratch, span)
     return int(start[span.last] - start[span.first])
 
 
@@ -127,11 +134,13 @@ def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, 
 
 
 @inner
-def open_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+def open_port(
+    node: Record, program: Program, vector: Vector | None, scratch: Scratch, inputs: Int32, stride: int, steps: int
+) -> None:
     """Turn the payloads of a window into events and bytes, as far as anybody asks for them."""
     if node["payload_at"] < 0:
         read_plane(node, program, scratch, inputs, stride, steps)
-        scratch.level[node["number"]] = send_spikes(node, scratch, Span(0, steps), False)
+        scratch.level[node["number"]] = send_spikes(node, vector, scratch, Span(0, steps), False)
         return
     for t in range(steps):
         check_row(node, scratch, look_at_row(inputs[t * stride :], node["count"], node["raised"], scratch.fired, 0))
@@ -163,7 +172,7 @@ def read_payloads(node: Record, program: Program, scratch: Scratch, inputs: Int3
 
 
 @thin
-def open_window(program: Program, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
+def open_window(program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
     """Write the events of all ports and constant sources in a window."""
     for q in range(program.nodes.size):
         node = program.nodes[q]
@@ -171,7 +180,7 @@ def open_window(program: Program, scratch: Scratch, run: Run, place: Place, step
             stride = run.input_samples * node["count"]
             at = node["input_at"] * run.timesteps * run.input_samples + place.origin * stride
             at += place.input_sample * node["count"]
-            open_port(node, program, scratch, run.inputs[at:], stride, steps)
+            open_port(node, program, vector, scratch, run.inputs[at:], stride, steps)
         elif node["kind"] == CONSTANT:
             start = scratch.start[node["start_at"] + node["history"] :]
             for t in range(steps):

@@ -33,6 +33,14 @@ class Instructions(Protocol):
     def pairs(self) -> bool:
         """Whether it multiplies them with two blocks of weights at once, too."""
 
+    @property
+    def shorts(self) -> int:
+        """16-bit lanes of a vector."""
+
+    @property
+    def compresses(self) -> bool:
+        """Whether it packs the lanes that a mask chooses into the lowest ones at once."""
+
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Multiply ``rows`` rows of bytes with ``blocks`` blocks of weights."""
 
@@ -50,6 +58,14 @@ class Instructions(Protocol):
 
     def store_spikes(self, builder: Builder, fired: Array, at: Value, spikes: Sequence[Value]) -> None:
         """Store the flags of ``together`` vectors as bytes, 0 or 1, end to end."""
+
+
+@runtime_checkable
+class PixelInstructions(Instructions, Protocol):
+    """A tier that multiplies several pixels of a convolution with one block of weights, too."""
+
+    def multiply_pixels(self, builder: Builder, operands: Operands, rows: int, apart: Value, store: Store) -> None:
+        """Multiply ``rows`` rows of bytes at two places, ``apart`` from each other, with one block of weights."""
 
 
 @runtime_checkable

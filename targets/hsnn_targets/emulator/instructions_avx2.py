@@ -29,6 +29,8 @@ class Avx2Instructions:
     together: int = 4
     rows: tuple[int, ...] = (ROWS, 1)
     pairs: bool = False
+    shorts: int = 2 * LANES
+    compresses: bool = False
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Multiply block by block."""

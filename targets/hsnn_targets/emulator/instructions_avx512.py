@@ -33,20 +33,37 @@ class Avx512Instructions:
     together: int = 4
     rows: tuple[int, ...] = (8, 4, 1)
     pairs: bool = True
+    shorts: int = 2 * LANES
+    compresses: bool = True
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Keep all sums in registers; ``vpdpbusd`` adds four products to a 32-bit lane without saturation."""
+        places = [operands.row(builder, r) for r in range(rows)]
         loop = Loop(builder, operands.count, [constant(LANES, 0)] * (rows * blocks))
         columns = [operands.weights.load(operands.weight(builder, b, loop.count), QUADS) for b in range(blocks)]
-        first = operands.first_spike(builder, loop.count)
+        tap = operands.tap(builder, loop.count)
         sums = []
         for r in range(rows):
-            four = operands.spikes.load(builder.add(first, builder.mul(operands.stride, LONG(r))), INT)
-            spread = builder.bitcast(splat(builder, four, LANES), QUADS)
+            spread = builder.bitcast(splat(builder, operands.word(builder, places[r], tap), LANES), QUADS)
             sums += [self.add_dots(builder, loop.values[r * blocks + b], spread, columns[b]) for b in range(blocks)]
         loop.close(sums)
         for place, value in enumerate(loop.values):
             store(*divmod(place, blocks), value)
+
+    def multiply_pixels(self, builder: Builder, operands: Operands, rows: int, apart: Value, store: Store) -> None:
+        """Like :meth:`multiply`, with two columns of spikes in place of two blocks of weights."""
+        places = [operands.row(builder, r) for r in range(rows)]
+        loop = Loop(builder, operands.count, [constant(LANES, 0)] * (2 * rows))
+        column = operands.weights.load(operands.weight(builder, 0, loop.count), QUADS)
+        tap = operands.tap(builder, loop.count)
+        taps, sums = (tap, builder.add(tap, apart)), []
+        for place, value in enumerate(loop.values):
+            row, pixel = divmod(place, 2)
+            spread = builder.bitcast(splat(builder, operands.word(builder, places[row], taps[pixel]), LANES), QUADS)
+            sums.append(self.add_dots(builder, value, spread, column))
+        loop.close(sums)
+        for place, value in enumerate(loop.values):
+            store(*divmod(place, 2), value)
 
     def add_dots(self, builder: Builder, sums: Value, spikes: Value, weights: Value) -> Value:
         """Add four products of an unsigned and a signed byte to each lane."""

@@ -64,6 +64,7 @@ class _Codegen(codegen.JITCPUCodegen):
                 function.linkage = "internal"
         options = binding.create_pipeline_tuning_options(speed_level=3)
         options.loop_vectorization, options.slp_vectorization = True, False  # what numba does, too
+        options.loop_unrolling = False
         builder = binding.create_pass_builder(self._tm, options)
         builder.getModulePassManager().run(module, builder)
         return bytes(self._tm.emit_object(module))

@@ -38,7 +38,7 @@ def advance(
         if graded:
             sent = send_messages(population, program, scratch, span)
         else:
-            sent = send_spikes(program.nodes[population["node"]], scratch, span, run.sent_at[q] >= 0)
+            sent = send_spikes(program.nodes[population["node"]], vector, scratch, span, run.sent_at[q] >= 0)
         scratch.level[population["node"]] += sent
         scratch.counts[q] += sent
     n = population["count"]
@@ -100,7 +100,7 @@ def keep_timestep(q: int, program: Program, scratch: Scratch, run: Run, place: P
 def run_window(program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
     """Run one sample for the timesteps of a window, component by component."""
     scratch.level[:] = 0
-    open_window(program, scratch, run, place, steps)
+    open_window(program, vector, scratch, run, place, steps)
     for c in range(program.components.size):
         component = program.components[c]
         # only portable kernels record states

@@ -13,7 +13,7 @@ from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.heap import Heap
 from hsnn_targets.emulator.pack import order_of
 
-SPARE = 8
+SPARE = 16
 """Events that the search for spikes may write past the last one."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value
+from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value
 from hsnn_targets.emulator.vector_ir import Array
 
 Store: TypeAlias = Callable[[int, int, Value], None]
@@ -39,6 +39,18 @@ class Operands:
     chunk: Value
     chunks: Value
     piece: Value
+
+    def tap(self, builder: Builder, number: Value) -> Value:
+        """Place of a word of spikes, relative to where a row starts."""
+        return builder.sext(self.taps.load(builder.add(self.taps_at, number), INT), LONG)
+
+    def row(self, builder: Builder, row: int) -> Value:
+        """Pointer to where the spikes of a row start."""
+        return self.spikes.at(builder.add(self.at, builder.mul(self.stride, LONG(row))), BYTE)
+
+    def word(self, builder: Builder, row: Value, tap: Value) -> Value:
+        """Four spikes of a row."""
+        return builder.load(builder.bitcast(builder.gep(row, [tap]), INT.as_pointer()), align=1)
 
     def first_spike(self, builder: Builder, tap: Value) -> Value:
         """Where the first row's spikes of a tap are."""

@@ -17,6 +17,7 @@ from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, Program, Scra
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int16, Int32, Record, Weights
+    from hsnn_targets.emulator.vector_tables import Vector
 
 int32 = np.int32
 
@@ -36,23 +37,27 @@ def add_scaled_row(total: Int32, row: Weights, payload: int) -> None:
 
 
 @inner
-def deliver_rows(rows: Weights, index: Int32, payload: Int32, total: Int32, n: int, scale: int) -> None:
+def deliver_rows(
+    vector: Vector | None, rows: Weights, index: Int32, payload: Int32, total: Int32, n: int, scale: int
+) -> None:
     """Add rows of ``n`` weights, shifted left by ``scale``, for one timestep of events."""
     if payload.size:
         for k in range(index.size):
             add_scaled_row(total, rows[index[k] * n : index[k] * n + n], payload[k] << scale)
         return
-    add_rows(total, rows, index, n, scale)
+    add_rows(vector, total, rows, index, n, scale)
 
 
 @inner
-def deliver_dense(p: Record, program: Program, index: Int32, payload: Int32, total: Int32) -> None:
+def deliver_dense(
+    p: Record, program: Program, vector: Vector | None, index: Int32, payload: Int32, total: Int32
+) -> None:
     """Add what one timestep of events brings through all-to-all synapses."""
     at = p["weights_at"]
     if p["bytes"] != 0:
-        deliver_rows(program.bytes[at:], index, payload, total, p["stride"], p["scale"])
+        deliver_rows(vector, program.bytes[at:], index, payload, total, p["stride"], p["scale"])
     else:
-        deliver_rows(program.weights[at:], index, payload, total, p["stride"], 0)
+        deliver_rows(vector, program.weights[at:], index, payload, total, p["stride"], 0)
 
 
 @inner
@@ -99,7 +104,7 @@ def deliver_sparse(p: Record, program: Program, index: Int32, payload: Int32, to
 
 
 @inner
-def deliver(p: Record, program: Program, scratch: Scratch, t: int, total: Int32) -> None:
+def deliver(p: Record, program: Program, vector: Vector | None, scratch: Scratch, t: int, total: Int32) -> None:
     """Add what one projection brings at timestep ``t`` of the window to the sums of a population."""
     node = program.nodes[p["node"]]
     at = node["start_at"] + node["history"] + t - p["delay"]
@@ -109,7 +114,7 @@ def deliver(p: Record, program: Program, scratch: Scratch, t: int, total: Int32)
     if node["payload_at"] >= 0:
         payload = scratch.payload[node["payload_at"] + first : node["payload_at"] + last]
     if p["kind"] == DENSE:
-        deliver_dense(p, program, index, payload, total)
+        deliver_dense(p, program, vector, index, payload, total)
     elif p["kind"] == CONV:
         deliver_conv(p, program, index, payload, total)
     else:
@@ -146,5 +151,5 @@ def collect(population: Record, program: Program, scratch: Scratch, span: Span) 
         for q in range(group["first"], group["last"]):
             for t in range(span.first, span.last):
                 at = g * size + (t - span.first) * width
-                deliver(program.projections[q], program, scratch, t, scratch.sums[at : at + width])
+                deliver(program.projections[q], program, None, scratch, t, scratch.sums[at : at + width])
     return merge_groups(population, program, scratch.sums, size)

@@ -14,7 +14,14 @@ from hsnn_targets.emulator.neurons import update_tile
 from hsnn_targets.emulator.synapses import deliver, merge_groups
 from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
 from hsnn_targets.emulator.vector_lif import make_update
-from hsnn_targets.emulator.vector_product import has_pairs, has_tiles, make_multiplies, make_product, shape_tiles
+from hsnn_targets.emulator.vector_product import (
+    has_pairs,
+    has_pixels,
+    has_tiles,
+    make_multiplies,
+    make_product,
+    shape_tiles,
+)
 from hsnn_targets.emulator.vector_tables import LANES, Dynamics, Vector
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
 product_16_2, product_16_1 = make_product(16, 2), make_product(16, 1)
 product_8_2, product_8_1 = make_product(8, 2), make_product(8, 1)
+pixels_8 = make_product(8, 1, pixels=2)
 product_4_2, product_4_1 = make_product(4, 2), make_product(4, 1)
 product_1_2, product_1_1 = make_product(1, 2), make_product(1, 1)
 multiplies_8 = make_multiplies(8)
@@ -49,17 +57,18 @@ def multiply(
     vector: Vector,
     scratch: Scratch,
     rows: int,
-    pixel: int,
+    source: int,
     block: int,
     wide: bool,
     at: int,
     stride: int,
     add: bool,
 ) -> None:
-    """Multiply ``rows`` timesteps with one block of a pixel's neurons, or two (``wide``), into sums at ``at``."""
+    """Multiply ``rows`` timesteps with one block of a pixel's neurons, or two (``wide``), into sums at ``at``.
+
+    The first of the pixel's bytes in the first timestep is at ``source``.
+    """
     fired, sums = scratch.fired, scratch.sums
-    line = pixel // product["columns"]
-    source = product["plane_at"] + line * product["step_y"] + (pixel - line * product["columns"]) * product["step_x"]
     k, n, step, scale = product["taps_at"], product["taps"], product["plane_stride"], product["scale"]
     chunk, chunks, piece = product["chunk"], product["chunks"], product["piece"]
     w = product["weights_at"] + block * n * 4 * LANES
@@ -67,28 +76,48 @@ def multiply(
     if has_tiles(vector) and product["shapes_at"] >= 0:
         while t + 16 <= rows:
             if wide:
-                product_16_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+                product_16_2(
+                    vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0
+                )
             else:
-                product_16_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+                product_16_1(
+                    vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0
+                )
             t, source, at = t + 16, source + 16 * step, at + 16 * stride
     while multiplies_8(vector) and t + 8 <= rows:
         if wide:
-            product_8_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            product_8_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0)
         else:
-            product_8_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            product_8_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0)
         t, source, at = t + 8, source + 8 * step, at + 8 * stride
     while t + 4 <= rows:
         if wide:
-            product_4_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            product_4_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0)
         else:
-            product_4_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            product_4_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0)
         t, source, at = t + 4, source + 4 * step, at + 4 * stride
     while t < rows:
         if wide:
-            product_1_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            product_1_2(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0)
         else:
-            product_1_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add)
+            product_1_1(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, 0, 0)
         t, source, at = t + 1, source + step, at + stride
+
+
+@inner
+def multiply_pixels(
+    product: Record, vector: Vector, scratch: Scratch, rows: int, source: int, at: int, stride: int, add: bool
+) -> int:
+    """Multiply as many of ``rows`` timesteps as go together with the only block of two pixels; returns how many."""
+    fired, sums = scratch.fired, scratch.sums
+    k, n, step, scale = product["taps_at"], product["taps"], product["plane_stride"], product["scale"]
+    chunk, chunks, piece = product["chunk"], product["chunks"], product["piece"]
+    w, apart, ahead = product["weights_at"], product["step_x"], product["lanes"]
+    t = 0
+    while t + 8 <= rows:
+        pixels_8(vector, fired, source, step, k, n, w, chunk, chunks, piece, sums, at, stride, scale, add, apart, ahead)
+        t, source, at = t + 8, source + 8 * step, at + 8 * stride
+    return t
 
 
 @inner
@@ -128,15 +157,27 @@ def multiply_units(
     pixel may reach into the next pixel's sums: it adds zeros there.
     """
     shape(product, vector)
-    blocks = product["blocks"]
-    unit = first
+    blocks, columns, step = product["blocks"], product["columns"], product["plane_stride"]
+    pixel = first // blocks
+    line, block, unit = pixel // columns, first - pixel * blocks, first
+    column = pixel - line * columns
     while unit < last:
-        pixel = unit // blocks
-        block = unit - pixel * blocks
+        source = product["plane_at"] + line * product["step_y"] + column * product["step_x"]
+        to, done = at + pixel * product["lanes"] + block * LANES, 0
+        pixels = 2 if has_pixels(vector) and blocks == 1 and unit + 1 < last and column + 1 < columns else 1
         wide = has_pairs(vector) and block + 1 < blocks and unit + 1 < last
-        to = at + pixel * product["lanes"] + block * LANES
-        multiply(product, vector, scratch, rows, pixel, block, wide, to, stride, add)
-        unit += 2 if wide else 1
+        if pixels == 2:
+            done = multiply_pixels(product, vector, scratch, rows, source, to, stride, add)
+        if done < rows:
+            for p in range(pixels):
+                begin, into = source + done * step + p * product["step_x"], to + done * stride + p * product["lanes"]
+                multiply(product, vector, scratch, rows - done, begin, block, wide, into, stride, add)
+        units = 2 if wide else pixels
+        unit, block = unit + units, block + units
+        if block >= blocks:
+            pixel, column, block = pixel + pixels, column + pixels, 0
+        if column >= columns:
+            line, column = line + 1, 0
 
 
 @thin
@@ -159,7 +200,7 @@ def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, s
             scratch.ways[2 * p + 1] += vector.products[p]["taps"] > 0
             for t in range(span.first, span.last):
                 at = g * size + (t - span.first) * width
-                deliver(program.projections[p], program, scratch, t, scratch.sums[at : at + width])
+                deliver(program.projections[p], program, vector, scratch, t, scratch.sums[at : at + width])
     return merge_groups(population, program, scratch.sums, size)
 
 

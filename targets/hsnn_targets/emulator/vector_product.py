@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import types
 
-from hsnn_targets.emulator.instructions import Instructions, TileInstructions, instructions_of
+from hsnn_targets.emulator.instructions import Instructions, PixelInstructions, TileInstructions, instructions_of
 from hsnn_targets.emulator.lowering import BYTE, FLAG, INT, LONG, Builder, Value, intrinsic
 from hsnn_targets.emulator.operands import Operands
 from hsnn_targets.emulator.tile_shapes import TILE_ROWS
@@ -19,8 +19,10 @@ from hsnn_targets.emulator.vector_ir import Array, constant, splat, vector
 from hsnn_targets.emulator.vector_tables import LANES
 
 
-def make_product(rows: int, blocks: int) -> Callable[..., None]:
+def make_product(rows: int, blocks: int, pixels: int = 1) -> Callable[..., None]:
     """Make the product of ``rows`` timesteps of bytes with ``blocks`` times 16 neurons' weights.
+
+    With two ``pixels`` it is that of two columns of bytes with one block; the sums of each have 16 neurons' place.
 
     Where a tier has no such product, this does nothing and must not be called.
     """
@@ -43,17 +45,38 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
         out_stride: Any,
         scale: Any,
         add: Any,
+        apart: Any,
+        ahead: Any,
     ) -> Any:
-        """``out[r, 16 b + j] (+)= (sum over k of dot4(bytes[r, taps[k] ..], weights[b, k, j])) << scale``."""
+        """``out[r, 16 b + j] (+)= (sum over k of dot4(bytes[r, taps[k] ..], weights[b, k, j])) << scale``.
+
+        The second of two pixels sees bytes that are ``apart``, and has its sums ``ahead``.
+        """
         long = types.int64
         signature = types.void(
-            tables, bytes_, long, long, long, long, long, long, long, long, out, long, long, long, types.boolean
+            tables,
+            bytes_,
+            long,
+            long,
+            long,
+            long,
+            long,
+            long,
+            long,
+            long,
+            out,
+            long,
+            long,
+            long,
+            types.boolean,
+            long,
+            long,
         )
 
         def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
             kinds = signature.args
             _, source, at, stride, taps_at, count, weights_at, chunk, chunks, piece, *rest = arguments
-            target, out_at, out_stride, scale, add = rest
+            target, out_at, out_stride, scale, add, apart, ahead = rest
             fields = kinds[0].fields
 
             def field(name: str) -> Array:
@@ -65,7 +88,8 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
             shift = splat(builder, builder.trunc(scale, INT), LANES)
 
             def store(row: int, block: int, value: Value) -> None:
-                place = builder.add(builder.add(out_at, builder.mul(out_stride, LONG(row))), LONG(LANES * block))
+                further = builder.mul(ahead, LONG(block)) if pixels > 1 else LONG(LANES * block)
+                place = builder.add(builder.add(out_at, builder.mul(out_stride, LONG(row))), further)
                 before = builder.select(add, sums.load(place, vector(INT, LANES)), constant(LANES, 0))
                 sums.store(builder.add(before, builder.shl(value, shift)), place)
 
@@ -85,7 +109,10 @@ def make_product(rows: int, blocks: int) -> Callable[..., None]:
             instructions = instructions_of(kinds[0])
             if not _has(instructions, rows, blocks):
                 return context.get_dummy_value()
-            if rows < TILE_ROWS:
+            if pixels > 1:
+                if isinstance(instructions, PixelInstructions):
+                    instructions.multiply_pixels(builder, operands, rows, apart, store)
+            elif rows < TILE_ROWS:
                 instructions.multiply(builder, operands, rows, blocks, store)
             elif isinstance(instructions, TileInstructions):
                 instructions.multiply_tiles(builder, operands, blocks, store)
@@ -119,6 +146,16 @@ def has_pairs(typing: Any, tables: Any) -> Any:
 
     def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
         return FLAG(instructions_of(signature.args[0]).pairs)
+
+    return types.boolean(tables), generate
+
+
+@intrinsic
+def has_pixels(typing: Any, tables: Any) -> Any:
+    """Whether the tier multiplies two pixels at once; a constant, like :func:`has_tiles`."""
+
+    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
+        return FLAG(isinstance(instructions_of(signature.args[0]), PixelInstructions))
 
     return types.boolean(tables), generate
 
