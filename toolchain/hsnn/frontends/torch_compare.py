@@ -161,7 +161,8 @@ def _run_live(live: LiveModel, inputs: tuple[Tensor, ...]) -> tuple[list[_Call],
         neuron = live.neurons.get(made.path)
         if spikes is not None and spikes.numel() and neuron is not None:
             if isinstance(made.layer, Lif | FixedLif | AdaptiveLif | FixedAdaptiveLif | FixedResonateFire):
-                made = replace(made, y=(spikes != 0).float())
+                # A layer that sees all features on one axis has them in the same order.
+                made = replace(made, y=(spikes != 0).float().reshape(made.y.shape))
             elif isinstance(made.layer, FixedSigmaDelta):
                 made = replace(made, y=spikes)
         calls.append(made)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, fx
 
-from hsnn.errors import UnsupportedError
+from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.frontends.live.graph import Traced
 from hsnn.frontends.live.operators import name_of
 from hsnn.frontends.live.program import Program, Ref
-from hsnn.frontends.live.values import BATCH_SIZE, Forms, Layout, Plain, Timed, scope_of
+from hsnn.frontends.live.spec import about
+from hsnn.frontends.live.values import (
+    BATCH_SIZE,
+    LEADING,
+    Form,
+    Forms,
+    Layout,
+    Plain,
+    Timed,
+    merged_reshape,
+    scope_of,
+    shape_of,
+)
 from hsnn.nn import TrainEncode
 
 
@@ -28,10 +42,20 @@ class Placer:
         self._started: dict[tuple[Ref, Layout], Timed] = {}
 
     def place(self, path: str, drive: Timed) -> tuple[Timed | None, ...]:
-        """Return what a neuron gives for each of its outputs; ``None`` for one that cannot be read."""
-        neuron = self._traced.neurons[path]
+        """Return what a neuron gives for each of its outputs; ``None`` for one that cannot be read.
+
+        Raises:
+            UnsupportedError: ``HSNN-F091``, if a neuron that depends on the shape of its features does not take theirs.
+        """
+        neuron, shape = self._traced.neurons[path], self._features(path)
+        if neuron.sized is not None:
+            try:
+                neuron = neuron.sized(shape)
+            except HsnnError as error:
+                raise about(error, self._traced.title(path)) from error
         drive = self._scaled(path, "in", drive, gain=neuron.gain, shift=neuron.shift)
-        train = self._forms.train(drive, path)
+        flat = neuron.flat and len(shape) != 1
+        train = self._forms.train(self._shaped(drive, (math.prod(shape),), path) if flat else drive, path)
         outputs: list[Timed | None] = []
         for index, layer in enumerate(neuron.outputs):
             if layer is None:
@@ -39,9 +63,22 @@ class Placer:
                 continue
             name = path if index == 0 else f"{path}.output_{index}"
             value = Timed(self._program.layer(name, layer, train), "train", drive.timesteps, drive.layout)
+            value = self._shaped(value, shape, path) if flat else value
             scaled = self._scaled(path, "out", value, gain=neuron.out_gain, shift=neuron.out_shift)
             outputs.append(scaled if index == 0 else value)
         return tuple(outputs)
+
+    def _features(self, path: str) -> tuple[int, ...]:
+        shape = shape_of(self._traced.calls[path][0].args[0], self._traced.batch) or ()  # type: ignore[arg-type]
+        layout = self._traced.neurons[path].layout
+        return shape[1:-1] if layout == "time_last" else shape[LEADING[layout] :]
+
+    def _shaped(self, value: Timed, shape: tuple[int, ...], path: str) -> Timed:
+        """Return the same values with other feature axes."""
+        form: Form = "static" if value.form == "static" else "merged"
+        ref = value.ref if value.form == "static" else self._forms.merged(value, path)
+        ref = self._program.function(merged_reshape, ref, shape, scope=path)
+        return Timed(ref, form, value.timesteps, value.layout)
 
     def readable(self, path: str, index: int, value: Timed | None) -> Timed:
         """Return an output that the model uses.

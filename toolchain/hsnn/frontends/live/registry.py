@@ -12,7 +12,7 @@ from torch import nn
 
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
 from hsnn.frontends.live import norse, sinabs, slayer, slayer_blocks, snntorch, spikingjelly
-from hsnn.frontends.live.spec import LiveNeuron, title
+from hsnn.frontends.live.spec import LiveNeuron, about, title
 from hsnn.nn.symbolic import OpLayer
 
 Convert: TypeAlias = Callable[[nn.Module], "LiveNeuron | OpLayer"]
@@ -116,9 +116,7 @@ def _converted(path: str, module: nn.Module) -> LiveNeuron:
     try:
         result = convert(module)
     except HsnnError as error:
-        raise type(error)(
-            error.code, f"{title(path, module)}: {error.found}", allowed=error.allowed, fix=error.fix
-        ) from error
+        raise about(error, title(path, module)) from error
     if isinstance(result, OpLayer):
         return LiveNeuron((result,))
     if not isinstance(result, LiveNeuron):

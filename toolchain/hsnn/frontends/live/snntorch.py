@@ -13,15 +13,16 @@ a voltage is still above it, which no layer of hsnn does. RSynaptic has that opt
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.feedback import feedback_of
 from hsnn.frontends.live.spec import Emit, LiveNeuron, Protocol, comparison_of, inexpressible, is_zero, tensor
 from hsnn.nn import LeakyIntegrator, Lif, RecurrentLif
-from hsnn.nn.symbolic import OpLayer
 
 _BASE = "snntorch._neurons.neurons.SpikingNeuron"
 _ALSO = ("snntorch._neurons.leakyparallel.LeakyParallel", "snntorch._neurons.slstm.SLSTM")
@@ -107,17 +108,30 @@ def _neuron(
         "refractory": refractory,
         **values,
     }
-    layer, shift = (Lif(**options), None) if "spk" not in states else _recurrent(module, options)
-    voltage: OpLayer | None = None
-    if reset == "none" and "spk" not in states:
-        voltage = LeakyIntegrator(**values)
-    names = ("spk", *(name for name in states if name != "spk"))
+    factor = None if is_zero(module.graded_spikes_factor - 1) else tensor(module.graded_spikes_factor)
+    if "spk" in states:
+        feedback = _feedback(module)
+
+        def sized(shape: tuple[int, ...]) -> LiveNeuron:
+            return replace(neuron, sized=None, **_recurrent(module, feedback, shape, options))
+
+        neuron = LiveNeuron(
+            outputs=(None,) * len(states),
+            states=tuple(range(len(states))),
+            out_gain=factor,
+            protocol=_protocol(module, states, states),
+            flat=True,
+            sized=sized,
+        )
+        return neuron
+    names = ("spk", *states)
+    voltage = LeakyIntegrator(**values) if reset == "none" else None
+    layer = Lif(**options)
     return LiveNeuron(
         outputs=tuple({"spk": layer, "mem": voltage}.get(name) for name in names),
         states=tuple(names.index(name) for name in states),
         gain=gain,
-        shift=shift,
-        out_gain=None if is_zero(module.graded_spikes_factor - 1) else tensor(module.graded_spikes_factor),
+        out_gain=factor,
         protocol=_protocol(module, states, names),
     )
 
@@ -143,21 +157,41 @@ def _reset(module: Any, *, late_zero: bool) -> tuple[str, int]:
     return "subtract_late", 0
 
 
-def _recurrent(module: Any, options: dict[str, Any]) -> tuple[RecurrentLif, Tensor | None]:
-    """Return the recurrent layer, and what its feedback adds at every timestep."""
-    feedback = module.recurrent
-    if module.all_to_all and isinstance(feedback, nn.Linear):
-        bias = None if feedback.bias is None else tensor(feedback.bias)
-        weight = tensor(feedback.weight)
-        return RecurrentLif(weight.shape[0], recurrent_weight=weight, **options), bias
-    if module.all_to_all or tensor(module.V).ndim != 1:
+def _feedback(module: Any) -> nn.Module:
+    """Return the module that spikes come back through."""
+    feedback: nn.Module = module.recurrent
+    if not isinstance(feedback, nn.Linear | nn.Conv2d) and type(feedback).__name__ != "RecurrentOneToOne":
         raise inexpressible(
-            f"it feeds back through {type(feedback).__name__}"
-            + ("" if module.all_to_all else " with one weight for all"),
-            allowed="linear_features, or all_to_all=False with a weight V for each neuron of one feature axis",
+            f"it feeds back through {type(feedback).__name__}",
+            allowed="linear_features, conv2d_channels with kernel_size, or all_to_all=False with V",
         )
-    weight = torch.diag(tensor(module.V))
-    return RecurrentLif(weight.shape[0], recurrent_weight=weight, **options), None
+    return feedback
+
+
+def _recurrent(module: Any, feedback: nn.Module, shape: tuple[int, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """Return layers for a feature shape, and what the feedback adds at every timestep.
+
+    Spikes come back as they were sent, graded by their factor.
+    """
+    weight, bias = feedback_of(feedback, shape)
+    weight = weight * _whole(module.graded_spikes_factor, shape)
+    whole: dict[str, Any] = {
+        name: _whole(value, shape) if isinstance(value, Tensor) and value.ndim else value
+        for name, value in options.items()
+    }
+    layer = RecurrentLif(weight.shape[0], recurrent_weight=weight, **whole)
+    return {"outputs": (layer, *(None,) * (1 + hasattr(module, "syn"))), "shift": bias}
+
+
+def _whole(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a parameter with a value for each neuron, features on one axis."""
+    try:
+        return tensor(value).expand(shape).reshape(-1)
+    except RuntimeError as error:
+        raise inexpressible(
+            f"a parameter of shape {tuple(value.shape)} stands for features of shape {shape}",
+            allowed="a shape that broadcasts to the features",
+        ) from error
 
 
 def _check_options(module: Any) -> None:

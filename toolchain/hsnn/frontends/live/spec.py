@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from hsnn.errors import UnsupportedError
+from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.nn.symbolic import OpLayer
 
 Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_batch_first", "time_last"]
@@ -41,6 +41,9 @@ class LiveNeuron:
         protocol: How the neuron is called; the default takes and returns one tensor.
         probe: Path of the part of it whose calls show what it sends; itself if empty.
         pairs: Whether two channels of the input belong to one of the output, as of resonators.
+        flat: Whether the layers see all features on one axis, as ``RecurrentLif`` does.
+        sized: Returns the neuron for a feature shape, where its layers depend on that; ``outputs`` then has nothing
+            but ``None``, and the rest is the same for every shape.
     """
 
     outputs: tuple[OpLayer | None, ...]
@@ -55,6 +58,8 @@ class LiveNeuron:
     protocol: Protocol = _one_tensor
     probe: str = ""
     pairs: bool = False
+    flat: bool = False
+    sized: Callable[[tuple[int, ...]], LiveNeuron] | None = None
 
 
 def title(path: str, module: nn.Module) -> str:
@@ -71,6 +76,11 @@ def inexpressible(what: str, *, allowed: str = "", fix: str = "") -> Unsupported
         allowed=allowed,
         fix=fix or "choose another option, or register layers that compute the same with hsnn.register_neuron",
     )
+
+
+def about(error: HsnnError, named: str) -> HsnnError:
+    """Return an error of a converter with the module that it is about."""
+    return type(error)(error.code, f"{named}: {error.found}", allowed=error.allowed, fix=error.fix)
 
 
 def tensor(value: Any) -> Tensor:

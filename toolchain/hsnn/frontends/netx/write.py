@@ -27,7 +27,7 @@ from hsnn.ir.populations import (
     LifPopulation,
     ResonatorPopulation,
 )
-from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
+from hsnn.ir.projections import ConvProjection, Projection, SparseProjection
 from hsnn.ir.shape import size
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ def _layers(
         dense = _dense(weights, link, size(before), channels)
         layer = {"type": "dense", "inFeatures": dense.shape[1], "outFeatures": dense.shape[0], "weight": dense}
     for loop in loops:
-        if loop.delay != 1 or not isinstance(loop, DenseProjection) or isinstance(link, ConvProjection):
+        if loop.delay != 1 or isinstance(loop, ConvProjection) or isinstance(link, ConvProjection):
             raise _refused(f"{loop.name!r} is a loop that netx does not know", "dense synapses with a delay of 1")
-        extra["weight_rec"] = _weights(loop)
+        extra["weight_rec"] = _dense(_weights(loop), loop, channels, channels)
         layer["type"] = "dense_rec"
     neuron, bias = _neuron(population, channels)
     if bias is not None:

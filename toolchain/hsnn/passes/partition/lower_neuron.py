@@ -26,7 +26,7 @@ from hsnn.ir.spiking import (
 )
 from hsnn.ops.resonators import RESONATE_FIRE
 from hsnn.passes.partition.chip_neuron import CONSTANT, ChipNeuron, Parameters, fixed_scale
-from hsnn.passes.partition.synapse import synapse
+from hsnn.passes.partition.synapse import feedback, synapse
 from hsnn.passes.trains.affine import Affine
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[F
     if kind == "RecurrentLif":
         recurrent = parameter.matrix("recurrent_weight", size(drive.shape))
         weights = recurrent * np.broadcast_to(gain, drive.shape).reshape(-1, 1)
-        projections.append(FloatDense(f"{neuron.name}.recurrent", neuron.name, neuron.name, weights, 1))
+        projections.append(feedback(weights, f"{neuron.name}.recurrent", neuron.name))
     if kind == "LeakyIntegrator":
         reader = FloatIntegrator(
             neuron.name,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hsnn.ir.shape import Shape
 from hsnn.ir.spiking import FloatConv, FloatDense, FloatProjection, FloatSparse
 from hsnn.passes.trains.affine import Term
 from hsnn.passes.trains.linear import ConvMap, MatrixMap, ReshapeMap, as_matrix, identity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
 DENSE_FROM = 0.25
 """Share of non-zero weights from which a composed matrix is stored densely."""
@@ -35,14 +41,29 @@ def synapse(term: Term, *, name: str, pre: str, post: str, shape: Shape) -> Floa
             return FloatConv(
                 name, pre, post, only.weights, only.stride, only.pads[:2], only.dilation, only.groups, term.delay
             )
-    matrix = as_matrix(maps or (identity(shape),))
+    return _of_matrix(as_matrix(maps or (identity(shape),)), name=name, pre=pre, post=post, delay=term.delay)
+
+
+def feedback(weights: NDArray[np.float64], name: str, neurons: str) -> FloatProjection:
+    """Turn a matrix ``(post, pre)`` from a population to itself, one timestep later, into a projection.
+
+    It is stored sparsely where most of it is zero: one weight for each neuron, or a convolution multiplied out.
+    """
+    if not weights.any() or np.count_nonzero(weights) >= DENSE_FROM * weights.size:
+        return FloatDense(name, neurons, neurons, weights, 1)
+    from scipy.sparse import csr_array
+
+    return _of_matrix(csr_array(weights), name=name, pre=neurons, post=neurons, delay=1)
+
+
+def _of_matrix(matrix: csr_array, *, name: str, pre: str, post: str, delay: int) -> FloatProjection:
     rows, columns = matrix.shape
     if matrix.nnz >= DENSE_FROM * rows * columns:
-        return FloatDense(name, pre, post, np.ascontiguousarray(matrix.toarray()), term.delay)
+        return FloatDense(name, pre, post, np.ascontiguousarray(matrix.toarray()), delay)
     matrix.eliminate_zeros()
     matrix.sort_indices()
     indices, indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
-    return FloatSparse(name, pre, post, matrix.data.astype(np.float64), indices, indptr, term.delay)
+    return FloatSparse(name, pre, post, matrix.data.astype(np.float64), indices, indptr, delay)
 
 
 def _keeps_layout(term: Term, conv: ConvMap, shape: Shape) -> bool:
