@@ -178,7 +178,7 @@ def unheeded_reset_delay():
     "`reset_delay=False` with reset by subtraction",
     REFUSED,
     code="HSNN-F091",
-    note="a voltage above twice the threshold is compared with that",
+    note="what a reset leaves above the threshold is compared with twice the threshold at the next timestep",
 )
 def subtract_at_once():
     refused_pair(snn.Leaky(0.8, reset_delay=False))
@@ -187,22 +187,6 @@ def subtract_at_once():
 @construct(LIBRARY, "`inhibition=True`", REFUSED, code="HSNN-F091", note="neurons of a layer see each other")
 def inhibition():
     refused_pair(snn.Leaky(0.8, inhibition=True))
-
-
-@construct(
-    LIBRARY,
-    "convolutional recurrence (`conv2d_channels`)",
-    REFUSED,
-    code="HSNN-F091",
-    note="RecurrentLif is all to all",
-)
-def recurrent_conv():
-    refused_pair(snn.RLeaky(0.8, conv2d_channels=2, kernel_size=3))
-
-
-@construct(LIBRARY, "Alpha, SLSTM and other neurons", REFUSED, code="HSNN-F090", note="no equation of hsnn")
-def alpha():
-    refused_pair(snn.Alpha(alpha=0.9, beta=0.8))
 
 
 @construct(

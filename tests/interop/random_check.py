@@ -130,7 +130,7 @@ def _unflipped(model: RandomHybrid, ours: dict[str, States], theirs: dict[str, S
         path = f"neurons.{index}"
         if drawn.spikes:
             sent = theirs[path]["s"] != 0
-            keep &= (sent == (ours[path]["s"] != 0)).transpose(0, 1).flatten(1).all(1)
+            keep &= (sent == (ours[path]["s"] != 0).reshape(sent.shape)).transpose(0, 1).flatten(1).all(1)
     return keep
 
 

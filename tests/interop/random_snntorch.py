@@ -17,8 +17,6 @@ refused = {
     "inhibition": ("HSNN-F091", lambda: snn.Leaky(0.8, inhibition=True)),
     "state_quant": ("HSNN-F091", lambda: snn.Leaky(0.8, state_quant=torch.round)),
     "subtracts at once": ("HSNN-F091", lambda: snn.Synaptic(0.5, 0.8, reset_delay=False)),
-    "convolutional feedback": ("HSNN-F091", lambda: snn.RLeaky(0.8, conv2d_channels=2, kernel_size=3)),
-    "one feedback weight for all": ("HSNN-F091", lambda: snn.RLeaky(0.8, V=0.5, all_to_all=False)),
     "keeps a negative share": ("HSNN-F091", lambda: snn.Lapicque(beta=0.2)),
     "threshold below 0": ("HSNN-F091", lambda: snn.Leaky(0.8, threshold=-0.5)),
     "Alpha": ("HSNN-F090", lambda: snn.Alpha(alpha=0.9, beta=0.8)),
@@ -42,7 +40,7 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
     """Draw a neuron."""
     if kind == "readout" or (not kind and last and pick.random() < 0.3):
         return _readout(pick, shape)
-    kind = kind or pick.choice(kinds["step"][: 5 if len(shape) == 1 else 3])
+    kind = kind or pick.choice(kinds["step"][:5])
     reset = pick.choice(("subtract", "zero", "zero at once", "none"))
     options: dict[str, Any] = {
         "threshold": spread(pick, shape, 0.15, 0.6),
@@ -63,7 +61,7 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
         reset, module.init_hidden, module.output = "zero", False, False
     states = {"mem": "v_in"} | ({"syn": "u"} if "Synaptic" in kind else {})
     factor = getattr(module, "graded_spikes_factor", torch.tensor(1.0)).detach()
-    return Drawn(module, *_used(module, kind, states, at_once=reset == "zero at once", factor=factor))
+    return Drawn(module, *_used(module, kind, states, shape, at_once=reset == "zero at once", factor=factor))
 
 
 def _made(pick: random.Random, kind: str, shape: Shape, options: dict[str, Any]) -> nn.Module:
@@ -81,9 +79,17 @@ def _made(pick: random.Random, kind: str, shape: Shape, options: dict[str, Any])
         if kind == "Leaky":
             options |= {"graded_spikes_factor": spread(pick, shape, 0.5, 1.5)}
         return getattr(snn, kind)(*decays, **options)
+    options |= {"learn_recurrent": False}
     if pick.random() < 0.5:
-        return getattr(snn, kind)(*decays, linear_features=shape[0], learn_recurrent=False, **options)
-    return getattr(snn, kind)(*decays, V=torch.rand(shape) - 0.5, all_to_all=False, **options)
+        weights = pick.choice((torch.rand(shape) - 0.5, pick.uniform(-0.5, 0.5), spread(pick, shape, -0.4, 0.4)))
+        return getattr(snn, kind)(*decays, V=weights, all_to_all=False, **options)
+    if len(shape) == 3:
+        options |= {"conv2d_channels": shape[0], "kernel_size": pick.choice((3, (1, 3)))}
+    else:
+        options |= {"linear_features": shape[0]}
+    module = getattr(snn, kind)(*decays, **options)
+    module.graded_spikes_factor = spread(pick, shape, 0.5, 1.5)  # as a state dict may bring it
+    return module
 
 
 def _readout(pick: random.Random, shape: Shape) -> Drawn:
@@ -97,7 +103,7 @@ def _readout(pick: random.Random, shape: Shape) -> Drawn:
     return Drawn(module, call, lambda node, _: {"mem": node.mem}, lambda held: {"mem": held["v"]}, spikes=False)
 
 
-def _used(module: nn.Module, kind: str, states: dict[str, str], *, at_once: bool, factor: Tensor) -> Any:
+def _used(module: nn.Module, kind: str, states: dict[str, str], shape: Shape, *, at_once: bool, factor: Tensor) -> Any:
     """Return how a neuron is called, read and expected to be."""
     recurrent = kind in ("RLeaky", "RSynaptic")
 
@@ -115,9 +121,10 @@ def _used(module: nn.Module, kind: str, states: dict[str, str], *, at_once: bool
         return {"s": spikes} | {name: getattr(node, name) for name in states}
 
     def expect(held: States) -> States:
-        found = {"s": held["s"] * factor} | {name: held[source] for name, source in states.items()}
+        found = {"s": held["s"]} | {name: held[source] for name, source in states.items()}
         if at_once:  # snnTorch's voltage is read behind the reset then, and before it else
             found["mem"] = held["v"]
-        return found
+        found = {name: value.reshape(*value.shape[:2], *shape) for name, value in found.items()}
+        return found | {"s": found["s"] * factor}
 
     return call, read, expect

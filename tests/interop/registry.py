@@ -24,6 +24,7 @@ REFUSED = "refused"
 
 MODULES: tuple[str, ...] = (
     "live_snntorch",
+    "live_snntorch_options",
     "live_spikingjelly",
     "live_norse",
     "live_sinabs",

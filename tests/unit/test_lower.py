@@ -186,23 +186,31 @@ def test_decay_input_scales_weights_and_bias():
     np.testing.assert_allclose(graph.neurons[0].bias, 0.5 * model.block.bias.detach().numpy(), rtol=1e-6)
 
 
+class Recurrent(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.encode = snn.RateEncode(timesteps=T)
+        self.fc = nn.Linear(4, len(weight))
+        self.lif = snn.RecurrentLif(len(weight), recurrent_weight=weight)
+        self.decode = snn.RateDecode()
+
+    def forward(self, x):
+        return self.decode(self.lif(self.fc(self.encode(x))))
+
+
 def test_recurrent_neuron_gets_a_delayed_projection_onto_itself():
-    class Recurrent(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.encode = snn.RateEncode(timesteps=T)
-            self.fc = nn.Linear(4, 3)
-            self.lif = snn.RecurrentLif(3)
-            self.decode = snn.RateDecode()
-
-        def forward(self, x):
-            return self.decode(self.lif(self.fc(self.encode(x))))
-
-    model = Recurrent()
+    model = Recurrent(torch.rand(3, 3) - 0.5)
     graph = segment(model, torch.rand(1, 4))
     (loop,) = (p for p in graph.projections if p.pre == p.post)
     assert loop.delay == 1
     np.testing.assert_array_equal(loop.weights, model.lif.recurrent_weight.detach().numpy().astype(np.float64))
+
+
+def test_feedback_that_is_mostly_zero_has_the_synapses_that_are_not():
+    weight = torch.diag(torch.tensor([0.5, -0.25, 0.0, 1.0, 0.75]))
+    (loop,) = (p for p in segment(Recurrent(weight), torch.rand(1, 4)).projections if p.pre == p.post)
+    assert (loop.delay, loop.indices.tolist(), loop.indptr.tolist()) == (1, [0, 1, 3, 4], [0, 1, 2, 2, 3, 4])
+    assert loop.data.tolist() == [0.5, -0.25, 1.0, 0.75]
 
 
 @pytest.mark.parametrize("op", ["AveragePool", "BatchNormalization", "Conv", "GlobalAveragePool"])

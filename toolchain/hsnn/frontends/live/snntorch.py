@@ -6,8 +6,13 @@ snnTorch resets one timestep late: the spike of ``t`` acts on the voltage of ``t
     Leaky     subtract   mem' = beta * mem + x - thr      taken off behind the decay: Lif's subtract_late
     others    zero       mem' = 0                         the input of t + 1 is dropped: one refractory timestep
 
-With ``reset_delay=False`` a reset to zero acts at ``t``; one by subtraction compares with twice the threshold where
-a voltage is still above it, which no layer of hsnn does. RSynaptic has that option and does not heed it.
+With ``reset_delay=False`` a reset to zero acts at ``t``. One by subtraction does too, but what it leaves above the
+threshold is first lowered by it and raised again, so ``beta * mem + x`` is compared with twice the threshold there,
+which no layer of hsnn does. RSynaptic has that option and does not heed it (``rsynaptic.py``: it computes the new
+voltage and drops it).
+
+Spikes come back through a module (dense, a convolution, one weight for each neuron): :func:`feedback_of` asks it for
+its matrix, once the shape of the features is known.
 """
 
 from __future__ import annotations
@@ -24,13 +29,13 @@ from hsnn.frontends.live.feedback import feedback_of
 from hsnn.frontends.live.spec import Emit, LiveNeuron, Protocol, comparison_of, inexpressible, is_zero, tensor
 from hsnn.nn import LeakyIntegrator, Lif, RecurrentLif
 
-_BASE = "snntorch._neurons.neurons.SpikingNeuron"
-_ALSO = ("snntorch._neurons.leakyparallel.LeakyParallel", "snntorch._neurons.slstm.SLSTM")
+_NEURONS = "snntorch._neurons."
+_FEEDBACK = "RecurrentOneToOne"
 
 
 def is_neuron(_: nn.Module, names: tuple[str, ...]) -> bool:
     """Tell whether classes of these names make a neuron of snnTorch."""
-    return _BASE in names or any(name in _ALSO for name in names)
+    return any(name.startswith(_NEURONS) and not name.endswith(_FEEDBACK) for name in names)
 
 
 def reset(module: Any) -> None:
@@ -101,6 +106,11 @@ def _neuron(
     values: dict[str, Any] = {"current_decay": current_decay, "voltage_decay": voltage_decay}
     if reset == "subtract_late" and bool((voltage_decay == 0).all()):
         reset = "subtract"  # Without decay there is no difference.
+    if reset == "subtract_late" and bool((voltage_decay >= 1).any()):
+        raise inexpressible(
+            "it keeps nothing of its voltage (beta is 0) and is lowered by the threshold at the next timestep",
+            allowed="beta above 0, or reset_mechanism='zero' or 'none'",
+        )
     options: dict[str, Any] = {
         "threshold": tensor(module.threshold),
         "comparison": comparison_of(module.spike_grad, module.threshold),
@@ -160,7 +170,7 @@ def _reset(module: Any, *, late_zero: bool) -> tuple[str, int]:
 def _feedback(module: Any) -> nn.Module:
     """Return the module that spikes come back through."""
     feedback: nn.Module = module.recurrent
-    if not isinstance(feedback, nn.Linear | nn.Conv2d) and type(feedback).__name__ != "RecurrentOneToOne":
+    if not isinstance(feedback, nn.Linear | nn.Conv2d) and type(feedback).__name__ != _FEEDBACK:
         raise inexpressible(
             f"it feeds back through {type(feedback).__name__}",
             allowed="linear_features, conv2d_channels with kernel_size, or all_to_all=False with V",
@@ -213,6 +223,12 @@ def _protocol(module: Any, states: tuple[str, ...], names: tuple[str, ...]) -> P
         def forward(x: Tensor, *args: Any, **kwargs: Any) -> Any:
             given = dict(zip(states, args, strict=False)) | kwargs
             passed = [given[name] for name in states if given.get(name) is not None]
+            if passed and module.init_hidden:
+                raise UnsupportedError(
+                    "HSNN-F093",
+                    f"a {type(module).__name__} with init_hidden=True is given a state, which snnTorch refuses",
+                    allowed="one argument, the input",
+                )
             if passed and len(passed) < len(states):
                 raise UnsupportedError(
                     "HSNN-F093",
