@@ -9,9 +9,9 @@ from hsnn.artifact.networks import encode_network
 from hsnn.runtime.lessons import teach
 from hsnn.runtime.session import Session
 from hsnn_models.colanet.head import ColanetHead
-from hsnn_models.colanet.parameters import Parameters
 from hsnn_models.colanet.scaling import Scaling
 from hsnn_models.learning_head import HeadOptions, learning_head
+from support.colanet import digit_parameters
 
 OPTIONS = HeadOptions()
 LESSONS = 220
@@ -115,20 +115,7 @@ def test_integers_lose_less_than_three_points_to_the_host(digits):
 def test_a_head_on_the_chip_is_near_colanet(digits):
     """One copy of CoLaNET with as many microcolumns, learning on the host; means over three orders."""
     (x, labels), test = digits
-    parameters = Parameters(
-        copies=1,
-        microcolumns=OPTIONS.column,
-        threshold=3.0,
-        threshold_excess=0.01,
-        dopamine=0.08,
-        anti_hebbian=-0.065,
-        noise=0.1,
-        silent_synapses=2.0,
-        stability_rate=0.05,
-        weight_min=-0.253,
-        weight_max=0.0924,
-        leak=0.0,
-    )
+    parameters = digit_parameters(copies=1, microcolumns=OPTIONS.column)
     ours, theirs = [], []
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(labels.size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import onnx
 import pytest
@@ -298,3 +300,12 @@ def samples(folder):
     np.save("x.npy", x)
     np.save("labels.npy", labels)
     return x, labels
+
+
+@pytest.fixture
+def no_thread_stays():
+    """No thread of a session outlives the test."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("hsnn")]
+    assert left == []

@@ -18,21 +18,9 @@ from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import Parameters
 from hsnn_models.colanet.scaling import Scaling
 from hsnn_models.colanet.tasks import Samples
+from support.colanet import digit_parameters
 
-PARAMETERS = Parameters(
-    copies=3,
-    microcolumns=4,
-    threshold=3.0,
-    threshold_excess=0.01,
-    dopamine=0.08,
-    anti_hebbian=-0.065,
-    noise=0.1,
-    silent_synapses=2.0,
-    stability_rate=0.05,
-    weight_min=-0.253,
-    weight_max=0.0924,
-    leak=0.02,
-)
+PARAMETERS = digit_parameters(copies=3, microcolumns=4, leak=0.02)
 
 
 def digits(split):

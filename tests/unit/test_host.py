@@ -15,10 +15,7 @@ from hsnn.program import Metadata, Program
 from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads, find_provider, host_names
 from hsnn.runtime.session import Session
 from support.refusals import code_of
-
-
-def samples(count, seed=0, features=4):
-    return np.random.default_rng(seed).random((count, features)).astype(np.float32)
+from support.sessions import samples
 
 
 def test_host_names():

@@ -19,14 +19,7 @@ from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.session import Session
 from hsnn_targets.reference import TARGET as REFERENCE
 from support.refusals import code_of
-
-
-def samples(count, seed=0, features=4):
-    return np.random.default_rng(seed).random((count, features)).astype(np.float32)
-
-
-def reference(program, **options):
-    return Session(program, target="reference", threads=1, **options)
+from support.sessions import reference, samples
 
 
 def chain_oracle(program, x, levels, scale=1.0):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,65 +13,17 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from hsnn.errors import ArtifactError, HsnnError, RunError, TargetMissingError, UnsupportedError, UsageError
+from hsnn.errors import ArtifactError, RunError, TargetMissingError, UnsupportedError, UsageError
 from hsnn.ir.plan import HostStage, ModelValue
 from hsnn.program import Metadata, Program
 from hsnn.runtime.host import PROVIDERS
 from hsnn.runtime.session import Session
-from hsnn.target import SegmentResult, TargetStatus
-from hsnn_targets.reference import TARGET as REFERENCE
+from hsnn.target import SegmentResult
+from support.fake_target import FakeTarget
 from support.refusals import code_of
+from support.sessions import reference, samples
 
-
-def samples(count, seed=0, features=4):
-    return np.random.default_rng(seed).random((count, features)).astype(np.float32)
-
-
-def reference(program, **options):
-    return Session(program, target="reference", threads=1, **options)
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays():
-    before = set(threading.enumerate())
-    yield
-    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("hsnn")]
-    assert left == []
-
-
-class FakeTarget:
-    """A target around the reference, whose runs call a function first."""
-
-    name = "fake"
-
-    def __init__(self, before=None, after=None, load=None):
-        self.before, self.after, self.on_load = before, after, load
-        self.closed = []
-
-    def status(self):
-        return TargetStatus(True, "")
-
-    def load(self, network, *, timeout=None):
-        if self.on_load:
-            self.on_load(network, timeout)
-        return FakeExecutable(self, network)
-
-
-class FakeExecutable:
-    def __init__(self, target, network):
-        self.target, self.network = target, network
-        self.inner = REFERENCE.load(network)
-        self.gone = threading.Event()
-
-    def run(self, inputs, *, trace=False, progress=None):
-        if self.target.before:
-            self.target.before(self, inputs)
-        result = self.inner.run(inputs, trace=trace, progress=progress)
-        return self.target.after(result) if self.target.after else result
-
-    def close(self):
-        self.target.closed.append(self.network.name)
-        self.gone.set()
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 
 def test_missing_targets_and_hosts(chain):
@@ -291,116 +240,3 @@ def test_an_error_in_the_callback_is_the_callers(chain, pipeline):
 
     with reference(chain, batch_size=2, pipeline=pipeline) as session, pytest.raises(StopAsyncIteration):
         session.run(samples(50), progress=stop)
-
-
-def test_close_may_be_called_twice_and_before_anything(chain):
-    target = FakeTarget()
-    session = Session(chain, target=target)
-    session.close()
-    session.close()
-    assert target.closed == ["chip.0"]
-    assert code_of(session.run, samples(1)) == "HSNN-R106"
-
-
-@pytest.mark.parametrize("batch_size", [1, 100])
-def test_close_ends_a_run_in_another_thread(chain, batch_size):
-    entered = threading.Event()
-
-    def before(executable, inputs):
-        entered.set()
-        if executable.gone.wait(60):
-            raise OSError("the worker was killed")
-
-    session = Session(chain, target=FakeTarget(before), batch_size=batch_size)
-    caught = []
-
-    def run():
-        try:
-            session.run(samples(10))
-        except HsnnError as error:
-            caught.append(error.code)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert entered.wait(20)
-    start = time.perf_counter()
-    session.close()
-    thread.join(20)
-    assert time.perf_counter() - start < 5
-    assert caught == ["HSNN-R106"]
-
-
-def test_one_run_at_a_time(chain):
-    inside, most = [], []
-
-    def before(executable, inputs):
-        inside.append(1)
-        most.append(len(inside))
-        time.sleep(0.01)
-        inside.pop()
-
-    results = {}
-    with Session(chain, target=FakeTarget(before), batch_size=100) as session:
-        threads = [
-            threading.Thread(target=lambda seed=seed: results.update({seed: session.run(samples(4, seed)).output}))
-            for seed in range(5)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-    assert max(most) == 1
-    with reference(chain) as session:
-        for seed in range(5):
-            assert np.array_equal(results[seed], session.run(samples(4, seed)).output)
-
-
-@pytest.fixture
-def interruptible():
-    """Python ignores Ctrl-C in a process that was started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("batch_size", [1, 100])
-def test_an_interrupt_ends_a_run_at_once(chain, batch_size, interruptible):
-    def before(executable, inputs):
-        # As a supervised worker would: it waits in Python, and ends when it is closed.
-        if executable.gone.wait(60):
-            raise RunError("HSNN-R999", "closed")
-
-    target = FakeTarget(before)
-    session = Session(chain, target=target, batch_size=batch_size)
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    start = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt):
-        session.run(samples(10))
-    timer.join()
-    assert time.perf_counter() - start < 5
-    assert target.closed == ["chip.0"]
-    assert code_of(session.run, samples(1)) == "HSNN-R106"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_an_interrupted_process_ends(chain, tmp_path):
-    """With the reference, which cannot be closed while it runs, and a data set that takes long."""
-    chain.save(tmp_path / "net.zip")
-    code = (
-        "import signal, sys, hsnn, numpy as np\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "x = np.random.default_rng(0).random((10**6, 4)).astype(np.float32)\n"
-        "with hsnn.Session(hsnn.load(sys.argv[1]), target='reference', batch_size=200, threads=1) as session:\n"
-        "    session.run(x, progress=lambda n: print(n, flush=True))\n"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "net.zip")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "200\n"
-        process.send_signal(signal.SIGINT)
-        start = time.perf_counter()
-        _, errors = process.communicate(timeout=30)
-    assert time.perf_counter() - start < 5
-    assert process.returncode in (-signal.SIGINT, 130)
-    assert errors.strip().endswith("KeyboardInterrupt")
