@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsnn.ir.populations import InputPort
-from hsnn.runtime.bridge import from_sent, to_payloads
+from hsnn.runtime.bridge import from_sent, to_payloads, to_spikes
 from support.refusals import code_of
 
 
@@ -19,6 +19,19 @@ def test_payloads_round_half_to_even_and_clip():
     assert clipped == 3
     unsigned, clipped = to_payloads(value, InputPort("p", (8,), 2), scale=1.0, timesteps=1)
     assert (unsigned.tolist(), clipped) == ([[[0, 2, 2, 0, 0, 2, 0, 2]]], 4)
+
+
+def test_binary_spikes_become_bytes_and_all_else_is_left_to_payloads():
+    port, value = InputPort("p", (4,)), np.array([[0, 1, 1, 0], [1, 0, -0.0, 1]], np.float32)
+    spikes = to_spikes(value, port, timesteps=2)
+    assert spikes is not None
+    assert (spikes.dtype, spikes.shape) == (np.uint8, (2, 1, 4))
+    assert np.array_equal(spikes, to_payloads(value, port, scale=1.0, timesteps=2)[0])
+    assert to_spikes(value, InputPort("p", (4,), 7), timesteps=2) is None
+    for other in (0.5, -1, 2, 1e-30, np.nan, np.inf):
+        value[1, 2] = other
+        assert to_spikes(value, port, timesteps=2) is None
+    assert code_of(to_spikes, value, InputPort("p", (3,)), timesteps=2) == "HSNN-R108"
 
 
 def test_payloads_of_quantized_values_are_exact():

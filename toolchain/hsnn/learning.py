@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.ir.integer import IntegerNetwork
+    from hsnn.ir.validate_batch import Inputs
     from hsnn.target import Executable, Progress, SegmentResult
 
     Int32 = NDArray[np.int32]
@@ -37,7 +37,7 @@ class Learned:
 class Learner(Protocol):
     """An executable that can learn."""
 
-    def learn(self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None) -> Learned:
+    def learn(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> Learned:
         """Take samples in order and learn from each; the executable itself stays what it was.
 
         Args:
@@ -48,9 +48,7 @@ class Learner(Protocol):
         ...
 
 
-def learn(
-    executable: Executable, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-) -> Learned:
+def learn(executable: Executable, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> Learned:
     """Learn on a target that can.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from hsnn.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hsnn.ir.validate_batch import Inputs
     from hsnn.target import Executable, Progress, SegmentResult
 
     Int32 = NDArray[np.int32]
@@ -58,7 +59,7 @@ class PackedSpikes:
     axes: tuple[int, ...]
 
     @classmethod
-    def pack(cls, spikes: NDArray[np.integer]) -> PackedSpikes:
+    def pack(cls, spikes: NDArray[np.integer] | NDArray[np.bool_]) -> PackedSpikes:
         """Pack an array of 0 and 1, shape ``(timestep, batch, *feature)``."""
         flat = spikes.reshape(*spikes.shape[:2], -1) != 0
         return cls(spikes.shape, np.packbits(flat, axis=2, bitorder="little"), tuple(range(spikes.ndim - 2)))
@@ -117,15 +118,13 @@ _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=
 class Recorder(Protocol):
     """An executable that can record more than ``run`` traces."""
 
-    def record(
-        self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
-    ) -> SegmentResult:
+    def record(self, inputs: Inputs, what: Recording, *, progress: Progress | None = None) -> SegmentResult:
         """Run one batch like ``run`` and fill ``packed``, and the states over time if they are wanted."""
         ...
 
 
 def record(
-    executable: Executable, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
+    executable: Executable, inputs: Inputs, what: Recording, *, progress: Progress | None = None
 ) -> SegmentResult:
     """Run one batch and record; a target that cannot pack spikes itself traces them, and they are packed here.
 

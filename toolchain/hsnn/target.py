@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.ir.integer import IntegerNetwork
+    from hsnn.ir.validate_batch import Inputs
     from hsnn.recording import PackedSpikes
 
     Int32 = NDArray[np.int32]
@@ -77,13 +78,11 @@ class SegmentResult:
 class Executable(Protocol):
     """A network loaded on a target. It holds resources until closed."""
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch, every sample from a zero state.
 
         Args:
-            inputs: For each input port: int32, shape ``(timestep, batch, *feature)``.
+            inputs: For each input port: int32, or bytes (uint8, int8, bool), shape ``(timestep, batch, *feature)``.
             trace: Whether to record all spikes and the final states.
             progress: Told of finished samples.
 

@@ -117,7 +117,9 @@ def check_row(node: Record, scratch: Scratch, largest: int) -> None:
 
 
 @inner
-def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+def read_plane(
+    node: Record, program: Program, scratch: Scratch, inputs: Int32 | UInt8, stride: int, steps: int
+) -> None:
     """Write the payloads of a window as bytes, and zeros up to the next timestep's."""
     order, n = program.tables[node["order_at"] :], node["count"]
     for t in range(steps):
@@ -134,14 +136,8 @@ def read_plane(node: Record, program: Program, scratch: Scratch, inputs: Int32, 
 
 
 @inner
-def open_port(
-    node: Record, program: Program, vector: Vector | None, scratch: Scratch, inputs: Int32, stride: int, steps: int
-) -> None:
-    """Turn the payloads of a window into events and bytes, as far as anybody asks for them."""
-    if node["payload_at"] < 0:
-        read_plane(node, program, scratch, inputs, stride, steps)
-        scratch.level[node["number"]] = send_spikes(node, vector, scratch, Span(0, steps), False)
-        return
+def open_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, stride: int, steps: int) -> None:
+    """Turn graded payloads of a window into events and bytes, as far as anybody asks for them."""
     for t in range(steps):
         check_row(node, scratch, look_at_row(inputs[t * stride :], node["count"], node["raised"], scratch.fired, 0))
     if node["plane_at"] >= 0:
@@ -180,7 +176,14 @@ def open_window(program: Program, vector: Vector | None, scratch: Scratch, run: 
             stride = run.input_samples * node["count"]
             at = node["input_at"] * run.timesteps * run.input_samples + place.origin * stride
             at += place.input_sample * node["count"]
-            open_port(node, program, vector, scratch, run.inputs[at:], stride, steps)
+            if node["payload_at"] >= 0:
+                open_port(node, program, scratch, run.inputs[at:], stride, steps)
+                continue
+            if run.narrow.size:
+                read_plane(node, program, scratch, run.narrow[at:], stride, steps)
+            else:
+                read_plane(node, program, scratch, run.inputs[at:], stride, steps)
+            scratch.level[node["number"]] = send_spikes(node, vector, scratch, Span(0, steps), False)
         elif node["kind"] == CONSTANT:
             start = scratch.start[node["start_at"] + node["history"] :]
             for t in range(steps):

@@ -13,7 +13,7 @@ from hsnn.ir.learning_arithmetic import STORED_SHIFT, RandomStreams
 from hsnn.ir.plastic import label_ports, plastic_projections
 from hsnn.ir.populations import LifPopulation
 from hsnn.ir.shape import size
-from hsnn.ir.validate_batch import validate_inputs
+from hsnn.ir.validate_batch import Inputs, validate_inputs, widen
 from hsnn.learning import Learned
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import lesson_tables as tables
@@ -44,13 +44,11 @@ class LearningEmulator:
     def __post_init__(self) -> None:
         self._plan = Plan(self.network)
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch without learning; see :class:`hsnn.target.Executable`."""
         return self._take(inputs, self._plan.memory(), learns=False, trace=trace, progress=progress)
 
-    def learn(self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None) -> Learned:
+    def learn(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> Learned:
         """Learn from samples in order; see :class:`hsnn.learning.Learner`."""
         memory = self._plan.memory()
         result = self._take(inputs, memory, learns=True, trace=trace, progress=progress)
@@ -61,7 +59,7 @@ class LearningEmulator:
 
     def _take(
         self,
-        inputs: Mapping[str, Int32],
+        inputs: Inputs,
         memory: tables.Memory,
         *,
         learns: bool,
@@ -69,7 +67,7 @@ class LearningEmulator:
         progress: Progress | None,
     ) -> SegmentResult:
         """Take samples in order."""
-        batch = validate_inputs(self.network, inputs)
+        batch, inputs = validate_inputs(self.network, inputs), widen(inputs)
         record = _Record(self._plan, batch, trace=trace)
         streams = [RandomStreams(p.rule, p.epochs) for p in plastic_projections(self.network)] if learns else []
         for source in constants(self.network):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.validate_batch import count_samples, validate_inputs
+from hsnn.ir.validate_batch import Inputs, count_samples, validate_inputs
 from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator import tables
@@ -33,11 +33,15 @@ from hsnn_targets.emulator.results import Layout, Results, lay_out
 from hsnn_targets.emulator.usage import Usage
 
 if TYPE_CHECKING:
-    from hsnn_targets.emulator.tables import Int32, Int64
+    from numpy.typing import NDArray
+
+    from hsnn_targets.emulator.tables import Int64
     from hsnn_targets.emulator.tiers import Tier
     from hsnn_targets.emulator.vector_plan import Synapses
 
 run_samples = Kernel("hsnn_targets.emulator.kernels", "run_samples")
+NONE = 0, 0
+"""Words of an empty array."""
 _RUN = take_apart(tables.NO_RUN)
 
 
@@ -71,6 +75,7 @@ class EmulatorExecutable:
     _seconds: float = field(init=False)
     _layouts: dict[tuple[bool, Recording | None], Layout] = field(init=False, default_factory=dict)
     _planned: tuple[Words, Words] = field(init=False)
+    _binary: bool = field(init=False)
     _idle: list[_Scratch] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -82,12 +87,11 @@ class EmulatorExecutable:
             fix="free some, or split the network",
         )
         self._planned = take_apart(self.plan.program), take_apart(self.plan.vector)
+        self._binary = bool(self.network.inputs) and not any(port.graded for port in self.network.inputs)
         self._most, self._seconds = most_samples(self.network), sample_seconds(self.network)
         self._compile()
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch; see :class:`hsnn.target.Executable`.
 
         Results do not depend on how the batch is cut into blocks or on the number of threads.
@@ -98,9 +102,7 @@ class EmulatorExecutable:
         """
         return self._run(inputs, self._layout(trace=trace), progress)
 
-    def record(
-        self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
-    ) -> SegmentResult:
+    def record(self, inputs: Inputs, what: Recording, *, progress: Progress | None = None) -> SegmentResult:
         """Run one batch and record; see :class:`hsnn.recording.Recorder`.
 
         Kernels pack spikes as they go. States of every timestep need the tier ``portable``, which is
@@ -120,7 +122,7 @@ class EmulatorExecutable:
             self._layouts[key] = lay_out(self.network, self.plan.neurons, trace=trace, recording=recording)
         return self._layouts[key]
 
-    def _run(self, inputs: Mapping[str, Int32], layout: Layout, progress: Progress | None) -> SegmentResult:
+    def _run(self, inputs: Inputs, layout: Layout, progress: Progress | None) -> SegmentResult:
         batch = count_samples(self.network, inputs)
         results = Results(layout, batch)
         threads = worthwhile_threads(self._seconds * batch, self.threads)
@@ -137,7 +139,7 @@ class EmulatorExecutable:
 
     def _run_blocks(
         self,
-        inputs: Mapping[str, Int32],
+        inputs: Inputs,
         results: Results,
         blocks: Sequence[Block],
         *,
@@ -175,16 +177,18 @@ class EmulatorExecutable:
         """Load the kernel, or have it compiled where none is kept, by running no samples."""
         self._idle.append(self._lend())
 
-    def _run_block(self, inputs: Mapping[str, Int32], results: Results, block: Block) -> list[int]:
+    def _run_block(self, inputs: Inputs, results: Results, block: Block) -> list[int]:
         """Run one block of samples.
 
         Returns:
             Spikes of each population, and whether a payload was out of range.
         """
         payloads, samples, first = self._input_buffer(inputs, block)
+        place = address_of(payloads), payloads.size
         lent = self._lend()
         lent.run(
-            *(address_of(payloads), payloads.size),
+            *(place if payloads.itemsize > 1 else NONE),
+            *(place if payloads.itemsize == 1 else NONE),
             *results.words,
             *(samples, results.batch, self.network.timesteps, self.plan.window),
             *(block.first, block.last, first),
@@ -193,8 +197,8 @@ class EmulatorExecutable:
         self._idle.append(lent)
         return told
 
-    def _input_buffer(self, inputs: Mapping[str, Int32], block: Block) -> tuple[Int32, int, int]:
-        """Lay the ports end to end.
+    def _input_buffer(self, inputs: Inputs, block: Block) -> tuple[NDArray[Any], int, int]:
+        """Lay the ports end to end, in bytes where all are and none is graded.
 
         A lone port that lies straight in memory is used as it is; else the block is copied.
 
@@ -202,12 +206,14 @@ class EmulatorExecutable:
             Payloads, samples in them, and which of these is the block's first.
         """
         arrays = [inputs[port.name] for port in self.network.inputs]
-        if len(arrays) == 1:
+        narrow = self._binary and all(array.itemsize == 1 for array in arrays)
+        if len(arrays) == 1 and narrow == (arrays[0].itemsize == 1):
             flags = arrays[0].flags
             if flags.c_contiguous and flags.aligned:
                 return arrays[0], arrays[0].shape[1], block.first
-        parts = [array[:, block.first : block.last].reshape(-1) for array in arrays]
-        return np.concatenate([np.zeros(0, np.int32), *parts]), block.last - block.first, 0
+        kind = np.uint8 if narrow else np.int32
+        parts = [array[:, block.first : block.last].astype(kind).reshape(-1) for array in arrays]
+        return np.concatenate([np.zeros(0, kind), *parts]), block.last - block.first, 0
 
     def _lend(self) -> _Scratch:
         """Scratch memory for one block, which gives it back unless it fails."""

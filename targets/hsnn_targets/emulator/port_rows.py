@@ -12,12 +12,12 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value, declare, intrinsic
-from hsnn_targets.emulator.vector_ir import Array, Loop, constant, splat, vector
+from hsnn_targets.emulator.vector_ir import Array, Loop, splat, vector
 
 LANES = 32
-"""Payloads of a vector."""
-LINE = 16
-"""Payloads of a cache line."""
+"""Payloads of 32 bits in a vector; of bytes it has four times as many."""
+LINE = 64
+"""Bytes of a cache line."""
 
 
 def make_reader(*, keep: bool) -> Callable[..., int]:
@@ -31,37 +31,42 @@ def make_reader(*, keep: bool) -> Callable[..., int]:
         the row of the next sample is asked for while this one is read: that hides how far away memory is.
 
         Returns:
-            The largest ``payload + raised``, as an unsigned number of 32 bits.
+            The largest ``payload + raised``, as an unsigned number of as many bits as payloads have.
         """
 
         def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
             kinds = signature.args
             row, plane = (Array(context, builder, kinds[k], arguments[k]) for k in (0, 3))
             _, count, raised, _, at = arguments
-            raised = builder.trunc(raised, INT)
-            ints, pointer = vector(INT, LANES), BYTE.as_pointer()
-            larger = declare(builder, f"llvm.umax.v{LANES}i32", ints, [ints, ints])
-            largest = declare(builder, f"llvm.vector.reduce.umax.v{LANES}i32", INT, [ints])
-            larger_one = declare(builder, "llvm.umax.i32", INT, [INT, INT])
+            element = ir.IntType(kinds[0].dtype.bitwidth)
+            lanes, size = LANES * INT.width // element.width, element.width // BYTE.width
+            raised = builder.trunc(raised, element)
+            values, pointer = vector(element, lanes), BYTE.as_pointer()
+            larger = declare(builder, f"llvm.umax.v{lanes}i{element.width}", values, [values, values])
+            largest = declare(builder, f"llvm.vector.reduce.umax.v{lanes}i{element.width}", element, [values])
+            larger_one = declare(builder, f"llvm.umax.i{element.width}", element, [element, element])
             ask = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, INT, INT, INT])
 
-            vectors = Loop(builder, builder.sdiv(count, LONG(LANES)), [constant(LANES, 0)])
-            first = builder.mul(vectors.count, LONG(LANES))
-            for line in range(0, LANES, LINE):
+            def low(value: Value, kind: Value) -> Value:
+                return value if element == BYTE else builder.trunc(value, kind)
+
+            vectors = Loop(builder, builder.sdiv(count, LONG(lanes)), [ir.Constant(values, [0] * lanes)])
+            first = builder.mul(vectors.count, LONG(lanes))
+            for line in range(0, lanes, LINE // size):
                 ahead = builder.add(builder.add(first, count), LONG(line))
                 builder.call(ask, [row.at(ahead, BYTE), INT(0), INT(2), INT(1)])
-            values = row.load(first, ints)
+            value = row.load(first, values)
             if keep:
-                plane.store(builder.trunc(values, vector(BYTE, LANES)), builder.add(at, first))
-            moved = builder.add(values, splat(builder, raised, LANES))
+                plane.store(low(value, vector(BYTE, lanes)), builder.add(at, first))
+            moved = builder.add(value, splat(builder, raised, lanes))
             vectors.close([builder.call(larger, [vectors.values[0], moved])])
 
-            done = builder.mul(vectors.count, LONG(LANES))
+            done = builder.mul(vectors.count, LONG(lanes))
             rest = Loop(builder, builder.sub(count, done), [builder.call(largest, [vectors.values[0]])])
             place = builder.add(done, rest.count)
-            value = row.load(place, INT)
+            value = row.load(place, element)
             if keep:
-                plane.store(builder.trunc(value, BYTE), builder.add(at, place))
+                plane.store(low(value, BYTE), builder.add(at, place))
             rest.close([builder.call(larger_one, [rest.values[0], builder.add(value, raised)])])
             return builder.zext(rest.values[0], LONG)
 

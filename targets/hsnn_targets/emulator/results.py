@@ -20,6 +20,7 @@ from hsnn_targets.emulator.memory import room_for
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hsnn.ir.validate_batch import Inputs
     from hsnn_targets.emulator.tables import Int32, Int64
 
 
@@ -157,7 +158,7 @@ class Results:
         own = [_words(array) for array in (self.sent, self.final, self.bits, self.states)]
         return (*own[0], *sent, *own[1], *final, *own[2], *bits, *own[3], *states)
 
-    def gather(self, inputs: Mapping[str, Int32], counted: Sequence[int]) -> SegmentResult:
+    def gather(self, inputs: Inputs, counted: Sequence[int]) -> SegmentResult:
         """Shape the results; ``counted`` are the spikes of each population, and maybe more."""
         layout, place = self._layout, self._layout.place
         if layout.plain:
@@ -202,14 +203,15 @@ class Results:
         shape = (self.batch, *self._layout.shapes[place])
         return _view(self.final, self.final_at[place] + state * size(shape), shape)
 
-    def _output(self, name: str, inputs: Mapping[str, Int32]) -> Int32:
+    def _output(self, name: str, inputs: Inputs) -> Int32:
         place = self._layout.place.get(name)
         if place is not None:
             return self.sent_of(place)
         source = self._layout.network.source(name)
         if isinstance(source, ConstantSource):
             return np.ones((self._layout.network.timesteps, self.batch, *source.shape), np.int32)
-        return inputs[name]
+        payloads: Int32 = inputs[name].astype(np.int32, copy=False)
+        return payloads
 
 
 def _words(array: NDArray[Any]) -> tuple[int, int]:

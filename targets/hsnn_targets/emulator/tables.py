@@ -157,7 +157,8 @@ class Run(NamedTuple):
     """Input, results and sizes of one run; all arrays are flat.
 
     Attributes:
-        inputs: Port after port, each ``(timestep, input sample, neuron)``.
+        inputs: Port after port, each ``(timestep, input sample, neuron)``; empty where ``narrow`` is not.
+        narrow: The same as bytes, if no port is graded and all were given so.
         sent: Population after population, each ``(timestep, sample, neuron)``; 0 at first.
         sent_at: Where each population's part of ``sent`` starts, or -1.
         final: Population after population, each ``(2, sample, neuron)``: current, then voltage.
@@ -175,6 +176,7 @@ class Run(NamedTuple):
     """
 
     inputs: Int32
+    narrow: UInt8
     sent: Int32
     sent_at: Int64
     final: Int32
@@ -193,7 +195,7 @@ class Run(NamedTuple):
 
 
 _INT, _LONG, _BYTE = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.uint8)
-NO_RUN = Run(_INT, _INT, _LONG, _INT, _LONG, _BYTE, _LONG, _INT, _LONG, 0, 0, 0, 0, 0, 0, 0)
+NO_RUN = Run(_INT, _BYTE, _INT, _LONG, _INT, _LONG, _BYTE, _LONG, _INT, _LONG, 0, 0, 0, 0, 0, 0, 0)
 """A run of no samples."""
 
 

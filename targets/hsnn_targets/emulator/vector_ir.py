@@ -25,8 +25,8 @@ def constant(lanes: int, value: int) -> Value:
 
 
 def splat(builder: Builder, scalar: Value, lanes: int) -> Value:
-    """Repeat a 32-bit integer in all lanes."""
-    empty = ir.Constant(ir.VectorType(INT, lanes), ir.Undefined)
+    """Repeat an integer in all lanes."""
+    empty = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
     return builder.shuffle_vector(builder.insert_element(empty, scalar, INT(0)), empty, constant(lanes, 0))
 
 

@@ -16,7 +16,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import ConstantSource, sends, sends_spikes
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
-from hsnn.ir.validate_batch import validate_inputs
+from hsnn.ir.validate_batch import Inputs, validate_inputs, widen
 from hsnn.recording import PackedSpikes, Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator.blocks import Block
@@ -61,9 +61,7 @@ class GpuExecutable:
         except torch.OutOfMemoryError:
             raise too_small(self.network, self.device) from None
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch; see :class:`hsnn.target.Executable`.
 
         As many samples run at once as the device's memory holds; results do not depend on it.
@@ -74,14 +72,16 @@ class GpuExecutable:
                 device; ``HSNN-R050``, if the device fails; ``HSNN-R051``, if the executable is closed.
         """
         batch = validate_inputs(self.network, inputs)
-        return self._run(inputs, Results(lay_out(self.network, self.network.neurons, trace=trace), batch), progress)
+        return self._run(
+            widen(inputs), Results(lay_out(self.network, self.network.neurons, trace=trace), batch), progress
+        )
 
-    def record(
-        self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
-    ) -> SegmentResult:
+    def record(self, inputs: Inputs, what: Recording, *, progress: Progress | None = None) -> SegmentResult:
         """Run one batch and record; see :class:`hsnn.recording.Recorder` and :meth:`run`."""
         batch = validate_inputs(self.network, inputs)
-        return self._run(inputs, Results(lay_out(self.network, self.network.neurons, recording=what), batch), progress)
+        return self._run(
+            widen(inputs), Results(lay_out(self.network, self.network.neurons, recording=what), batch), progress
+        )
 
     def _run(self, inputs: Mapping[str, Int32], results: Results, progress: Progress | None) -> SegmentResult:
         batch = results.batch

@@ -10,7 +10,7 @@ import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import Neuron, sends
-from hsnn.ir.validate_batch import validate_inputs
+from hsnn.ir.validate_batch import Inputs, validate_inputs, widen
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.lava.blueprint import STATE_FILE, Blueprint
 from hsnn_targets.lava.layout import from_lava, lava_shape, to_lava
@@ -80,16 +80,14 @@ class LavaExecutable:
         self.processes: Mapping[int, str] = {int(pid): name for pid, name in built["processes"].items()}
         """What Lava's processes compute, by process id."""
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch; with ``trace``, final states are those of the last sample.
 
         Raises:
             RunError: ``HSNN-R020`` to ``HSNN-R023``; the network is closed then.
             UsageError: ``HSNN-R001``, if the inputs do not fit.
         """
-        batch = _Batch(validate_inputs(self._network, inputs), self._periods, inputs)
+        batch = _Batch(validate_inputs(self._network, inputs), self._periods, widen(inputs))
         self._allocate(batch, everything=trace)
         try:
             for first, periods in self._chunks(batch.size):

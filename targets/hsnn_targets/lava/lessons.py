@@ -22,6 +22,8 @@ from hsnn_targets.lava.populations import part_name
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hsnn.ir.validate_batch import Inputs
+
     Int32 = NDArray[np.int32]
 
 
@@ -40,16 +42,14 @@ class LearningLava:
     _lesson: LavaExecutable | None = field(init=False, default=None)
     _closed: bool = field(init=False, default=False)
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch without learning; see :class:`hsnn.target.Executable`."""
         self._require_open()
         if self._running is None:
             self._running = self.start(False)
         return self._running.run(inputs, trace=trace, progress=progress)
 
-    def learn(self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None) -> Learned:
+    def learn(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> Learned:
         """Learn from samples in order; see :class:`hsnn.learning.Learner`.
 
         Raises:

@@ -24,7 +24,7 @@ from hsnn.ir.plastic import (
 )
 from hsnn.ir.populations import ConstantSource, LifPopulation, Neuron
 from hsnn.ir.shape import size
-from hsnn.ir.validate_batch import validate_inputs
+from hsnn.ir.validate_batch import Inputs, validate_inputs, widen
 from hsnn.learning import Learned
 from hsnn.passes.mapping.epochs import Clock, learning_clock
 from hsnn.target import Progress, SegmentResult
@@ -45,13 +45,11 @@ class LearningReference:
 
     network: IntegerNetwork
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch without learning; see :class:`hsnn.target.Executable`."""
         return _Lesson(self.network, learns=False).take(inputs, trace=trace, progress=progress)
 
-    def learn(self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None) -> Learned:
+    def learn(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> Learned:
         """Learn from samples in order; see :class:`hsnn.learning.Learner`."""
         lesson = _Lesson(self.network, learns=True)
         result = lesson.take(inputs, trace=trace, progress=progress)
@@ -85,18 +83,18 @@ class _Lesson:
         }
         self._minds = {p.name: (p.stability.astype(np.int64), p.recruited.astype(np.int64)) for p in learners(network)}
 
-    def take(self, inputs: Mapping[str, Int32], *, trace: bool, progress: Progress | None) -> SegmentResult:
+    def take(self, inputs: Inputs, *, trace: bool, progress: Progress | None) -> SegmentResult:
         """Run samples in order."""
-        batch = validate_inputs(self._network, inputs)
+        batch, given = validate_inputs(self._network, inputs), widen(inputs)
         done = []
         for index in range(batch):
-            done.append(self._sample({name: array[:, index : index + 1] for name, array in inputs.items()}))
+            done.append(self._sample({name: array[:, index : index + 1] for name, array in given.items()}))
             if progress is not None:
                 progress(1)
         sent = {n.name: np.concatenate([np.stack(s[n.name].sent) for s in done], axis=1) for n in self._network.neurons}
         spiking = [p.name for p in self._network.neurons if isinstance(p, LifPopulation)]
         return SegmentResult(
-            outputs={name: sent[name] if name in sent else inputs[name] for name in self._network.outputs},
+            outputs={name: sent[name] if name in sent else given[name] for name in self._network.outputs},
             spikes={name: sent[name] for name in spiking} if trace else {},
             current={name: np.concatenate([s[name].u for s in done]) for name in sent} if trace else {},
             voltage={name: np.concatenate([s[name].v for s in done]) for name in sent} if trace else {},

@@ -15,7 +15,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.populations import ConstantSource, Neuron, received_shape, sends
 from hsnn.ir.validate import validate_network
-from hsnn.ir.validate_batch import validate_inputs
+from hsnn.ir.validate_batch import Inputs, validate_inputs, widen
 from hsnn.target import Progress, SegmentResult, TargetStatus
 from hsnn_targets.reference.dynamics import State, deliver, rest, step, total_activation
 from hsnn_targets.reference.lessons import LearningReference
@@ -49,22 +49,20 @@ class ReferenceExecutable:
 
     network: IntegerNetwork
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch; see :class:`hsnn.target.Executable`."""
-        batch = validate_inputs(self.network, inputs)
+        batch, given = validate_inputs(self.network, inputs), widen(inputs)
         states = {p.name: rest((batch, *p.shape)) for p in self.network.neurons}
         for t in range(self.network.timesteps):
             for neuron in self.network.neurons:
-                activation = _activation(self.network, neuron, inputs, states, t)
+                activation = _activation(self.network, neuron, given, states, t)
                 states[neuron.name].sent.append(step(neuron, states[neuron.name], activation))
         if progress is not None:
             progress(batch)
         sent = {name: np.stack(state.sent) for name, state in states.items()}
         spiking = [p.name for p in self.network.neurons if sends(p)]
         return SegmentResult(
-            outputs={name: sent[name] if name in sent else inputs[name] for name in self.network.outputs},
+            outputs={name: sent[name] if name in sent else given[name] for name in self.network.outputs},
             spikes={name: sent[name] for name in spiking} if trace else {},
             current={name: state.u for name, state in states.items()} if trace else {},
             voltage={name: state.v for name, state in states.items()} if trace else {},

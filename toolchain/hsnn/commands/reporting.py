@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn.ir.integer import IntegerNetwork
+    from hsnn.ir.validate_batch import Inputs
     from hsnn.target import Executable, Progress, SegmentResult, Target, TargetStatus
 
     Int32 = NDArray[np.int32]
@@ -51,15 +52,11 @@ class _Reporting:
     network: str
     tell: Callable[[str, int], None]
 
-    def run(
-        self, inputs: Mapping[str, Int32], *, trace: bool = False, progress: Progress | None = None
-    ) -> SegmentResult:
+    def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
         """Run one batch; see :class:`hsnn.target.Executable`."""
         return self.executable.run(inputs, trace=trace, progress=self._finished(progress))
 
-    def record(
-        self, inputs: Mapping[str, Int32], what: Recording, *, progress: Progress | None = None
-    ) -> SegmentResult:
+    def record(self, inputs: Inputs, what: Recording, *, progress: Progress | None = None) -> SegmentResult:
         """Run one batch and record; see :func:`hsnn.recording.record`."""
         return record(self.executable, inputs, what, progress=self._finished(progress))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,8 +13,21 @@ from hsnn.ir.integer import IntegerNetwork
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Int32 = NDArray[np.int32]
 
-def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+Payloads: TypeAlias = "NDArray[np.int32] | NDArray[np.uint8] | NDArray[np.int8] | NDArray[np.bool_]"
+"""What a port is fed, shape ``(timestep, batch, *feature)``; bytes are read in a quarter of the time."""
+Inputs: TypeAlias = "Mapping[str, Payloads]"
+"""Payloads of each port."""
+KINDS = tuple(np.dtype(kind) for kind in (np.int32, np.uint8, np.int8, np.bool_))
+
+
+def widen(inputs: Inputs) -> dict[str, Int32]:
+    """Payloads as int32; what is so already is not copied."""
+    return {name: array.astype(np.int32, copy=False) for name, array in inputs.items()}
+
+
+def validate_inputs(network: IntegerNetwork, inputs: Inputs) -> int:
     """Check a batch against the ports and return its size.
 
     Raises:
@@ -23,6 +36,8 @@ def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int
     batch = count_samples(network, inputs)
     for port in network.inputs:
         array = inputs[port.name]
+        if array.dtype == np.bool_:
+            array = array.view(np.uint8)  # bytes that were called truth values may be anything
         low = -port.max_payload if port.signed else 0
         if array.size and (int(array.min()) < low or int(array.max()) > port.max_payload):
             raise UsageError(
@@ -33,7 +48,7 @@ def validate_inputs(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int
     return batch
 
 
-def count_samples(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32]]) -> int:
+def count_samples(network: IntegerNetwork, inputs: Inputs) -> int:
     """Check the arrays of a batch, but not their payloads, and return its size.
 
     Raises:
@@ -44,11 +59,11 @@ def count_samples(network: IntegerNetwork, inputs: Mapping[str, NDArray[np.int32
         array = inputs.get(port.name)
         if array is None:
             raise UsageError("HSNN-R001", f"segment {network.name!r} got no spikes for input {port.name!r}")
-        if array.dtype != np.int32 or array.ndim != 2 + len(port.shape):
+        if array.dtype not in KINDS or array.ndim != 2 + len(port.shape):
             raise UsageError(
                 "HSNN-R001",
                 f"input {port.name!r} is {array.dtype} with {array.ndim} axes",
-                allowed=f"int32 with {2 + len(port.shape)} axes (timestep, batch, *feature)",
+                allowed=f"int32, uint8, int8 or bool with {2 + len(port.shape)} axes (timestep, batch, *feature)",
             )
         if array.shape[0] != network.timesteps or array.shape[2:] != port.shape:
             raise UsageError(

@@ -12,15 +12,18 @@ import numpy as np
 
 from hsnn.errors import HsnnError, RunError
 from hsnn.ir.plan import HostStage
+from hsnn.ir.validate_batch import widen
 from hsnn.program import ChipStage
 from hsnn.recording import PackedSpikes, Recording, record
-from hsnn.runtime.bridge import from_sent, to_payloads
+from hsnn.runtime.bridge import from_sent, to_payloads, to_spikes
 from hsnn.runtime.host import HostExecutable
 from hsnn.runtime.result import ChipTrace, StageRun
 from hsnn.target import Executable, SegmentResult
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hsnn.ir.validate_batch import Inputs, Payloads
 
     Values = Mapping[str, NDArray[Any]]
 
@@ -87,11 +90,17 @@ class ChipRunner:
         """Run one batch; see :class:`Runner`."""
         start = time.perf_counter()
         timesteps = self.stage.network.timesteps
-        payloads, clipped, messages = {}, {}, {}
+        payloads: dict[str, Payloads] = {}
+        clipped, messages = {}, {}
         for item in self.stage.inputs:
-            payloads[item.port], clipped[item.port] = to_payloads(
-                values[item.value], self._ports[item.port], scale=item.scale, timesteps=timesteps
-            )
+            value, port = values[item.value], self._ports[item.port]
+            spikes = to_spikes(value, port, timesteps=timesteps) if item.scale == 1.0 else None
+            if spikes is None:
+                payloads[item.port], clipped[item.port] = to_payloads(
+                    value, port, scale=item.scale, timesteps=timesteps
+                )
+            else:
+                payloads[item.port], clipped[item.port] = spikes, 0
             messages[item.value] = int(np.count_nonzero(payloads[item.port]))
             self._check(payloads[item.port], item.port, samples)
         if isinstance(trace, Recording):
@@ -108,19 +117,19 @@ class ChipRunner:
         report = StageRun(self.stage.name, (seconds,), result.spike_counts, messages, clipped)
         if isinstance(trace, Recording):
             return made, report, self._packed(payloads, result)
-        return made, report, ChipTrace(payloads, result) if trace else None
+        return made, report, ChipTrace(widen(payloads), result) if trace else None
 
     def close(self) -> None:
         """Close the executable."""
         self._executable.close()
 
-    def _packed(self, payloads: Mapping[str, NDArray[np.int32]], result: SegmentResult) -> ChipTrace:
+    def _packed(self, payloads: Inputs, result: SegmentResult) -> ChipTrace:
         """Pack the spikes of binary ports, too."""
-        graded = {name: array for name, array in payloads.items() if self._ports[name].graded}
+        graded = widen({name: array for name, array in payloads.items() if self._ports[name].graded})
         binary = {name: PackedSpikes.pack(array) for name, array in payloads.items() if name not in graded}
         return ChipTrace(graded, replace(result, packed={**binary, **result.packed}))
 
-    def _check(self, array: NDArray[np.int32], name: str, samples: int | None) -> None:
+    def _check(self, array: Payloads, name: str, samples: int | None) -> None:
         """Check what crosses: a value with another batch than the samples' would mix them up."""
         network = self.stage.network
         shape = (network.timesteps, array.shape[1] if samples is None else samples, *network.source(name).shape)
