@@ -34,6 +34,7 @@ MODULES: tuple[str, ...] = (
     "nir_exports",
     "slayer",
     "slayer_resonators",
+    "netx_constructs",
 )
 """Modules of this folder that define constructs, in the order of the page."""
 
@@ -52,6 +53,7 @@ class Construct:
         note: Which policy, or why it is refused.
         code: Code of the error, where it is refused.
         check: Raises if the outcome is another; a refused construct has to raise an HsnnError of that code.
+        lava: Whether it runs Lava.
     """
 
     library: str
@@ -60,10 +62,11 @@ class Construct:
     note: str
     code: str
     check: Callable[[], None]
+    lava: bool = False
 
 
 def construct(
-    library: str, name: str, outcome: str, *, note: str = "", code: str = ""
+    library: str, name: str, outcome: str, *, note: str = "", code: str = "", lava: bool = False
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Register a check as a line of the support matrix."""
     if outcome not in (EXACT, POLICY, REFUSED) or (outcome == REFUSED) != bool(code):
@@ -72,7 +75,7 @@ def construct(
         raise ValueError(f"{name}: {outcome} needs a note")
 
     def register(check: Callable[[], None]) -> Callable[[], None]:
-        _CONSTRUCTS.append(Construct(library, name, outcome, note, code, check))
+        _CONSTRUCTS.append(Construct(library, name, outcome, note, code, check, lava))
         return check
 
     return register

@@ -73,19 +73,20 @@ def export(blocks, path):
             block.export_hdf5(layers.create_group(str(index)))
 
 
-def run(hybrid: HybridModel, x) -> np.ndarray:
+def run(hybrid: HybridModel, x, *, timesteps=T) -> np.ndarray:
     """Run the integers of a hybrid model; host parts in ONNX Runtime, the spiking part on the reference."""
     import onnxruntime
 
     plan, quantized, batch = quantized_on(hybrid, x)
     (segment,) = plan.chip_segments
     (port,), (entry,) = quantized.network.inputs, segment.graph.inputs
-    payloads, _ = to_payloads(batch.values[entry.value], port, scale=quantized.input_scales[port.name], timesteps=T)
+    scale = quantized.input_scales[port.name]
+    payloads, _ = to_payloads(batch.values[entry.value], port, scale=scale, timesteps=timesteps)
     (sent,) = find_target("reference").load(quantized.network).run({port.name: payloads}).outputs.values()
     value = sent.astype(np.float32) * np.float32(quantized.output_scales[segment.graph.outputs[0]])
     session = onnxruntime.InferenceSession(plan.stages[-1].model)
     (y,) = session.run(None, {plan.stages[-1].inputs[0]: value})
-    return y.reshape(BATCH, T, -1)
+    return y.reshape(len(x), timesteps, -1)
 
 
 def assert_equal(make, x, *, schedules=("slayer", "lava"), least=20, shape=None):

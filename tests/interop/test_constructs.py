@@ -7,7 +7,14 @@ import registry
 from hsnn.errors import HsnnError
 
 
-@pytest.mark.parametrize("item", registry.constructs(), ids=lambda item: f"{item.library}: {item.name}")
+def rows():
+    """All constructs; those that run Lava are marked so."""
+    for item in registry.constructs():
+        marks = [pytest.mark.lava, pytest.mark.slow] if item.lava else []
+        yield pytest.param(item, id=f"{item.library}: {item.name}", marks=marks)
+
+
+@pytest.mark.parametrize("item", rows())
 def test_outcome(item):
     if item.outcome != registry.REFUSED:
         item.check()

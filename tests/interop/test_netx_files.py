@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import distribution
-from pathlib import Path
 
 import numpy as np
 import pytest
+import slayer as library
+from netx_lava import shipped
 
 from hsnn.frontends.netx.build import NetxOptions, build
 from hsnn.frontends.netx.read import read_net
+from hsnn.frontends.netx.write_resonators import netx_pair
 from hsnn.runtime.bridge import to_payloads
 from hsnn.target import find_target
 from support.segments import quantized_on
 
 T = 300
-
-
-def shipped(name: str) -> Path:
-    """A file of the installed wheel."""
-    (found,) = (item for item in distribution("lava-dl").files or () if str(item).endswith(f"netx/{name}"))
-    return Path(str(found.locate()))
 
 
 def test_ntidigits_sends_every_spike_that_it_sent_at_intel():
@@ -69,3 +64,15 @@ def test_pilotnet_of_sigma_delta_neurons_gives_what_intel_recorded():
 def test_square_pilotnet_of_sigma_delta_neurons_is_read():
     hybrid = build(read_net(shipped("gts/pilotnet_sdnn/square_network.net")), NetxOptions("lava", 4))
     assert hybrid.record()["output"] == "messages"
+
+
+def test_what_netx_makes_of_a_pair_of_decays_is_what_its_own_functions_make():
+    rng = np.random.default_rng(0)
+    kept = 0
+    for sin, cos in rng.integers(1, 2896, (300, 2)):
+        params = library.slayer.neuron.rf.neuron_params({"sinDecay": int(sin), "cosDecay": int(cos), "vThMant": 64})
+        angle, radius = np.pi * 2 * 1 / params["period"], 1 - params["decay"]
+        found = tuple(int(np.int32(radius * part(angle) * 4096)) for part in (np.sin, np.cos))
+        assert netx_pair(int(sin), int(cos)) == found
+        kept += found == (sin, cos)
+    assert 100 < kept < 250

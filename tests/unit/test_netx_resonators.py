@@ -8,8 +8,8 @@ import pytest
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.build import NetxOptions, build, from_netx
 from hsnn.frontends.netx.read import parse_arrays
-from hsnn.frontends.netx.resonators import netx_pair
 from hsnn.frontends.netx.write import net_bytes
+from hsnn.frontends.netx.write_resonators import netx_pair
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import InputPort, ResonatorPopulation
 from hsnn.ir.projections import DenseProjection

@@ -10,11 +10,13 @@ from hsnn.cli import main
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.build import NetxOptions, from_netx
 from hsnn.frontends.netx.write import net_bytes, net_layers
+from hsnn.frontends.netx.write_synapses import matrix_of
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plan import ModelValue
-from hsnn.ir.populations import InputPort, IntegratorPopulation, LifPopulation
-from hsnn.ir.projections import ConvProjection, DenseProjection
+from hsnn.ir.populations import InputPort, IntegratorPopulation, LifPopulation, SigmaDeltaPopulation
+from hsnn.ir.projections import ConvProjection, DenseProjection, SparseProjection
 from hsnn.ir.validate import validate_network
+from hsnn.passes.simulation.synapses import deliver
 from hsnn.program import ChipInput, ChipOutput, ChipStage, Metadata, Program
 from hsnn.verify.netx_files import even
 from support.segments import network_on
@@ -59,10 +61,103 @@ def chain() -> IntegerNetwork:
     return network
 
 
-def read_back(network, tmp_path) -> IntegerNetwork:
+def sigma_delta(name, shape, **changes):
+    fields = {"threshold": array(6 << 12), "bias": array(0), "message_shift": 6, "keep_rest": False} | changes
+    return SigmaDeltaPopulation(name, shape, **fields)
+
+
+def changes(**delays) -> IntegerNetwork:
+    """Values, convolution, dense, sums: sigma-delta neurons as lava-dl has them, in the timesteps of Lava."""
+    each = SparseProjection(
+        "xd", "x", "d", np.full(50, 64, np.int16), np.arange(50, dtype=np.int32), np.arange(51, dtype=np.int32)
+    )
+    network = IntegerNetwork(
+        "chip.0",
+        12,
+        (InputPort("x", (2, 5, 5), 8192, signed=True),),
+        (
+            sigma_delta("d", (2, 5, 5), accumulate=False, rectify=False),
+            sigma_delta("a", (3, 4, 5), bias=np.repeat(array(-6, 0, 254), 20).reshape(3, 4, 5) << 12),
+            sigma_delta("b", (7,), bias=array(2 << 12), threshold=array(0)),
+            sigma_delta("c", (4,), threshold=array(0), message_shift=0, rectify=False),
+        ),
+        (
+            each,
+            ConvProjection("da", "d", "a", weights(0, 3, 2, 2, 3) // 16 * 2, padding=(0, 1), delay=1),
+            DenseProjection("ab", "a", "b", weights(1, 7, 60) // 16 * 2, delay=1),
+            DenseProjection("bc", "b", "c", weights(3, 4, 7), delay=1),
+        ),
+        ("c",),
+    )
+    network = replace(
+        network, projections=tuple(replace(p, delay=delays.get(p.name, p.delay)) for p in network.projections)
+    )
+    validate_network(network)
+    return network
+
+
+def test_sigma_delta_networks_read_back(tmp_path):
+    network = changes()
+    found = read_back(network, tmp_path)
+    names = ("threshold", "bias", "message_shift", "accumulate", "rectify")
+    for ours, theirs in zip(network.neurons, found.neurons, strict=True):
+        assert all(np.all(getattr(ours, name) == getattr(theirs, name)) for name in names)
+        assert ours.keep_rest == theirs.keep_rest or not ours.message_shift
+    for ours, theirs in zip(network.projections, found.projections, strict=True):
+        raw = [item.data if isinstance(item, SparseProjection) else item.weights for item in (ours, theirs)]
+        assert np.array_equal(raw[0].astype(int) << ours.weight_exp, raw[1].astype(int) << theirs.weight_exp)
+        assert ours.delay == theirs.delay
+    with h5py.File(tmp_path / "a.net") as file:
+        assert [file[f"layer/{index}/neuron/type"][()] for index in (0, 1, 3, 4)] == [b"SDNN"] * 4
+        assert file["layer/4/neuron/sigma_output"].dtype == np.bool_
+
+
+def delayed(late=0, **fields) -> IntegerNetwork:
+    """Two dense layers without biases; neurons of the first have delays of 0, 3 and 5 timesteps."""
+    steps, whole = np.array([0, 3, 5, 3, 0]), weights(1, 4, 5)
+    parts = tuple(
+        DenseProjection(f"ab{step}", "a", "b", np.where(steps == step, whole, 0).astype(np.int16), delay=step + late)
+        for step in (0, 3, 5)
+    )
+    first = DenseProjection("xa", "x", "a", weights(0, 5, 6), delay=late)
+    populations = (lif("a", (5,), **fields), lif("b", (4,)))
+    return IntegerNetwork("chip.0", 12, (InputPort("x", (6,)),), populations, (first, *parts), ("b",))
+
+
+@pytest.mark.parametrize(("late", "schedule"), [(0, "lava"), (1, "slayer")])
+def test_delays_read_back(late, schedule, tmp_path):
+    network = delayed(late)
+    layers = net_layers(network)
+    assert layers[1]["delay"].tolist() == [0, 3, 5, 3, 0]
+    assert np.array_equal(layers[2]["weight"], sum(p.weights for p in network.projections[1:]))
+    found = read_back(network, tmp_path, schedule=schedule)
+    matrices = [
+        {p.delay: matrix_of(p, n.source(p.pre).shape, (4,)) for p in n.into(n.outputs[0])} for n in (network, found)
+    ]
+    assert matrices[0].keys() == matrices[1].keys()
+    assert all(np.array_equal(matrices[0][step], matrices[1][step]) for step in matrices[0])
+    assert found.into(found.populations[0].name)[0].delay == late
+
+
+def test_a_convolution_behind_a_dense_layer_is_one_itself():
+    """Here the second layer is a pool that came out as single synapses, so its neurons stand in one row in netx."""
+    first = chain()
+    pool = SparseProjection(
+        "ab", "a", "b", np.full(60, 64, np.int16), np.arange(60, dtype=np.int32), np.arange(61, dtype=np.int32)
+    )
+    conv = ConvProjection("bc", "b", "c", weights(4, 2, 3, 3, 3), stride=(1, 2))
+    populations = (first.populations[0], lif("b", (3, 4, 5)), lif("c", (2, 2, 2)))
+    layers = net_layers(replace(first, populations=populations, projections=(first.projections[0], pool, conv)))
+    assert [layer["type"] for layer in layers] == ["input", "conv", "flatten", "dense", "dense"]
+    image = np.random.default_rng(0).integers(0, 2, (1, 3, 4, 5))
+    expected = deliver(conv, image, (2, 2, 2)).reshape(-1)
+    assert np.array_equal(layers[-1]["weight"] @ image.reshape(-1), expected)
+
+
+def read_back(network, tmp_path, schedule="lava") -> IntegerNetwork:
     path = tmp_path / "a.net"
     path.write_bytes(net_bytes(network))
-    hybrid = from_netx(path, NetxOptions())
+    hybrid = from_netx(path, NetxOptions(schedule))
     shape = (2, *hybrid.inputs[0].shape[1:])
     x = (np.random.default_rng(0).random(shape) < 0.3).astype(np.float32)
     return network_on(hybrid, x)
@@ -129,10 +224,10 @@ def test_the_verb_export(tmp_path, capsys):
     assert not (tmp_path / "b.net").exists()
 
 
-def changed(index, **changes):
-    network = chain()
+def changed(index, network=None, **fields):
+    network = network or chain()
     populations = list(network.populations)
-    populations[index] = replace(populations[index], **changes)
+    populations[index] = replace(populations[index], **fields)
     return replace(network, populations=tuple(populations))
 
 
@@ -151,13 +246,30 @@ def linked(index, **changes):
         (changed(1, threshold=array(5000)), "threshold of 'b'"),
         (changed(1, bias_mant=array(3)), "biases of 'b'"),
         (changed(0, dv=np.arange(60, dtype=np.int32).reshape(3, 4, 5)), "dv of 'a'"),
-        (linked(0, delay=2), "'xa' has a delay of 2"),
+        (linked(0, delay=2), "'xa' has delays of 2 to 2"),
         (linked(2, delay=2), "'bb' is a loop"),
         (linked(3, weight_exp=3), "weights of 'bc'"),
         (linked(3, weights=np.zeros((4, 7), np.int16)), "all weights of 'bc' are 0"),
         (linked(3, pre="a", weights=weights(0, 4, 60)), "'c' reads a"),
         (replace(chain(), outputs=("b",)), "gives back b"),
         (replace(chain(), inputs=(InputPort("x", (2, 5, 5), max_payload=7),)), "x (graded)"),
+        (changed(1, changes(), keep_rest=True), "messages of 'a'"),
+        (changed(1, changes(), message_shift=4), "leave 4 bits"),
+        (changed(2, changes(), threshold=array(5)), "threshold of 'b' is 5"),
+        (changed(1, changes(), bias=array(64)), "biases of 'a'"),
+        (changed(2, changes(), rectify=False), "'b' has no ReLU"),
+        (changed(3, changes(), bias=array(1 << 12)), "sends its sum with a threshold or a bias"),
+        (changes(da=0), "biases of a, b work"),
+        (changes(xd=1), "xd lead into 'd'"),
+        (delayed(bias_mant=array(64)), "beside biases of a"),
+        (changed(1, delayed(late=1), bias_mant=array(64)), "biases of b work"),
+        (replace(delayed(), populations=(lif("a", (5,)), sigma_delta("b", (4,)))), "beside others"),
+        (
+            replace(
+                delayed(), projections=(*delayed().projections, DenseProjection("again", "a", "b", weights(1, 4, 5)))
+            ),
+            "lead from the same neurons",
+        ),
     ],
 )
 def test_what_netx_lacks_is_refused(network, said):
