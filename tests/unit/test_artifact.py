@@ -188,7 +188,7 @@ def test_files_can_be_read_by_others(chain, tmp_path):
 
 def test_running_an_artifact_needs_no_exporter_and_no_lava(chain, tmp_path):
     chain.save(tmp_path / "net.hsnn")
-    blocked = ("torch", "onnx_ir", "onnxscript", "lava", "scipy", "matplotlib")
+    blocked = ("torch", "onnx", "onnx_ir", "onnxscript", "lava", "scipy", "matplotlib")
     code = (
         "import sys\n"
         f"for name in {blocked!r}: sys.modules[name] = None\n"

@@ -6,6 +6,9 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -55,6 +58,19 @@ def test_run_tells_accuracy_and_writes_outputs(artifact, samples, chain, capsys)
     assert f"accuracy {right / SAMPLES:.2%} ({right} of {SAMPLES})" in text
     assert "y.npz" in text
     assert f"{SAMPLES} samples on emulator" in text
+
+
+def test_run_loads_onnxruntime_but_no_onnx_and_no_compiler(artifact, samples):
+    code = (
+        "import sys; from hsnn.cli import main; status = main(sys.argv[1:])\n"
+        "print(status, sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    arguments = ["run", artifact, "--input", "x.npy", "--labels", "labels.npy", "-o", "y.npz", "--trace", "t.npz"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("0 ")
+    loaded = set(re.findall(r"'(\w+)'", done.stderr))
+    assert {"onnxruntime", "numpy", "hsnn_targets"} <= loaded
+    assert not loaded & {"onnx", "onnx_ir", "onnxscript", "torch", "scipy", "lava", "jinja2", "h5py"}
 
 
 def test_run_writes_what_is_inside_as_packed_bits(artifact, samples, chain, capsys):

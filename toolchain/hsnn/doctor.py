@@ -64,13 +64,13 @@ class Library:
 
 LIBRARIES = (
     Library("numpy", "numpy", "arrays"),
-    Library("onnx", "onnx", "reading host parts"),
     Library("onnxruntime", "onnxruntime", "running host parts"),
     Library("numba", "numba", "the emulator"),
     Library("pydantic", "pydantic", "reading artifacts"),
     Library("safetensors", "safetensors", "reading artifacts"),
     Library("jinja2", "jinja2", "reports"),
     Library("rich", "rich", "tables and progress"),
+    Library("onnx", "onnx", "compiling models, and reports", "torch"),
     Library("torch", "torch", "compiling torch models", "torch"),
     Library("onnxscript", "onnxscript", "compiling models", "torch"),
     Library("onnx_ir", "onnx-ir", "compiling models", "torch"),
