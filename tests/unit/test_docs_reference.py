@@ -106,6 +106,7 @@ VALUES = {
     "real": "real",
     "as_input": "as the input",
     "by_values": "binary or graded, by `values`",
+    "binary_if_single": "binary with `max_spikes` 1, else graded",
     "binary_if_floor_lsb": "binary with `floor_lsb`, else graded",
 }
 

@@ -74,6 +74,8 @@ class EveryOperator(nn.Module):
         self.read = snn.LeakyIntegrator()
         self.each = snn.TimeDistributed(nn.Linear(3, 3))
         self.adaptive = snn.AdaptiveLif(0.3)
+        self.counting = snn.CountingLif(0.3)
+        self.recurrent_counting = snn.RecurrentCountingLif(3, recurrent_weight=torch.eye(3) / 8)
         self.axons = snn.AxonalDelay(torch.arange(3))
         self.resonate = snn.ResonateFire(0.2)
         turn = {"cos_decay": 0.5, "sin_decay": 0.75}
@@ -91,6 +93,7 @@ class EveryOperator(nn.Module):
         s = s + self.axons(self.sigma(self.delta(s))) + self.adaptive(s)
         pairs = torch.cat([s, s], dim=2)
         s = s + self.resonate(pairs) + self.fixed_resonate(pairs) + sum(fixed(s) for fixed in self.fixed)
+        s = s + self.recurrent_counting(self.counting(s))
         s = s + self.fixed_read(self.fixed_recurrent(s)) + self.changes(s)
         s = self.recurrent(self.each(self.delay(self.lif(s)) + self.lif(s)))
         return sum(decode(self.read(s)) for decode in self.decoders), s

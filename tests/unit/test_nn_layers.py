@@ -54,6 +54,20 @@ CASES = {
         refractory=1,
         recurrent_weight=torch.tensor([[0.1, 0.7, -0.4], [-0.2, 0.3, 0.9], [0.6, -0.8, 0.05]]),
     ),
+    "counting": snn.CountingLif(0.25, v_min=torch.tensor([-0.125, 0.0, -0.5]), bias=torch.full((2, 1, 1), -0.25)),
+    "counting_zero": snn.CountingLif(
+        torch.tensor([0.1, 0.3, 0.7]),
+        max_spikes=3,
+        current_decay=0.5,
+        voltage_decay=0.125,
+        reset="zero",
+        decay_input=True,
+        learn_decay=True,
+    ),
+    "counting_once": snn.CountingLif(0.5, max_spikes=1, v_min=-0.1, voltage_decay=0.3),
+    "recurrent_counting": snn.RecurrentCountingLif(
+        3, threshold=0.25, v_min=-0.5, recurrent_weight=torch.tensor([[0.1, -0.4, 0], [0.2, 0, -0.3], [0, 0.1, -0.2]])
+    ),
     "integrator": snn.LeakyIntegrator(0.2, current_decay=0.4, bias=0.1, decay_input=True),
     "adaptive": snn.AdaptiveLif(0.5, voltage_decay=0.25, threshold_step=torch.full((2, 1, 3), 0.125), bias=0.02),
     "adaptive_all": snn.AdaptiveLif(
@@ -100,7 +114,7 @@ def input_of(layer, seed=0):
     shape = (3, 2, 2, 3) if layer.op.kind == "encoder" else (8, 3, 2, 2, 3)
     if isinstance(layer, snn.TrainEncode):
         shape = (3, 4, 2, 3)
-    if isinstance(layer, snn.RecurrentLif):
+    if isinstance(layer, snn.RecurrentLif | snn.RecurrentCountingLif):
         shape = (8, 4, 3)
     return torch.rand(shape, generator=generator) * 1.5 - 0.25
 
@@ -133,7 +147,7 @@ def test_layer_equals_its_onnx_function(name):
         x = input_of(layer, seed)
         with torch.no_grad():
             y = layer(x).numpy()
-        exact = layer.op.values in ("binary", "as_input", "graded") or layer.op.kind == "encoder"
+        exact = layer.op.values in ("binary", "binary_if_single", "as_input", "graded") or layer.op.kind == "encoder"
         np.testing.assert_allclose(in_onnx(layer, x), y, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
     assert layer.op.kind != "neuron" or 0 < np.count_nonzero(y) < y.size or name.endswith("integrator")
 
@@ -217,6 +231,10 @@ def test_print_shows_the_attributes():
         ("U024", lambda: snn.Lif(surrogate="step")),
         ("U021", lambda: snn.RecurrentLif(3, recurrent_weight=torch.zeros(3, 2))),
         ("U021", lambda: snn.RecurrentLif(0)),
+        ("U020", lambda: snn.CountingLif(max_spikes=0)),
+        ("U020", lambda: snn.CountingLif(reset="none")),
+        ("U023", lambda: snn.CountingLif(v_min=0.5)),
+        ("U021", lambda: snn.RecurrentCountingLif(3, recurrent_weight=torch.zeros(3, 2))),
         ("U021", lambda: snn.WindowSumDecode(3, stop=3)),
         ("U021", lambda: snn.WeightedSumDecode([[1.0]])),
         ("U021", lambda: snn.WeightedSumDecode([1.0], divisor=0.0)),

@@ -24,6 +24,7 @@ from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.ir.hybrid import HybridModel, module_of
 from hsnn.nn.adaptive import AdaptiveLif
 from hsnn.nn.bit_plane_encode import BitPlaneEncode
+from hsnn.nn.counting import CountingLif, RecurrentCountingLif
 from hsnn.nn.encoders import GradedEncode
 from hsnn.nn.fixed import FixedAdaptiveLif, FixedLif, FixedRecurrentLif
 from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
@@ -163,8 +164,8 @@ def _run_live(live: LiveModel, inputs: tuple[Tensor, ...]) -> tuple[list[_Call],
             if isinstance(made.layer, Lif | FixedLif | AdaptiveLif | FixedAdaptiveLif | FixedResonateFire):
                 # A layer that sees all features on one axis has them in the same order.
                 made = replace(made, y=(spikes != 0).float().reshape(made.y.shape))
-            elif isinstance(made.layer, FixedSigmaDelta):
-                made = replace(made, y=spikes)
+            elif isinstance(made.layer, FixedSigmaDelta | CountingLif):
+                made = replace(made, y=spikes.reshape(made.y.shape))
         calls.append(made)
     return calls, [item.numpy() for item in outputs]
 
@@ -226,7 +227,7 @@ def _compare_spikes(made: _Call, node: str, value: Array, flipped: Bools) -> tup
     quantum = _quantum(made.layer)
     flips: Bools = np.abs(made.y.numpy() - value) > quantum / 2
     before: NDArray[np.int64] = np.cumsum(flips, axis=0) - flips
-    if isinstance(made.layer, RecurrentLif | FixedRecurrentLif):
+    if isinstance(made.layer, RecurrentLif | FixedRecurrentLif | RecurrentCountingLif):
         before = before.sum(axis=2, keepdims=True)
     fresh = ~flipped.reshape(1, -1, *(1,) * (flips.ndim - 2))
     first = flips & (before == 0) & fresh

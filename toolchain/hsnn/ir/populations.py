@@ -5,7 +5,7 @@ What each computes at a timestep is said in :mod:`hsnn.ir.integer`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeGuard
 
 import numpy as np
@@ -235,6 +235,15 @@ def adaptation(neuron: AdaptiveLifPopulation) -> Adaptation:
         step=neuron.threshold_step,
         decays=(neuron.threshold_decay, neuron.refractory_decay),
     )
+
+
+def counting(
+    neuron: LifPopulation, *, max_spikes: int, v_min: NDArray[np.int32] | None = None
+) -> CountingLifPopulation:
+    """Let neurons count; ``v_min`` is their floor, None for none."""
+    own = {item.name: getattr(neuron, item.name) for item in fields(LifPopulation)}
+    floor = np.full((), -VOLTAGE_MAX, np.int32) if v_min is None else v_min
+    return CountingLifPopulation(**own, max_spikes=max_spikes, v_min=floor)
 
 
 def spike_limits(neuron: LifPopulation) -> tuple[int, NDArray[np.int32]]:

@@ -18,10 +18,11 @@ neuron with current memory comes from a :class:`~hsnn.ir.populations.ConstantSou
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
+from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.ir.populations import ConstantSource, Reset
 from hsnn.ir.shape import Shape, both_parts
 
@@ -107,6 +108,21 @@ class FloatAdaptiveLif(FloatLif):
     threshold_decay: Float = field(default_factory=lambda: np.zeros(()))
     refractory_decay: Float = field(default_factory=lambda: np.zeros(()))
     threshold_step: Float = field(default_factory=lambda: np.zeros(()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatCountingLif(FloatLif):
+    """LIF neurons that may send several spikes at once, as :class:`hsnn.ir.populations.CountingLifPopulation` does.
+
+    ``reset`` is ``zero`` or ``subtract``, ``comparison`` ``>=``, and there are no ``refractory`` timesteps.
+
+    Attributes:
+        max_spikes: Most spikes of a neuron in a timestep, 1 or more.
+        v_min: Lowest voltage that a timestep leaves, 0 at most, minus infinity for none; shape () or ``shape``.
+    """
+
+    max_spikes: int = VOLTAGE_MAX
+    v_min: Float = field(default_factory=lambda: np.full((), -np.inf))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,6 +230,11 @@ CurrentNeuron: TypeAlias = "FloatLif | FloatIntegrator"
 FloatNeuron: TypeAlias = "CurrentNeuron | FloatSigmaDelta"
 FloatPopulation: TypeAlias = "ConstantSource | FloatNeuron"
 FloatProjection: TypeAlias = "FloatDense | FloatConv | FloatSparse"
+
+
+def counts_spikes(item: SpikeInput | FloatPopulation) -> TypeGuard[FloatCountingLif]:
+    """Whether a population sends how many spikes it fires, and not only that it does."""
+    return isinstance(item, FloatCountingLif) and item.max_spikes > 1
 
 
 def received(item: SpikeInput | FloatPopulation) -> Shape:

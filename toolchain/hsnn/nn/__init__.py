@@ -9,6 +9,7 @@ from __future__ import annotations
 from hsnn.nn.adaptive import AdaptiveLif
 from hsnn.nn.bit_plane_encode import BitPlaneEncode
 from hsnn.nn.bit_planes import has8, matched
+from hsnn.nn.counting import CountingLif, RecurrentCountingLif
 from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSumDecode, WindowSumDecode
 from hsnn.nn.encoders import DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
 from hsnn.nn.fixed import (
@@ -31,6 +32,7 @@ __all__ = [
     "Atan",
     "AxonalDelay",
     "BitPlaneEncode",
+    "CountingLif",
     "Delay",
     "Delta",
     "DirectEncode",
@@ -51,6 +53,7 @@ __all__ = [
     "PoissonEncode",
     "RateDecode",
     "RateEncode",
+    "RecurrentCountingLif",
     "RecurrentLif",
     "ResonateFire",
     "SigmaDelta",

@@ -6,11 +6,12 @@ start of every call. Parameters have shape () or broadcast to the feature shape.
 
 from __future__ import annotations
 
+from hsnn.ops.counting import COUNTING_NEURONS
+from hsnn.ops.leak import DECAY_INPUT, INTEGRATE, LEAK
 from hsnn.ops.resonators import RESONATE_FIRE
 from hsnn.ops.sigma_delta import SIGMA_DELTA_NEURONS
-from hsnn.ops.spec import FLAG, Attribute, OpSpec
+from hsnn.ops.spec import Attribute, OpSpec
 
-DECAY_INPUT = Attribute("decay_input", "int", 0, choices=FLAG)
 SPIKE_ATTRIBUTES = (
     Attribute("reset", "string", choices=("zero", "subtract", "subtract_late", "none")),
     Attribute("comparison", "string", choices=(">", ">=")),
@@ -18,17 +19,6 @@ SPIKE_ATTRIBUTES = (
     DECAY_INPUT,
 )
 
-_LEAK = """
-        one = Constant <value_float = 1.0> ()
-        zero = Constant <value_float = 0.0> ()
-        decay_input = Constant <value_int: int = @decay_input> ()
-        keep_u = Sub (one, current_decay)
-        keep_v = Sub (one, voltage_decay)
-        scale_input = Cast <to = 9> (decay_input)
-        gain = Where (scale_input, voltage_decay, one)
-        state_shape = Shape <start = 1> (x)
-        rest = Expand (zero, state_shape)
-"""
 _CHOICES = """
         reset = Constant <value_string: string = @reset> ()
         comparison = Constant <value_string: string = @comparison> ()
@@ -45,13 +35,6 @@ _CHOICES = """
         amount = Div (threshold, divisor)
         at_threshold = Equal (comparison, reach_word)
         silence = Cast <to = 1> (refractory)
-"""
-_INTEGRATE = """
-            u_kept = Mul (keep_u, u)
-            u_next = Add (u_kept, a)
-            v_kept = Mul (keep_v, v)
-            driven = Mul (gain, u_next)
-            leaked = Add (v_kept, driven)
 """
 _FIRE = """
             v_open = Add (leaked, bias)
@@ -89,10 +72,10 @@ LIF = OpSpec(
     SPIKE_ATTRIBUTES,
     "same",
     "binary",
-    f"""{{{_LEAK}{_CHOICES}
+    f"""{{{LEAK}{_CHOICES}
         u_end, v_end, wait_end, s = Scan <num_scan_inputs = 1, body = lif_step
                 (float[] u, float[] v, float[] wait, float[] a)
-                => (float[] u_next, float[] v_next, float[] wait_next, float[] spike) {{{_INTEGRATE}{_FIRE}
+                => (float[] u_next, float[] v_next, float[] wait_next, float[] spike) {{{INTEGRATE}{_FIRE}
             spike = Cast <to = 1> (fire)
         }}> (rest, rest, rest, x)
     }}""",
@@ -106,13 +89,13 @@ RECURRENT_LIF = OpSpec(
     SPIKE_ATTRIBUTES,
     "same",
     "binary",
-    f"""{{{_LEAK}{_CHOICES}
+    f"""{{{LEAK}{_CHOICES}
         to_post = Transpose <perm = [1, 0]> (recurrent_weight)
         u_end, v_end, wait_end, s_end, s = Scan <num_scan_inputs = 1, body = recurrent_lif_step
                 (float[] u, float[] v, float[] wait, float[] spike_before, float[] x_t)
                 => (float[] u_next, float[] v_next, float[] wait_next, float[] spike, float[] spike_out) {{
             back = MatMul (spike_before, to_post)
-            a = Add (x_t, back){_INTEGRATE}{_FIRE}
+            a = Add (x_t, back){INTEGRATE}{_FIRE}
             spike = Cast <to = 1> (fire)
             spike_out = Identity (spike)
         }}> (rest, rest, rest, rest, x)
@@ -130,13 +113,13 @@ ADAPTIVE_LIF = OpSpec(
     (DECAY_INPUT,),
     "same",
     "binary",
-    f"""{{{_LEAK}
+    f"""{{{LEAK}
         keep_raised = Sub (one, threshold_decay)
         keep_refractory = Sub (one, refractory_decay)
         u_end, v_end, raised_end, refractory_end, s = Scan <num_scan_inputs = 1, body = adaptive_lif_step
                 (float[] u, float[] v, float[] raised, float[] refractory, float[] a)
                 => (float[] u_next, float[] v_next, float[] raised_next, float[] refractory_next, float[] spike) {{
-{_INTEGRATE}
+{INTEGRATE}
             v_next = Add (leaked, bias)
             raised_kept = Mul (keep_raised, raised)
             refractory_kept = Mul (keep_refractory, refractory)
@@ -152,10 +135,10 @@ LEAKY_INTEGRATOR = OpSpec(
     (DECAY_INPUT,),
     "same",
     "real",
-    f"""{{{_LEAK}
+    f"""{{{LEAK}
         u_end, v_end, s = Scan <num_scan_inputs = 1, body = integrator_step
                 (float[] u, float[] v, float[] a)
-                => (float[] u_next, float[] v_next, float[] v_out) {{{_INTEGRATE}
+                => (float[] u_next, float[] v_next, float[] v_out) {{{INTEGRATE}
             v_next = Add (leaked, bias)
             v_out = Identity (v_next)
         }}> (rest, rest, x)
@@ -163,4 +146,12 @@ LEAKY_INTEGRATOR = OpSpec(
 )
 """As ``Lif`` without spikes; the output is the voltage of every timestep."""
 
-NEURONS: tuple[OpSpec, ...] = (LIF, RECURRENT_LIF, ADAPTIVE_LIF, LEAKY_INTEGRATOR, RESONATE_FIRE, *SIGMA_DELTA_NEURONS)
+NEURONS: tuple[OpSpec, ...] = (
+    LIF,
+    RECURRENT_LIF,
+    *COUNTING_NEURONS,
+    ADAPTIVE_LIF,
+    LEAKY_INTEGRATOR,
+    RESONATE_FIRE,
+    *SIGMA_DELTA_NEURONS,
+)

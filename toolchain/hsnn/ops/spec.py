@@ -12,7 +12,9 @@ Kind: TypeAlias = Literal["encoder", "neuron", "decoder", "structure"]
 ShapeRule: TypeAlias = Literal[
     "add_time", "same", "drop_time", "merge_time", "split_time", "time_first", "batch_first", "half_features"
 ]
-Values: TypeAlias = Literal["binary", "graded", "real", "as_input", "binary_if_floor_lsb", "by_values"]
+Values: TypeAlias = Literal[
+    "binary", "graded", "real", "as_input", "binary_if_floor_lsb", "binary_if_single", "by_values"
+]
 AttributeValue: TypeAlias = int | float | str
 AttributeType: TypeAlias = Literal["int", "float", "string"]
 Dim: TypeAlias = int | str | None
@@ -124,6 +126,8 @@ class OpSpec:
             return input_binary
         if self.values == "binary_if_floor_lsb":
             return bool(attributes["floor_lsb"])
+        if self.values == "binary_if_single":
+            return attributes["max_spikes"] == 1
         if self.values == "by_values":
             return attributes["values"] == "binary"
         return self.values == "binary"

@@ -18,6 +18,7 @@ from hsnn.ir.populations import (
     ResonatorPopulation,
     SigmaDeltaPopulation,
     adaptation,
+    largest_payload,
     received_shape,
     spike_limits,
 )
@@ -78,7 +79,8 @@ def replay(network: IntegerNetwork, name: str, sent: Mapping[str, Int32]) -> Int
         elif isinstance(neuron, LifPopulation):
             clipped &= held == 0
             out[t], v, held = _fire(neuron, np.where(held > 0, v, moved), held)
-            clipped &= (out[t] == 0) | (neuron.reset != "zero")
+            clipped &= (out[t] == 0) | (neuron.reset != "zero") | (largest_payload(neuron) != (1, False))
+            clipped &= (moved > -rules.VOLTAGE_MAX) | (v == -rules.VOLTAGE_MAX)  # a floor forgets how far below it was
         else:
             out[t] = v = moved
         saturated += int(np.count_nonzero(clipped))

@@ -15,7 +15,7 @@ import numpy as np
 
 from hsnn.errors import QuantizationError, UsageError
 from hsnn.ir.shape import size
-from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta, SpikingGraph
+from hsnn.ir.spiking import FloatIntegrator, FloatLif, FloatNeuron, FloatSigmaDelta, SpikingGraph, counts_spikes
 from hsnn.passes.quantization.quantize import LayerScale, Quantized
 from hsnn.passes.simulation.simulate import Simulation
 from hsnn.report.integer_states import replay
@@ -187,9 +187,9 @@ def _compare(
     voltage_error: float | None = None
     wanted: NDArray[np.generic]
     if isinstance(neuron, FloatLif):
-        wanted = simulation.spikes[neuron.name]
+        wanted = (simulation.voltages if counts_spikes(neuron) else simulation.spikes)[neuron.name]
         _check_recording(neuron.name, wanted, states.sent, sent[neuron.name])
-        spikes = compare_spikes(wanted.astype(np.bool_), states.sent.astype(np.bool_))
+        spikes = compare_spikes(wanted, states.sent)
     else:
         wanted = simulation.voltages[neuron.name]
         _check_recording(neuron.name, wanted, states.sent, states.sent)

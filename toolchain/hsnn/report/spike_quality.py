@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Bool = NDArray[np.bool_]
+    Sent = NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class SpikeQuality:
         precision: Share of the integer spikes that are float spikes; 1 if there are none.
         recall: Share of the float spikes that are integer spikes; 1 if there are none.
         f1: Their harmonic mean; 1 if both layers are silent.
-        float_spikes, integer_spikes: Numbers of spikes.
+        float_spikes, integer_spikes: Numbers of spikes; neurons that count may send several in a timestep.
         float_rate, integer_rate: Spikes per neuron and timestep.
         rate_error: Difference of the rates relative to float; 1 if only the integer layer spikes.
         newly_dead: Neurons that spike in float and never in integers.
@@ -40,15 +40,16 @@ class SpikeQuality:
     dead: int
 
 
-def compare_spikes(wanted: Bool, found: Bool) -> SpikeQuality:
+def compare_spikes(wanted: Sent, found: Sent) -> SpikeQuality:
     """Compare spike trains.
 
     Args:
-        wanted: Float spikes, bool, shape ``(timestep, batch, *feature)``, not empty.
-        found: Integer spikes, same shape.
+        wanted: Float spikes, bool or counts, shape ``(timestep, batch, *feature)``, not empty.
+        found: Integer spikes or counts, same shape.
     """
-    both, float_spikes, integer_spikes = (int(np.count_nonzero(x)) for x in (wanted & found, wanted, found))
-    alive_float, alive_integer = wanted.any(axis=(0, 1)), found.any(axis=(0, 1))
+    first, second = wanted.astype(np.int64), found.astype(np.int64)
+    both, float_spikes, integer_spikes = (int(x.sum()) for x in (np.minimum(first, second), first, second))
+    alive_float, alive_integer = first.any(axis=(0, 1)), second.any(axis=(0, 1))
     difference = abs(integer_spikes - float_spikes)
     return SpikeQuality(
         precision=both / integer_spikes if integer_spikes else 1.0,

@@ -18,11 +18,13 @@ from hsnn.ir.populations import (
     Population,
     ResonatorPopulation,
     SigmaDeltaPopulation,
+    counting,
 )
 from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
 from hsnn.ir.shape import size
 from hsnn.ir.spiking import (
     FloatConv,
+    FloatCountingLif,
     FloatDense,
     FloatIntegrator,
     FloatPopulation,
@@ -72,7 +74,7 @@ def _population(population: FloatPopulation) -> Population:
         return SigmaDeltaPopulation(population.name, population.shape, zero, zero)
     if isinstance(population, FloatResonator):
         return ResonatorPopulation(population.name, population.shape, zero, zero, zero, population.firing)
-    return LifPopulation(
+    plain = LifPopulation(
         population.name,
         population.shape,
         zero,
@@ -82,6 +84,7 @@ def _population(population: FloatPopulation) -> Population:
         reset=population.reset,
         refractory=population.refractory,
     )
+    return counting(plain, max_spikes=population.max_spikes) if isinstance(population, FloatCountingLif) else plain
 
 
 def _projection(projection: FloatProjection) -> Projection:

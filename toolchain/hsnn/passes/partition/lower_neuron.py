@@ -16,6 +16,7 @@ from hsnn.ir.shape import size
 from hsnn.ir.spiking import (
     Comparison,
     FloatAdaptiveLif,
+    FloatCountingLif,
     FloatDense,
     FloatIntegrator,
     FloatLif,
@@ -58,7 +59,7 @@ def lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[F
     if np.all(current_decay == 1.0) and 0 in biases:
         bias = _compact(bias + biases.pop(0))
     projections = _synapses(neuron, drive, biases, source_of)
-    if kind == "RecurrentLif":
+    if kind in ("RecurrentLif", "RecurrentCountingLif"):
         recurrent = parameter.matrix("recurrent_weight", size(drive.shape))
         weights = recurrent * np.broadcast_to(gain, drive.shape).reshape(-1, 1)
         projections.append(feedback(weights, f"{neuron.name}.recurrent", neuron.name))
@@ -92,6 +93,23 @@ def lower_neuron(neuron: ChipNeuron, source_of: Callable[[str], str]) -> tuple[F
             threshold_step=parameter("threshold_step"),
         )
         return adaptive, projections
+    if kind in ("CountingLif", "RecurrentCountingLif"):
+        floor = parameter("v_min")
+        counting = FloatCountingLif(
+            neuron.name,
+            drive.shape,
+            neuron.value,
+            current_decay,
+            voltage_decay,
+            parameter("threshold"),
+            bias,
+            reset=cast("Reset", attributes["reset"].as_string()),
+            comparison=">=",
+            scale=fixed_scale(neuron.node, neuron.name),
+            max_spikes=attributes["max_spikes"].as_int(),
+            v_min=np.where(floor <= np.finfo(np.float32).min, -np.inf, floor),
+        )
+        return counting, projections
     threshold, reset = parameter("threshold"), attributes["reset"].as_string() if "reset" in attributes else "zero"
     late = reset == "subtract_late"
     spiking = FloatLif(

@@ -17,7 +17,7 @@ from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import STATE_LIMIT
 from hsnn.ir.populations import ConstantSource, InputPort
 from hsnn.ir.shape import size
-from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikeInput, SpikingGraph
+from hsnn.ir.spiking import FloatNeuron, FloatSigmaDelta, SpikeInput, SpikingGraph, counts_spikes
 from hsnn.passes.quantization.choose_scale import choose_scale, relative_noise
 from hsnn.passes.quantization.sigma_delta import Messages, choose_messages
 from hsnn.passes.quantization.state_range import MANTISSA_UNIT, Incoming, measure_range
@@ -88,6 +88,8 @@ def incoming_of(
     ports: Mapping[str, PortChoice],
     messages: Mapping[str, Messages],
     calibration: Calibration,
+    *,
+    margin: float,
 ) -> list[Incoming]:
     """Describe the projections into a population together with what their sources send."""
     found = []
@@ -102,6 +104,10 @@ def incoming_of(
             sent, stats = messages[source.name], calibration.populations[source.name]
             noise = 0.0 if sent.exact else sent.unit * sent.unit / 12.0
             scale, payload, signed = sent.unit, sent.largest, True
+            mean_square = stats.power / (stats.updates * size(source.shape))
+        elif counts_spikes(source):
+            stats = calibration.populations[source.name]
+            payload = min(source.max_spikes, max(math.ceil(margin * stats.message), 1))
             mean_square = stats.power / (stats.updates * size(source.shape))
         elif not isinstance(source, ConstantSource):
             # A spike is its own square.
@@ -180,7 +186,7 @@ def _noise(
     total = 0.0
     messages = messages_of(graph, ports, calibration, margin=margin)
     for neuron in graph.neurons:
-        incoming = incoming_of(graph, neuron, ports, messages, calibration)
+        incoming = incoming_of(graph, neuron, ports, messages, calibration, margin=margin)
         if name not in {item.projection.pre for item in incoming}:
             continue
         if isinstance(neuron, FloatSigmaDelta):

@@ -138,7 +138,7 @@ def quantize(graph: SpikingGraph, calibration: Calibration, options: QuantizeOpt
         if isinstance(item, ConstantSource):
             populations.append(item)
             continue
-        incoming = incoming_of(graph, item, ports, messages, calibration)
+        incoming = incoming_of(graph, item, ports, messages, calibration, margin=options.margin)
         population, synapses, layer = _quantize_layer(graph, item, incoming, messages, calibration, options)
         populations.append(population)
         projections.update({synapse.name: synapse for synapse in synapses})

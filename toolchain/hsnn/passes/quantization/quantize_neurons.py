@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.populations import AdaptiveLifPopulation, IntegratorPopulation, LifPopulation, ResonatorPopulation
+from hsnn.ir.populations import (
+    AdaptiveLifPopulation,
+    IntegratorPopulation,
+    LifPopulation,
+    ResonatorPopulation,
+    counting,
+)
 from hsnn.ir.shape import Shape
-from hsnn.ir.spiking import CurrentNeuron, FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatResonator
+from hsnn.ir.spiking import (
+    CurrentNeuron,
+    FloatAdaptiveLif,
+    FloatCountingLif,
+    FloatIntegrator,
+    FloatLif,
+    FloatResonator,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,6 +114,7 @@ def quantize_neuron(
             threshold_step=uniform(np.rint(neuron.threshold_step * scale), neuron.shape),
         )
         return adaptive, errors
+    errors = NeuronError(current_error, voltage_error, threshold_error, bias_error)
     population = LifPopulation(
         name=neuron.name,
         shape=neuron.shape,
@@ -114,7 +128,10 @@ def quantize_neuron(
         reset_amount=uniform(_taken_off(neuron, level, scale), neuron.shape),
         refractory=neuron.refractory,
     )
-    return population, NeuronError(current_error, voltage_error, threshold_error, bias_error)
+    if isinstance(neuron, FloatCountingLif):
+        floor = uniform(np.maximum(np.rint(neuron.v_min * scale), -rules.VOLTAGE_MAX), neuron.shape)
+        return counting(population, max_spikes=neuron.max_spikes, v_min=floor), errors
+    return population, errors
 
 
 def _quantize_resonator(

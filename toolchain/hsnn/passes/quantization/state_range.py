@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir import arithmetic as rules
-from hsnn.ir.spiking import CurrentNeuron, FloatConv, FloatLif, FloatProjection, FloatResonator
+from hsnn.ir.spiking import (
+    CurrentNeuron,
+    FloatConv,
+    FloatCountingLif,
+    FloatLif,
+    FloatProjection,
+    FloatResonator,
+    counts_spikes,
+)
 from hsnn.passes.quantization.quantize_neurons import BIAS_MAX
 from hsnn.passes.quantization.quantize_weights import MANTISSA_MAX
 from hsnn.passes.quantization.worst_case import growth
@@ -134,12 +142,13 @@ def measure_range(
 
 def lasting_voltage(neuron: CurrentNeuron, stats: PopulationStatistics) -> float:
     """Largest magnitude of a voltage during calibration that mattered afterwards."""
-    return max(-stats.voltage_low, 0.0 if forgets(neuron) else stats.voltage_high, 0.0)
+    floor = float(neuron.v_min.min()) if isinstance(neuron, FloatCountingLif) else -math.inf
+    return max(-max(stats.voltage_low, floor), 0.0 if forgets(neuron) else stats.voltage_high, 0.0)
 
 
 def forgets(neuron: CurrentNeuron) -> bool:
     """Whether a spike forgets how far the voltage was above the threshold, so that it may saturate there."""
-    return isinstance(neuron, FloatLif) and neuron.reset == "zero"
+    return isinstance(neuron, FloatLif) and neuron.reset == "zero" and not counts_spikes(neuron)
 
 
 def largest_scale(neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, margin: float) -> float:

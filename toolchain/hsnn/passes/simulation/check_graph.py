@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.errors import QuantizationError
-from hsnn.ir.arithmetic import DELAY_MAX
+from hsnn.ir.arithmetic import DELAY_MAX, VOLTAGE_MAX
 from hsnn.ir.populations import ConstantSource
 from hsnn.ir.projections import conv_output_shape
 from hsnn.ir.shape import Shape, size
 from hsnn.ir.spiking import (
     FloatAdaptiveLif,
     FloatConv,
+    FloatCountingLif,
     FloatDense,
     FloatIntegrator,
     FloatNeuron,
@@ -108,6 +109,8 @@ def _check_neuron(neuron: FloatNeuron) -> None:
         _check_range(neuron.threshold_step, neuron, "threshold_step", 0.0, _HUGE)
     else:
         _check_range(neuron.amount, neuron, "reset_amount", 0.0, _HUGE)
+        if isinstance(neuron, FloatCountingLif):
+            _check_counting(neuron)
     _parameter(neuron.comparison in (">", ">="), f"comparison of {name!r} is {neuron.comparison!r}", "> or >=")
     resets = ("zero", "subtract", "none")
     _parameter(neuron.reset in resets, f"reset of {name!r} is {neuron.reset!r}", ", ".join(resets))
@@ -116,6 +119,15 @@ def _check_neuron(neuron: FloatNeuron) -> None:
         f"refractory of {name!r} is {neuron.refractory}",
         f"0 to {REFRACTORY_MAX} timesteps",
     )
+
+
+def _check_counting(neuron: FloatCountingLif) -> None:
+    name, most = neuron.name, neuron.max_spikes
+    _check_range(neuron.v_min, neuron, "v_min", -np.inf, 0.0)
+    _parameter(1 <= most <= VOLTAGE_MAX, f"max_spikes of {name!r} is {most}", f"1 to {VOLTAGE_MAX}")
+    counts = neuron.comparison == ">=" and neuron.reset != "none" and not neuron.refractory
+    found = f"{name!r} counts with comparison {neuron.comparison!r} and reset {neuron.reset!r}"
+    _parameter(counts and neuron.reset_amount is None, found, ">=, zero or subtract, and no refractory timesteps")
 
 
 def _check_range(values: NDArray[np.float64], neuron: FloatNeuron, what: str, low: float, high: float) -> None:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.shape import Shape, part_indices
-from hsnn.ir.spiking import FloatAdaptiveLif, FloatIntegrator, FloatLif, FloatNeuron, FloatResonator, FloatSigmaDelta
+from hsnn.ir.spiking import (
+    FloatAdaptiveLif,
+    FloatCountingLif,
+    FloatIntegrator,
+    FloatLif,
+    FloatNeuron,
+    FloatResonator,
+    FloatSigmaDelta,
+    counts_spikes,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +37,8 @@ class PopulationStatistics:
         voltage_high: Highest voltage, before any reset.
         spikes: Spikes of each neuron over all samples and timesteps, int64, feature shape.
         updates: Updates of each neuron: samples times timesteps.
-        message: Largest magnitude of a message, of sigma-delta neurons; spikes count their messages other than 0.
+        message: Largest magnitude of a message, or largest count, of neurons that send such; spikes count those other
+            than 0.
         power: Sum of the squares of all messages.
 
     Of sigma-delta neurons, ``u`` is the running sum and the voltage the activation.
@@ -88,7 +98,8 @@ class NeuronState:
 def new_state(neuron: FloatNeuron, shape: Shape) -> NeuronState:
     """Return the zero state of a run whose output has shape ``(timestep, batch, *feature)``."""
     held = np.zeros(shape[1:], np.int32)
-    sent: Sent = np.zeros(shape, np.bool_ if isinstance(neuron, FloatLif) else np.float64)
+    binary = isinstance(neuron, FloatLif) and not counts_spikes(neuron)
+    sent: Sent = np.zeros(shape, np.bool_ if binary else np.float64)
     return NeuronState(np.zeros(shape[1:]), np.zeros(shape[1:]), held, sent)
 
 
@@ -110,6 +121,8 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
         return state.v
     if isinstance(neuron, FloatAdaptiveLif):
         return _adapt(neuron, state)
+    if isinstance(neuron, FloatCountingLif):
+        return _count(neuron, state)
     above = state.v >= neuron.threshold if neuron.comparison == ">=" else state.v > neuron.threshold
     spikes = above & ~held
     state.held = np.where(spikes, neuron.refractory, np.maximum(state.held - 1, 0)).astype(np.int32)
@@ -121,6 +134,14 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
         case "none":
             pass
     return spikes
+
+
+def _count(neuron: FloatCountingLif, state: NeuronState) -> Sent:
+    """Let neurons that count fire, after their current and voltage have advanced."""
+    counts = np.clip(np.floor(state.v / neuron.threshold), 0.0, neuron.max_spikes)
+    after = np.where(counts > 0.0, 0.0, state.v) if neuron.reset == "zero" else state.v - counts * neuron.amount
+    state.v = np.maximum(after, neuron.v_min)
+    return counts
 
 
 def _adapt(neuron: FloatAdaptiveLif, state: NeuronState) -> Sent:
@@ -182,7 +203,7 @@ def statistics_of(neuron: FloatNeuron, state: NeuronState) -> PopulationStatisti
     spikes = np.count_nonzero(state.sent, axis=(0, 1)).astype(np.int64) if sends else np.zeros(neuron.shape, np.int64)
     updates = state.sent.shape[0] * state.sent.shape[1]
     message = power = 0.0
-    if isinstance(neuron, FloatSigmaDelta):
+    if isinstance(neuron, FloatSigmaDelta) or counts_spikes(neuron):
         messages = state.sent.astype(np.float64, copy=False)
         message, power = largest(messages), float(np.sum(messages * messages))
     return PopulationStatistics(

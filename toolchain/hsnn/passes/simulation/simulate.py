@@ -20,7 +20,7 @@ import numpy as np
 from hsnn.errors import UsageError
 from hsnn.ir.populations import ConstantSource
 from hsnn.ir.shape import size
-from hsnn.ir.spiking import FloatLif, FloatNeuron, FloatProjection, SpikingGraph, received
+from hsnn.ir.spiking import FloatLif, FloatNeuron, FloatProjection, SpikingGraph, counts_spikes, received
 from hsnn.passes.simulation.check_graph import check_graph
 from hsnn.passes.simulation.float_neurons import PopulationStatistics, largest, new_state, statistics_of, step
 from hsnn.passes.simulation.synapses import deliver
@@ -43,8 +43,8 @@ class Simulation:
     Attributes:
         batch: Number of samples.
         spikes: Of every kept LIF population: bool, shape ``(timestep, batch, *feature)``.
-        voltages: Of every kept integrator its voltage, of every sigma-delta population its messages: float64,
-            same axes.
+        voltages: Of every kept integrator its voltage, of every sigma-delta population its messages, of every LIF
+            population that counts its counts: float64, same axes.
         populations: Statistics of every neuron population.
         deliveries: Of every projection: largest magnitude of ``W . s``.
     """
@@ -227,7 +227,7 @@ def _join(graph: SpikingGraph, parts: Iterable[_Pass], batch: int) -> Simulation
         populations = {name: stats.merge(part.populations[name]) for name, stats in populations.items()}
         deliveries = {name: max(value, part.deliveries[name]) for name, value in deliveries.items()}
     sent = {name: np.concatenate([part.sent[name] for part in (first, *rest)], axis=1) for name in first.sent}
-    lif = {neuron.name for neuron in graph.neurons if isinstance(neuron, FloatLif)}
+    lif = {neuron.name for neuron in graph.neurons if isinstance(neuron, FloatLif) and not counts_spikes(neuron)}
     return Simulation(
         batch,
         {name: array.astype(np.bool_, copy=False) for name, array in sent.items() if name in lif},

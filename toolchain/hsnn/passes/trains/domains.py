@@ -229,5 +229,6 @@ def _recover(node: ir.Node, trains: Mapping[str, Train]) -> Train | None:
 
 
 def _neuron_result(node: ir.Node, timesteps: int) -> Train:
-    values = OPS[node.op_type].values
-    return Train(timesteps, binary=values == "binary", voltage=values == "real")
+    spec = OPS[node.op_type]
+    attributes = {item.name: node.attributes[item.name].value for item in spec.attributes}
+    return Train(timesteps, binary=spec.is_binary(attributes, input_binary=False), voltage=spec.values == "real")
