@@ -9,7 +9,7 @@ from live_models import TIMESTEPS, assert_equal
 from random_check import assert_same
 from random_hybrids import RandomHybrid
 from registry import EXACT, POLICY, REFUSED, construct
-from sinabs.activation import MembraneReset, MembraneSubtract, SingleSpike
+from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, SingleSpike
 from torch import nn
 
 LIBRARY = "sinabs 3.1.3, live modules"
@@ -119,16 +119,30 @@ def squeezed_train():
     assert_equal(Train(), x=(torch.rand(4, TIMESTEPS, 6) > 0.5).float())
 
 
-@construct(
-    LIBRARY, "MultiSpike (the default) and MaxSpike", REFUSED, code="HSNN-F091", note="several spikes in one timestep"
-)
-def multi_spike():
-    assert_equal(BatchFirst(sl.IAF(), sl.IAF(**ONE)))
+@construct(LIBRARY, "MultiSpike (the default) and MaxSpike: several spikes in one timestep", POLICY, note=ZERO_STATE)
+def several_spikes():
+    assert_equal(BatchFirst(sl.IAF(), sl.LIF(tau_mem=4.0, norm_input=False)))
+    capped = sl.IAF(torch.tensor(0.2), spike_fn=MaxSpike(3), reset_fn=MembraneReset())
+    assert_equal(BatchFirst(sl.LIF(tau_mem=3.0, tau_syn=2.0, spike_threshold=torch.tensor(0.05)), capped))
+    feedback = nn.Linear(5, 5, bias=False)
+    assert_equal(BatchFirst(sl.LIFRecurrent(4.0, feedback, spike_threshold=torch.tensor(0.1)), sl.IAF()))
 
 
-@construct(LIBRARY, "`min_v_mem`", REFUSED, code="HSNN-F091", note="hsnn has no lower bound of the voltage")
+@construct(LIBRARY, "`min_v_mem` of 0 or below", POLICY, note=ZERO_STATE)
 def bounded():
-    assert_equal(BatchFirst(sl.IAF(min_v_mem=-1.0, **ONE), sl.IAF(**ONE)))
+    each = sl.IAF(torch.tensor(0.3), min_v_mem=-torch.tensor([0.1, 0.2, 0.0, 0.3, 0.5]))
+    assert_equal(BatchFirst(each, sl.LIF(tau_mem=3.0, min_v_mem=-0.2, spike_threshold=torch.tensor(0.2), **ONE)))
+
+
+@construct(
+    LIBRARY,
+    "`min_v_mem` of ExpLeak, or above 0",
+    REFUSED,
+    code="HSNN-F091",
+    note="a read-out of hsnn has no floor, and states start at 0",
+)
+def bounded_readout():
+    assert_equal(BatchFirst(sl.IAF(), sl.ExpLeak(tau_mem=3.0, min_v_mem=-0.1)))
 
 
 @construct(

@@ -13,6 +13,7 @@ from sinabs.activation import (
     MaxSpike,
     MembraneReset,
     MembraneSubtract,
+    MultiSpike,
     PeriodicExponential,
     SingleSpike,
 )
@@ -24,10 +25,22 @@ kinds = {
     "merged": ("IAF", "LIF", "readout"),
 }
 ONE = {"spike_fn": SingleSpike}
+
+
+class Doubled(MultiSpike):
+    """Sends twice as many spikes."""
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Tensor:
+        """Count twice."""
+        return 2 * MultiSpike.forward(ctx, *args)
+
+
 refused = {
-    "MultiSpike": ("HSNN-F091", lambda: sl.IAF()),
-    "MaxSpike": ("HSNN-F091", lambda: sl.LIF(tau_mem=3.0, spike_fn=MaxSpike(2))),
-    "min_v_mem": ("HSNN-F091", lambda: sl.LIF(tau_mem=3.0, min_v_mem=-1.0, **ONE)),
+    "no spikes at all": ("HSNN-F091", lambda: sl.LIF(tau_mem=3.0, spike_fn=MaxSpike(0))),
+    "a spike function of one's own": ("HSNN-F091", lambda: sl.LIF(tau_mem=3.0, spike_fn=Doubled)),
+    "min_v_mem above 0": ("HSNN-F091", lambda: sl.LIF(tau_mem=3.0, min_v_mem=0.1)),
+    "min_v_mem of a read-out": ("HSNN-F091", lambda: sl.ExpLeak(tau_mem=3.0, min_v_mem=-1.0)),
     "reset to another value": ("HSNN-F091", lambda: sl.IAF(reset_fn=MembraneReset(0.2), **ONE)),
     "reset by another amount": ("HSNN-F091", lambda: sl.IAF(reset_fn=MembraneSubtract(0.4), **ONE)),
     "fixed batch": ("HSNN-F091", lambda: sl.IAFSqueeze(batch_size=2, **ONE)),
@@ -55,11 +68,13 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
     synaptic = pick.random() < 0.6
     options: dict[str, Any] = {
         "spike_threshold": threshold,
-        "spike_fn": SingleSpike,
+        "spike_fn": pick.choice((MultiSpike, MultiSpike, SingleSpike, MaxSpike(3), MaxSpike())),
         "reset_fn": pick.choice((MembraneReset(), MembraneSubtract(), MembraneSubtract(threshold))),
         "surrogate_grad_fn": pick.choice((Gaussian(), Heaviside(window=0.5), PeriodicExponential())),
         "record_states": True,
     }
+    if pick.random() < 0.6:
+        options["min_v_mem"] = pick.choice((-0.1, -threshold, -0.5 * spread(pick, shape, 0.15, 0.5)))
     if synaptic:
         options["tau_syn"] = spread(pick, shape, 1.0, 4.0) if kind == "LIF" else 2.5
     if kind == "LIF":

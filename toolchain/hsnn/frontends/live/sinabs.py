@@ -4,7 +4,8 @@
 
     i = alpha_syn * (i + x)   or   x without tau_syn
     v = alpha_mem * v + (1 - alpha_mem) * i   with norm_input, else alpha_mem * v + i
-    fires where v >= spike_threshold, then reset_fn, then v is held above min_v_mem
+    sends v // spike_threshold spikes where v > 0, as many as spike_fn lets it: one (SingleSpike), some (MaxSpike), or
+    all of them (MultiSpike, the default); then reset_fn, then v is held above min_v_mem
 
 In the recurrent forms x is the input and what the spikes of the timestep before send through ``rec_connect``.
 Time is the second axis, or merged with the batch in the squeezed forms.
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.frontends.live.spec import Layout, LiveNeuron, comparison_of, inexpressible, is_zero, tensor
-from hsnn.nn import LeakyIntegrator, Lif, RecurrentLif
+from hsnn.nn import CountingLif, LeakyIntegrator, Lif, RecurrentCountingLif, RecurrentLif
 
 _PACKAGE = "sinabs.layers"
 _BASE = f"{_PACKAGE}.stateful_layer.StatefulLayer"
@@ -39,7 +40,7 @@ def reset(module: Any) -> None:
 
 def _feed_forward(module: Any) -> LiveNeuron:
     options, gain = _options(module)
-    return _in_time(module, Lif(**options), gain)
+    return _in_time(module, CountingLif(**options) if "max_spikes" in options else Lif(**options), gain)
 
 
 def _recurrent(module: Any) -> LiveNeuron:
@@ -47,10 +48,16 @@ def _recurrent(module: Any) -> LiveNeuron:
     weight = _feedback(module.rec_connect)
     if gain is not None:  # Feedback is part of the input.
         weight = weight * gain.expand(weight.shape[0]).unsqueeze(1)
-    return _in_time(module, RecurrentLif(weight.shape[0], recurrent_weight=weight, **options), gain)
+    kind = RecurrentCountingLif if "max_spikes" in options else RecurrentLif
+    return _in_time(module, kind(weight.shape[0], recurrent_weight=weight, **options), gain)
 
 
 def _readout(module: Any) -> LiveNeuron:
+    if module.min_v_mem is not None:
+        raise inexpressible(
+            f"min_v_mem holds the voltage that it reads out above {tensor(module.min_v_mem).min():g}",
+            allowed="min_v_mem=None for neurons that do not spike",
+        )
     dynamics, gain = _dynamics(module)
     return _in_time(module, LeakyIntegrator(**dynamics), gain)
 
@@ -70,27 +77,45 @@ CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
 def _options(module: Any) -> tuple[dict[str, Any], Tensor | None]:
     dynamics, gain = _dynamics(module)
     threshold = tensor(module.spike_threshold)
-    name = getattr(module.spike_fn, "__name__", type(module.spike_fn).__name__)
-    if name in ("MultiSpike", "MaxSpike"):
-        raise inexpressible(
-            f"spike_fn={name} sends several spikes in one timestep",
-            allowed="spike_fn=SingleSpike",
-            fix="train with that",
-        )
+    options = {"threshold": threshold, "reset": _reset(module, threshold), **dynamics}
+    if _counts(module):
+        return options | {"max_spikes": _most_spikes(module, threshold), "v_min": _floor(module)}, gain
     fires = module.spike_fn
-    options = {
-        "threshold": threshold,
-        "comparison": comparison_of(lambda x: fires.apply(x, torch.zeros(()), module.surrogate_grad_fn), threshold),
-        "reset": _reset(module, threshold),
-        **dynamics,
-    }
-    return options, gain
+    found = comparison_of(lambda x: fires.apply(x, torch.zeros(()), module.surrogate_grad_fn), threshold)
+    if module.min_v_mem is None:
+        return options | {"comparison": found}, gain
+    if found == ">":
+        raise inexpressible("its spike_fn asks for more than the threshold, and min_v_mem is given", allowed=">=")
+    return options | {"max_spikes": 1, "v_min": _floor(module)}, gain
+
+
+def _counts(module: Any) -> bool:
+    """Whether its spike function is one of sinabs that may send several spikes."""
+    kind = module.spike_fn if isinstance(module.spike_fn, type) else type(module.spike_fn)
+    return kind.__module__.startswith("sinabs.activation") and kind.__name__ in ("MultiSpike", "MaxSpike")
+
+
+def _most_spikes(module: Any, threshold: Tensor) -> int | None:
+    """Return how many spikes a neuron sends in a timestep at most; None for any number."""
+    if not bool((threshold > 0).all()):
+        raise inexpressible(f"its threshold is {threshold.min():g}", allowed="above 0")
+    most = getattr(module.spike_fn, "max_num_spikes_per_bin", None)
+    if most is not None and (most < 1 or int(most) != most):
+        raise inexpressible(f"its spike_fn sends up to {most} spikes", allowed="max_num_spikes_per_bin of 1 or more")
+    return None if most is None else int(most)
+
+
+def _floor(module: Any) -> Tensor | None:
+    if module.min_v_mem is None:
+        return None
+    floor = tensor(module.min_v_mem)
+    if bool((floor > 0).any()):
+        raise inexpressible(f"min_v_mem holds the voltage above {floor.max():g}", allowed="a min_v_mem of 0 or below")
+    return floor
 
 
 def _dynamics(module: Any) -> tuple[dict[str, Any], Tensor | None]:
     """Return the decays, and the factor of the input."""
-    if module.min_v_mem is not None:
-        raise inexpressible(f"min_v_mem holds the voltage above {tensor(module.min_v_mem):g}", allowed="min_v_mem=None")
     kept = tensor(module.alpha_mem_calculated)
     synapse = module.alpha_syn_calculated
     # The input of a timestep decays with the current: i = alpha * i + alpha * x.
