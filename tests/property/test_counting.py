@@ -19,6 +19,7 @@ from hsnn.verify.random_networks import FEATURES, random_inputs, random_network
 from hsnn_targets.emulator.target import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 from hsnn_targets.reference.machine import ReferenceTarget
+from support.results import require_equal
 
 
 def draw(seed, **options):
@@ -31,12 +32,12 @@ def counting(network):
 
 
 @pytest.mark.parametrize("tier", usable_tiers())
-def test_emulator_equals_reference(tier, require_equal):
+def test_emulator_equals_reference(tier):
     several = many = binary = floored = 0
     for seed in range(150):
         network, inputs = draw(seed, timesteps=(None, None, 1, 60)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
-        require_equal(expected, EmulatorTarget(tier=tier).load(network).run(inputs, trace=True))
+        require_equal(EmulatorTarget(tier=tier).load(network).run(inputs, trace=True), expected)
         for neuron in counting(network):
             sent = expected.spikes[neuron.name]
             assert sent.max(initial=0) <= largest_payload(neuron)[0] <= neuron.max_spikes
@@ -51,7 +52,7 @@ def test_emulator_equals_reference(tier, require_equal):
     assert floored > 500
 
 
-def test_gpu_equals_reference(require_equal):
+def test_gpu_equals_reference():
     pytest.importorskip("torch")
     from hsnn_targets.gpu.target import GpuTarget
 
@@ -60,7 +61,7 @@ def test_gpu_equals_reference(require_equal):
         network, inputs = draw(seed)
         seen += len(counting(network))
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
-        require_equal(expected, GpuTarget("cpu").load(network).run(inputs, trace=True))
+        require_equal(GpuTarget("cpu").load(network).run(inputs, trace=True), expected)
     assert seen > 40
 
 
