@@ -94,7 +94,7 @@ def test_build_does_not_overwrite_unless_told(compiler, samples, capsys):
         ("verify net.hsnn --weights w.pt", "HSNN-U142", 2),
         ("verify net.hsnn --model net.onnx", "HSNN-U142", 2),
         ("verify net.hsnn --model net", "HSNN-U131", 2),
-        ("verify net.hsnn --samples ghost.npz", "HSNN-U120", 2),
+        ("verify net.hsnn --input ghost.npz", "HSNN-U120", 2),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_work(compiler, samples, arguments, code, status, capsys):
@@ -155,7 +155,7 @@ def test_verify_names_the_first_difference(artifact, monkeypatch, capsys, sample
         )
 
     monkeypatch.setattr(ladder, "verify", verify)
-    arguments = ["verify", artifact, "--samples", "data.npz", "--limit", "f1=0.75", "--timeout", "9"]
+    arguments = ["verify", artifact, "--input", "data.npz", "--limit", "f1=0.75", "--timeout", "9"]
     assert main([*arguments, "--json"]) == 5
     out, err = capsys.readouterr()
     result = json.loads(out)

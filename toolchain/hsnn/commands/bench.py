@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-i", "--input", metavar="FILE", help="samples: an .npz with an array for each input, or an .npy"
     )
-    group.add_argument("--samples", type=values.positive, default=64, metavar="N", help="samples (default 64)")
+    group.add_argument(
+        "--samples", type=values.positive, default=64, metavar="N", help="measure on the first N samples (default 64)"
+    )
     how = parser.add_argument_group("how to measure")
     how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
     how.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
@@ -151,8 +153,7 @@ def _samples(args: argparse.Namespace, program: Program) -> Arrays:
     require_file(args.input, "input")
     names = [value.name for value in program.inputs]
     arrays = load_arrays(args.input, "input")
-    chosen = {name: arrays[name] for name in names} if set(names) <= set(arrays) else arrays  # labels may lie beside
-    inputs = check_inputs(select_inputs(chosen, names, path=args.input, what="input", ignore=()), program.inputs)
+    inputs = check_inputs(select_inputs(arrays, names, path=args.input, what="input"), program.inputs)
     count = sample_count(inputs, program.inputs) or 1
     return take_samples(inputs, program.inputs, start=0, stop=min(count, args.samples))
 

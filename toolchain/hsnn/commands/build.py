@@ -47,7 +47,7 @@ _HOW_TO_CALIBRATE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     options.add_model(parser)
-    options.add_netx(parser)
+    options.add_netx_and_nir(parser)
     group = parser.add_argument_group("calibration and quantization")
     group.add_argument(
         "--calibration",

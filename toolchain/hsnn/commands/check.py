@@ -36,7 +36,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     options.add_model(parser)
-    options.add_netx(parser)
+    options.add_netx_and_nir(parser)
     options.add_placement(parser)
 
 

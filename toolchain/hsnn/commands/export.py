@@ -22,9 +22,9 @@ DESCRIPTION = """\
 Write a compiled model in the format of another program. What that format does not know, or what that
 program would compute otherwise, is an error that names it.
 
-netx  the integers of the spiking segment; parts that run on the host are not written
-nir   the float model of the spiking segment, for the programs that read NIR; likewise
-onnx  the whole float model, which ONNX Runtime runs without hsnn
+  netx  the integers of the spiking segment; parts that run on the host are not written
+  nir   the float model of the spiking segment, for the programs that read NIR; likewise
+  onnx  the whole float model, which ONNX Runtime runs without hsnn
 """
 EPILOG = """\
 examples:

@@ -47,17 +47,17 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--example", metavar="FILE", help="an .npz with samples, named as the arguments of the module's forward"
     )
+
+
+def add_netx_and_nir(parser: argparse.ArgumentParser) -> None:
+    """Declare what .net and .nir files leave open."""
+    group = parser.add_argument_group("a .net file of lava-dl, or a .nir file")
     group.add_argument(
         "--nir-policy",
         metavar="NAME",
         help="what a .nir file leaves open: the library that wrote it, such as spikingjelly, and changes of that, such "
         "as norse,dt=0.01; without it all names are listed",
     )
-
-
-def add_netx(parser: argparse.ArgumentParser) -> None:
-    """Declare what a .net file leaves open, and the timesteps, which .nir files leave open too."""
-    group = parser.add_argument_group("a .net file of lava-dl")
     group.add_argument(
         "--schedule",
         choices=("lava", "slayer"),

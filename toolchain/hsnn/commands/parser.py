@@ -86,7 +86,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         UsageError: HSNN-U111 for arguments that cannot be understood.
         SystemExit: After ``--help`` or ``--version``.
     """
-    return make_parser().parse_args(with_verb(arguments))
+    complete = with_verb(arguments)
+    args, unknown = make_parser().parse_known_args(complete)
+    if unknown:
+        fix = f"hsnn-compile {complete[0]} --help explains the arguments"
+        raise UsageError("HSNN-U111", f"unrecognized arguments: {' '.join(unknown)}", fix=fix)
+    return args
 
 
 def make_parser() -> Parser:

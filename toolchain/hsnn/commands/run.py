@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_timeout(how)
     how.add_argument(
-        "--threads", type=values.positive, metavar="N", help="threads of a host part (default: one a processor)"
+        "--host-threads", type=values.positive, metavar="N", help="threads of a host part (default: one a processor)"
     )
 
 
@@ -158,7 +158,7 @@ def execute(args: argparse.Namespace, program: Program, inputs: Arrays, console:
             lambda network, samples: advance(f"{network} on {args.target}", samples),
         )
         with Session(
-            program, target=target, host=args.host, timeout=args.timeout, threads=args.threads, **chosen
+            program, target=target, host=args.host, timeout=args.timeout, threads=args.host_threads, **chosen
         ) as session:
             recording = Recording(states=args.trace_states) if args.trace is not None else False
             return session.run(inputs, trace=recording, progress=lambda samples: advance("all stages", samples))

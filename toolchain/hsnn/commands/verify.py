@@ -24,11 +24,11 @@ the whole with the traces that the build kept. The first difference is named by 
 sample and neuron. Exit status: 0 all passed, 5 a rung failed.
 """
 EPILOG = """\
-Without --samples the few samples that the build kept in the artifact are used.
+Without --input the few samples that the build kept in the artifact are used.
 
 examples:
   hsnn-compile verify network.hsnn
-  hsnn-compile verify network.hsnn --target emulator --samples test.npz
+  hsnn-compile verify network.hsnn --target emulator --input test.npz
   hsnn-compile verify network.hsnn --report network.html
   hsnn-compile verify network.hsnn --model my_model:network --weights weights.safetensors
 """
@@ -38,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("what to verify")
     group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
-    group.add_argument("--samples", metavar="FILE", help="an .npz or .npy with inputs to compare on")
+    group.add_argument(
+        "-i",
+        "--input",
+        metavar="FILE",
+        help="samples to compare on: an .npz with an array for each input, or an .npy; one row a sample",
+    )
     group.add_argument(
         "--target",
         choices=("loihi2-sim", "emulator", "loihi2"),
@@ -69,16 +74,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError("HSNN-U142", "--model names a file", allowed="package.module:function of a torch module")
     if args.model is not None:
         require_model(args.model)
-    for name in ("samples", "weights"):
+    for name in ("input", "weights"):
         require_file(getattr(args, name), name)
     if args.report is not None:
         check_free(Path(args.report), force=True)
     program = load(args.artifact)
     limits = options.limits(args) if args.limit else None
     samples = None
-    if args.samples is not None:
+    if args.input is not None:
         names = [value.name for value in program.inputs]
-        samples = select_inputs(load_arrays(args.samples, "samples"), names, path=args.samples, what="samples")
+        samples = select_inputs(load_arrays(args.input, "input"), names, path=args.input, what="input")
     model = None if args.model is None else load_torch(args.model, args.weights)
     with console.progress() as progress:
         report = verify(

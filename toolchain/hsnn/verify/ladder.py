@@ -142,7 +142,7 @@ def _samples(program: Program, samples: Mapping[str, Array] | None) -> dict[str,
         return check_inputs(samples, program.inputs)
     if program.golden is None:
         raise UsageError(
-            "HSNN-V002", "the artifact has no golden traces", fix="give samples, for example with --samples data.npz"
+            "HSNN-V002", "the artifact has no golden traces", fix="give samples, for example with --input data.npz"
         )
     return dict(program.golden.inputs)
 
