@@ -21,6 +21,7 @@ from importlib import import_module
 EXACT = "exact"
 POLICY = "exact with policy"
 REFUSED = "refused"
+ABSENT = "fails in the library"
 
 MODULES: tuple[str, ...] = (
     "live_snntorch",
@@ -33,7 +34,9 @@ MODULES: tuple[str, ...] = (
     "nir_files",
     "nir_exports",
     "slayer",
+    "slayer_alif",
     "slayer_resonators",
+    "slayer_blocks",
     "netx_constructs",
 )
 """Modules of this folder that define constructs, in the order of the page."""
@@ -49,7 +52,7 @@ class Construct:
         library: Heading under which it is listed.
         name: What it is.
         outcome: ``EXACT``: the library's own float output equals ours over time. ``POLICY``: the same under an
-            assumption that the note states. ``REFUSED``: a coded error.
+            assumption that the note states. ``REFUSED``: a coded error. ``ABSENT``: an error of the library's own.
         note: Which policy, or why it is refused.
         code: Code of the error, where it is refused.
         check: Raises if the outcome is another; a refused construct has to raise an HsnnError of that code.
@@ -69,7 +72,7 @@ def construct(
     library: str, name: str, outcome: str, *, note: str = "", code: str = "", lava: bool = False
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Register a check as a line of the support matrix."""
-    if outcome not in (EXACT, POLICY, REFUSED) or (outcome == REFUSED) != bool(code):
+    if outcome not in (EXACT, POLICY, REFUSED, ABSENT) or (outcome == REFUSED) != bool(code):
         raise ValueError(f"{name}: {outcome} with code {code!r}")
     if outcome != EXACT and not note:
         raise ValueError(f"{name}: {outcome} needs a note")

@@ -271,21 +271,6 @@ def kwta():
         from_netx(Path(folder) / "a.net", NetxOptions(timesteps=T))
 
 
-@construct(LIBRARY, "alif blocks, with norm and delays", POLICY, note=SLAYER + "; netx has no ALIF")
-def adaptive():
-    alif = slayer.block.alif
-    settings = {"threshold": 1.0, "threshold_step": 0.5, "current_decay": 0.1, "voltage_decay": 0.1}
-    settings |= {"threshold_decay": 0.1, "refractory_decay": 0.17}
-    biased = {**settings, "norm": norm.MeanOnlyBatchNorm}
-    assert_equal(
-        lambda shift: [
-            alif.Dense(dict(biased), 12, 20, weight_scale=4, delay_shift=shift, delay=True),
-            alif.Dense(dict(settings), 20, 8, weight_scale=8, delay_shift=shift),
-        ],
-        fired(12, 12),
-    )
-
-
 def wandering(seed, *shape):
     """Values that wander over time."""
     steps = np.random.default_rng(seed).normal(0.02, 0.1, (BATCH, *shape, T))
@@ -317,7 +302,7 @@ def sigma_delta():
 
 @construct(
     LIBRARY,
-    "sigma_delta.Conv, Pool, ConvT and Flatten; messages as input and output",
+    "sigma_delta.Conv, Pool, ConvT, Unpool and Flatten; messages as input and output",
     POLICY,
     note="--schedule slayer for delay_shift=False, the default of these blocks; lava as netx runs them",
 )
@@ -328,8 +313,9 @@ def sigma_delta_conv():
             block.Conv({**UNIT, "norm": norm.MeanOnlyBatchNorm}, 2, 4, 3, padding=1, weight_scale=2),
             block.Pool(dict(UNIT), 2, weight_scale=0.5),
             block.ConvT(dict(UNIT), 4, 3, 2, stride=2, weight_scale=2),
+            block.Unpool(dict(UNIT), 2, weight_scale=1.5),
             block.Flatten(),
-            block.Dense(dict(UNIT), 3 * 6 * 8, 5, weight_scale=2),
+            block.Dense(dict(UNIT), 3 * 12 * 16, 5, weight_scale=2),
         ],
         torch.round(wandering(15, 2, 6, 8) * 64) / 64,
         schedules=("slayer",),

@@ -81,6 +81,37 @@ def adaptive(threshold=64):
     return Adaptive(Cuba(HALF, HALF, threshold), np.full((), 300), np.full((), 400), np.full((), 20))
 
 
+def shrink(state, decay):
+    return np.sign(state) * (np.abs(state) * (4096 - decay) >> 12)
+
+
+def adapted(drive):
+    """What adaptive neurons send for one sample of integers in 1/4096."""
+    u = v = raised = against = np.zeros_like(drive[0])
+    out = []
+    for a in drive:
+        u = shrink(u, 2048) + a
+        v = shrink(v, 2048) + u
+        raised, against = shrink(raised, 300), shrink(against, 400)
+        level = (64 << 6) + raised
+        fired = v - against >= level
+        raised, against = raised + fired * (20 << 6), against + fired * 2 * level
+        out.append(fired)
+    return np.stack(out).astype(np.int64)
+
+
+def test_spikes_of_adaptive_neurons_behind_an_input_of_them():
+    x = np.round(RNG.normal(0.5, 0.7, (4, T, 5)) * 32) / 32
+    layers = (InputLayer(0, (5,), weight=50, bias=6, neuron=adaptive()), DenseLayer(1, abs(FIRST), neuron=adaptive()))
+    program = compile(build(NetxNetwork(layers), NetxOptions("lava", T)), x.astype(np.float32))
+    with Session(program, target="emulator") as session:
+        (found,) = session.run(x.astype(np.float32)).outputs.values()
+    entered = np.stack([adapted((sample * 50 * 64 + 6 * 64).astype(np.int64)) for sample in x])
+    wanted = np.stack([adapted(sample @ abs(FIRST).T * 64) for sample in entered])
+    assert 0.05 < wanted.mean() < 0.9
+    np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.parametrize(
     "layers",
     [
@@ -90,9 +121,9 @@ def adaptive(threshold=64):
         (DenseLayer(0, FIRST[:5], recurrent=FIRST[:5], neuron=RELU),),
         (DenseLayer(0, FIRST[:5], recurrent=FIRST[:5], neuron=adaptive()),),
         (DenseLayer(0, FIRST, neuron=adaptive(threshold=0)),),
-        (InputLayer(0, (5,), weight=64, neuron=adaptive()), DenseLayer(1, FIRST, neuron=adaptive())),
+        (InputLayer(0, (5,), weight=64, neuron=adaptive(threshold=0)), DenseLayer(1, FIRST, neuron=adaptive())),
     ],
-    ids=["activation", "mixed", "sum inside", "recurrent", "recurrent adaptive", "threshold 0", "adaptive input"],
+    ids=["activation", "mixed", "sum inside", "recurrent", "recurrent adaptive", "threshold 0", "input of threshold 0"],
 )
 def test_what_is_not_clear_is_refused_by_layer(layers):
     with pytest.raises(HsnnError, match="layer") as caught:

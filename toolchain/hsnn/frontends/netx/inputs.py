@@ -15,7 +15,7 @@ import onnx.helper
 import onnx.numpy_helper
 
 from hsnn.errors import UnsupportedError
-from hsnn.frontends.netx.layers import Cuba, InputLayer, Shape, SigmaDelta
+from hsnn.frontends.netx.layers import Adaptive, Cuba, InputLayer, Shape, SigmaDelta
 from hsnn.frontends.netx.neurons import VOLTAGE_ONE
 from hsnn.frontends.netx.parse_neurons import DECAY_ONE, READ_OUT
 from hsnn.frontends.netx.sigma_delta import MESSAGE_ONE, delta
@@ -61,8 +61,12 @@ def add_input(graph: Graph, layer: InputLayer, shape: Shape, *, timesteps: int, 
     neuron = layer.neuron
     if isinstance(neuron, SigmaDelta):
         return _changes(graph, layer, neuron, shape, timesteps=timesteps, value=value, static=static)
-    if not isinstance(neuron, Cuba) or neuron.weight_exp is not None or neuron.threshold >= READ_OUT:
-        raise _refused(layer, "its neurons are not compiled yet", "CUBA neurons that spike, or sigma-delta neurons")
+    base = neuron.base if isinstance(neuron, Adaptive) else neuron
+    if not isinstance(base, Cuba) or base.weight_exp is not None or base.threshold >= READ_OUT:
+        allowed = "CUBA or adaptive neurons that spike, or sigma-delta neurons"
+        raise _refused(layer, "its neurons are resonators, read-outs, or divided by a norm", allowed)
+    if isinstance(neuron, Adaptive) and base.threshold == 0:
+        raise _refused(layer, "adaptive neurons with a vThMant of 0 fire at rest", "1 or more")
     if static and timesteps > STATIC_MAX:
         raise _refused(layer, f"one array for {timesteps} timesteps", f"{STATIC_MAX} timesteps, or trains")
     driven = _transformed(graph, layer, value)
@@ -72,7 +76,7 @@ def add_input(graph: Graph, layer: InputLayer, shape: Shape, *, timesteps: int, 
         driven = graph.node("Concat", *[once] * timesteps, axis=0)
     else:
         driven = graph.node("Transpose", driven, perm=[1, 0, *axes])
-    spikes = _integrated(graph, neuron, driven, shape)
+    spikes = _integrated(graph, neuron if isinstance(neuron, Adaptive) else base, driven, shape)
     turned = graph.node("Transpose", spikes, perm=[1, 0, *axes])
     train = graph.node(f"{DOMAIN}.TrainEncode", turned, timesteps=timesteps, values="binary")
     return Train(train, shape, timesteps)
@@ -113,46 +117,73 @@ def _transformed(graph: Graph, layer: InputLayer, value: str) -> str:
     return graph.node("Add", scaled, graph.constant(np.float64(offset), np.float64))
 
 
-def _integrated(graph: Graph, neuron: Cuba, driven: str, shape: Shape) -> str:
+def _integrated(graph: Graph, neuron: Cuba | Adaptive, driven: str, shape: Shape) -> str:
     """Run the neurons over time in whole numbers; float64 holds them exactly."""
     first = graph.node("Gather", driven, graph.constant(np.int64(0), np.int64), axis=0)
     rest = graph.node("Mul", first, graph.constant(np.float64(0.0), np.float64))
-    outputs = [f"{graph.layer}.current", f"{graph.layer}.voltage", f"{graph.layer}.spikes"]
     body = _step(neuron, shape)
+    states = len(body.output) - 1
+    outputs = [f"{graph.layer}.{name}" for name in (*(f"state_{index}" for index in range(states)), "spikes")]
     graph.nodes.append(
         onnx.helper.make_node(
-            "Scan", [rest, rest, driven], outputs, name=f"{graph.layer}.neurons", body=body, num_scan_inputs=1
+            "Scan", [*[rest] * states, driven], outputs, name=f"{graph.layer}.neurons", body=body, num_scan_inputs=1
         )
     )
     return outputs[-1]
 
 
-def _step(neuron: Cuba, shape: Shape) -> onnx.GraphProto:
+def _step(neuron: Cuba | Adaptive, shape: Shape) -> onnx.GraphProto:
     """One timestep: states and input to states and spikes."""
     double, single = onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
-    constants = {
-        "keep_u": (DECAY_ONE - neuron.current_decay) / DECAY_ONE,
-        "keep_v": (DECAY_ONE - neuron.voltage_decay) / DECAY_ONE,
-    }
-    arrays = {name: _broadcast(array, len(shape)) for name, array in constants.items()}
-    arrays["threshold"] = np.asarray(neuron.threshold * VOLTAGE_ONE / WEIGHT_ONE)
-    arrays["zero"] = np.asarray(0.0)
+    base = neuron.base if isinstance(neuron, Adaptive) else neuron
+    assert isinstance(base, Cuba)
+    decays = {"u": base.current_decay, "v": base.voltage_decay}
+    levels = {"threshold": np.asarray(base.threshold), "zero": np.zeros(())}
+    states = ["u_next", "v_next"]
     nodes = [
         *_leak("u", "keep_u"),
         onnx.helper.make_node("Add", ["u_left", "x"], ["u_next"]),
         *_leak("v", "keep_v"),
         onnx.helper.make_node("Add", ["v_left", "u_next"], ["v_now"]),
-        onnx.helper.make_node("Greater", ["v_now", "threshold"], ["fired"]),
-        onnx.helper.make_node("Where", ["fired", "zero", "v_now"], ["v_next"]),
-        onnx.helper.make_node("Cast", ["fired"], ["spikes"], to=single),
     ]
+    if isinstance(neuron, Adaptive):
+        decays |= {"raised": neuron.threshold_decay, "against": neuron.refractory_decay}
+        levels["step"] = _broadcast(neuron.threshold_step, len(shape))
+        states += ["raised_next", "against_next"]
+        nodes += _adapted()
+    else:
+        nodes += [
+            onnx.helper.make_node("Greater", ["v_now", "threshold"], ["fired"]),
+            onnx.helper.make_node("Where", ["fired", "zero", "v_now"], ["v_next"]),
+        ]
+    nodes.append(onnx.helper.make_node("Cast", ["fired"], ["spikes"], to=single))
+    arrays = {f"keep_{name}": _broadcast((DECAY_ONE - decay) / DECAY_ONE, len(shape)) for name, decay in decays.items()}
+    arrays |= {name: level * (VOLTAGE_ONE / WEIGHT_ONE) for name, level in levels.items()}
     return onnx.helper.make_graph(
         nodes,
         "timestep",
-        _values(("u", "v", "x"), double, shape),
-        [*_values(("u_next", "v_next"), double, shape), *_values(("spikes",), single, shape)],
+        _values((*decays, "x"), double, shape),
+        [*_values(states, double, shape), *_values(("spikes",), single, shape)],
         [onnx.numpy_helper.from_array(np.asarray(array, np.float64), name) for name, array in arrays.items()],
     )
+
+
+def _adapted() -> list[onnx.NodeProto]:
+    """Let neurons fire whose threshold rises with every spike, and which are never reset."""
+    node = onnx.helper.make_node
+    return [
+        *_leak("raised", "keep_raised"),
+        *_leak("against", "keep_against"),
+        node("Add", ["raised_left", "threshold"], ["level"]),
+        node("Sub", ["v_now", "against_left"], ["reached"]),
+        node("GreaterOrEqual", ["reached", "level"], ["fired"]),
+        node("Identity", ["v_now"], ["v_next"]),
+        node("Add", ["raised_left", "step"], ["raised_more"]),
+        node("Where", ["fired", "raised_more", "raised_left"], ["raised_next"]),
+        node("Add", ["level", "level"], ["twice"]),
+        node("Add", ["against_left", "twice"], ["against_more"]),
+        node("Where", ["fired", "against_more", "against_left"], ["against_next"]),
+    ]
 
 
 def _leak(state: str, keep: str) -> list[onnx.NodeProto]:
@@ -171,7 +202,7 @@ def _values(names: Sequence[str], element: int, shape: Shape) -> list[onnx.Value
     return [onnx.helper.make_tensor_value_info(name, element, ["batch", *shape]) for name in names]
 
 
-def _broadcast(values: NDArray[np.float64], axes: int) -> NDArray[np.float64]:
+def _broadcast(values: NDArray[np.generic], axes: int) -> NDArray[np.generic]:
     return values.reshape(values.shape + (1,) * (axes - 1) * bool(values.ndim))
 
 

@@ -58,13 +58,14 @@ def add_resonators(graph: Graph, layer: SynapticLayer, train: Train, neuron: Res
             drive = synapses.complex_pool(graph, layer, imaginary, train)
     channels, *rest = drive.shape
     value = graph.node(
-        f"{DOMAIN}.ResonateFire",
+        f"{DOMAIN}.FixedResonateFire",
         drive.value,
         graph.constant(_per_channel(neuron.cos_decay, len(rest)) / DECAY_ONE),
         graph.constant(_per_channel(neuron.sin_decay, len(rest)) / DECAY_ONE),
         graph.constant(np.float64(neuron.threshold / WEIGHT_ONE)),
         scale=VOLTAGE_ONE,
         firing="izhikevich" if neuron.izhikevich else "phase",
+        resolution=1.0 / VOLTAGE_ONE,
     )
     return replace(drive, value=value, shape=(channels // 2, *rest))
 
