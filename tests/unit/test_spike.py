@@ -257,7 +257,7 @@ def test_branches_and_residuals(globs, reshape):
     assert curve.points[-1].error < curve.points[2].error / 3
     hybrid = from_ann(model, {"x": x}, SpikeOptions(globs, 16, 100.0))
     program = compile(hybrid, x, options=Options(limits=LENIENT, golden_samples=2))
-    exact = run(prepared(model), {"x": x}, [])[0]
+    exact = run(prepared(model, {"x": x}), {"x": x}, [])[0]
     with hsnn.Session(program, target="emulator") as session:
         made = session.run(x).output
     assert float(np.abs(made - exact).mean()) < 0.15 * float(np.abs(exact).max())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ import onnx.shape_inference
 from numpy.typing import NDArray
 
 from hsnn.errors import UnsupportedError
+from hsnn.frontends.tensors import check_sizes
 from hsnn.ir.hybrid import HybridModel, wrap
 from hsnn.ops import DOMAIN, OPS, AttributeValue, OpSpec
 from hsnn.ops.functions import attach_functions, used_operators
@@ -34,7 +36,8 @@ def finish(model: onnx.ModelProto) -> HybridModel:
             misses an attribute or has one that is unknown or out of range; ``HSNN-F025``, if nothing spikes;
             ``HSNN-F026``, if the batch axis of an input is fixed; ``HSNN-F027``, if the shape of a value does
             not follow; ``HSNN-F028``, if the input or a parameter of an hsnn node does not suit it;
-            ``HSNN-F029``, if an hsnn node is inside a loop or branch; ``HSNN-F030`` or ``HSNN-F031``, see
+            ``HSNN-F029``, if an hsnn node is inside a loop or branch; ``HSNN-F100``, if a value is too large;
+            ``HSNN-F030`` or ``HSNN-F031``, see
             :func:`~hsnn.ops.functions.attach_functions`.
     """
     complete = attach_functions(model)
@@ -47,12 +50,15 @@ def finish(model: onnx.ModelProto) -> HybridModel:
             "HSNN-F025",
             "nothing in the model is spiking: it has no neuron of the hsnn domain",
             allowed="at least one " + ", ".join(op.name for op in OPS.values() if op.kind == "neuron"),
-            fix="build the spiking part from hsnn.nn layers; a plain network runs on ONNX Runtime without hsnn",
+            fix="build the spiking part from hsnn.nn layers, or make neurons of the rectified linear units of a plain "
+            "network: hsnn-compile NETWORK.onnx --spike '*'",
         )
     _check_batch_axis(complete.graph)
     _check_validity(complete, full=False)
-    shaped = infer_shapes(complete)
+    with _valid():
+        shaped = infer_shapes(complete)
     _check_shapes(shaped.graph)
+    check_sizes(shaped.graph)
     hybrid = wrap(shaped)
     constants = {item.name: item for item in shaped.graph.initializer}
     types = known_types(shaped.graph)
@@ -94,8 +100,15 @@ def check_attributes(node: onnx.NodeProto) -> None:
 
 
 def _check_validity(model: onnx.ModelProto, *, full: bool) -> None:
-    try:
+    with _valid():
         onnx.checker.check_model(model, full_check=full)
+
+
+@contextmanager
+def _valid() -> Iterator[None]:
+    """Give what ONNX itself refuses its code."""
+    try:
+        yield
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         raise UnsupportedError("HSNN-F021", f"the model is not valid ONNX: {error}") from error
 

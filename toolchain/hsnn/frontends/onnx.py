@@ -11,6 +11,7 @@ import onnx.numpy_helper
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.finish import finish
+from hsnn.frontends.tensors import check_tensors
 from hsnn.ir.hybrid import HybridModel, read_model
 from hsnn.ops import DOMAIN, OPS, OPSET_VERSION
 from hsnn.ops.functions import MIX, function_proto, onnx_opset
@@ -27,10 +28,12 @@ def from_onnx(source: str | os.PathLike[str] | onnx.ModelProto) -> HybridModel:
 
     Raises:
         UsageError: ``HSNN-F020``, if the file is missing or no ONNX model.
-        UnsupportedError: ``HSNN-F022``, if the hsnn operator set has another version; ``HSNN-F024``, if the model
-            brings its own, different meaning of an hsnn operator; those of :func:`~hsnn.frontends.finish.finish`.
+        UnsupportedError: ``HSNN-F021``, if a constant is damaged; ``HSNN-F022``, if the hsnn operator set has another
+            version; ``HSNN-F024``, if the model brings its own, different meaning of an hsnn operator; those of
+            :func:`~hsnn.frontends.finish.finish`.
     """
     given = source if isinstance(source, onnx.ModelProto) else read_model(os.fspath(source))
+    check_tensors(given.graph)
     _check_opset(given)
     _check_functions(given)
     model = onnx.ModelProto()
@@ -101,7 +104,8 @@ def _strip(nodes: object) -> None:
 def _lift_constants(graph: onnx.GraphProto) -> None:
     kept = []
     for node in graph.node:
-        tensor = _constant(node) if node.op_type == "Constant" and not node.domain else None
+        liftable = node.op_type == "Constant" and not node.domain and len(node.attribute) == len(node.output) == 1
+        tensor = _constant(node) if liftable else None
         if tensor is None:
             kept.append(node)
         else:

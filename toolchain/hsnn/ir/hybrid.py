@@ -104,7 +104,7 @@ def read_model(path: str | Path) -> onnx.ModelProto:
 
     try:
         model = onnx.load(str(path))
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
+    except (OSError, DecodeError, ValueError, onnx.checker.ValidationError) as error:  # ValueError: bad external data
         raise UsageError(
             "HSNN-F020",
             f"{str(path)!r} cannot be read as an ONNX model: {error}",

@@ -87,6 +87,8 @@ def _fill_hsnn_outputs(model: onnx.ModelProto) -> bool:
         if node.domain != DOMAIN or node.op_type not in OPS or node.input[0] not in types:
             continue
         tensor = types[node.input[0]].tensor_type
+        if len(tensor.shape.dim) < OPS[node.op_type].least_rank:
+            continue
         shape = OPS[node.op_type].output_shape(_dims(types[node.input[0]]), node_attributes(node))
         name = node.output[0]
         if name in types and not _says_more(shape, _dims(types[name])):

@@ -132,11 +132,17 @@ class OpSpec:
             return attributes["values"] == "binary"
         return self.values == "binary"
 
+    @property
+    def least_rank(self) -> int:
+        """Number of axes that the first input has at least."""
+        return {"add_time": 0, "same": 0, "drop_time": 1, "split_time": 1}.get(self.shape_rule, 2)
+
     def output_shape(self, shape: tuple[Dim, ...], attributes: Mapping[str, AttributeValue]) -> tuple[Dim, ...]:
         """Shape of the output.
 
         Args:
-            shape: Shape of the first input: numbers (torch's symbolic ones too), names, or ``None``.
+            shape: Shape of the first input, of :attr:`least_rank` axes or more: numbers (torch's symbolic ones too),
+                names, or ``None``.
             attributes: Those of the node.
         """
         if self.shape_rule == "same":
@@ -170,7 +176,9 @@ def float32(value: float) -> float:
 
 
 FLAG: tuple[AttributeValue, ...] = (0, 1)
-TIMESTEPS = Attribute("timesteps", "int", minimum=1)
+MOST_TIMESTEPS = 1 << 20
+"""Timesteps that a sample may have, and a delay: beyond any use, and far below where sizes overflow."""
+TIMESTEPS = Attribute("timesteps", "int", minimum=1, maximum=MOST_TIMESTEPS)
 
 
 def _product(timesteps: Dim, batch: Dim) -> Dim:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hsnn.ops.spec import TIMESTEPS, Attribute, OpSpec
+from hsnn.ops.spec import MOST_TIMESTEPS, TIMESTEPS, Attribute, OpSpec
 
 MERGE_TIME = OpSpec(
     "MergeTime",
@@ -46,7 +46,7 @@ DELAY = OpSpec(
     "Delay",
     "structure",
     ("x",),
-    (Attribute("steps", "int", minimum=0),),
+    (Attribute("steps", "int", minimum=0, maximum=MOST_TIMESTEPS),),
     "same",
     "as_input",
     """{

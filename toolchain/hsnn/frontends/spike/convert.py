@@ -23,6 +23,7 @@ import numpy as np
 
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.onnx import from_onnx
+from hsnn.frontends.spike.constants import constant_values
 from hsnn.frontends.spike.graph import Converter
 from hsnn.frontends.spike.plain import prepared, run
 from hsnn.ir.hybrid import HybridModel, module_of
@@ -42,7 +43,7 @@ class SpikeOptions:
     """What becomes spiking, and how.
 
     Attributes:
-        globs: Patterns of node names, module paths or outputs of ``Relu`` nodes.
+        globs: Patterns of node names, module paths or outputs of ``Relu`` nodes, and of ``Clip`` from 0 (ReLU6).
         timesteps: Timesteps of a sample.
         percentile: Percentile of a layer's activations that its threshold is.
     """
@@ -98,7 +99,7 @@ def conversion(
             f"timesteps are {options.timesteps} and the percentile is {options.percentile:g}",
             allowed="1 to 65536, and above 0 to 100",
         )
-    model = prepared(source)
+    model = prepared(source, samples)
     marked = _marked(model.graph, options.globs)
     thresholds = _thresholds(model, marked, samples, options.percentile)
     record = {"spike": json.dumps(options.globs), "spike_percentile": f"{options.percentile:g}"}
@@ -106,7 +107,8 @@ def conversion(
 
 
 def _marked(graph: onnx.GraphProto, globs: Sequence[str]) -> tuple[onnx.NodeProto, ...]:
-    units = [node for node in graph.node if node.op_type == "Relu" and not node.domain]
+    constants = constant_values(graph)
+    units = [node for node in graph.node if _rectifies(node, constants)]
     found = []
     for glob in globs:
         hits = [n for n in units if any(fnmatchcase(t, glob) for t in (n.name, n.output[0], module_of(n)) if t)]
@@ -114,10 +116,28 @@ def _marked(graph: onnx.GraphProto, globs: Sequence[str]) -> tuple[onnx.NodeProt
             raise UsageError(
                 "HSNN-U148",
                 f"--spike {glob} matches no rectified linear unit",
-                allowed=", ".join(node.name for node in units[:20]) or "a network with Relu nodes",
+                allowed=", ".join(_title(node) for node in units[:20]) or "a network with Relu nodes, or Clip from 0",
+                fix="--spike '*' marks all of them" if units else "train it with ReLU; other activations have no rate",
             )
         found += [node for node in hits if node not in found]
     return tuple(found)
+
+
+def _rectifies(node: onnx.NodeProto, constants: Mapping[str, Array]) -> bool:
+    """Tell whether a node is a rectified linear unit: ``Relu``, or ``Clip`` from 0 to above 0, which is ReLU6."""
+    if node.domain or node.op_type not in ("Relu", "Clip"):
+        return False
+    if node.op_type == "Relu":
+        return True
+    low, high = ([*node.input[1:], "", ""])[:2]
+    if low not in constants or (high and high not in constants):
+        return False
+    return bool((constants[low] == 0).all()) and not (high and bool((constants[high] <= 0).any()))
+
+
+def _title(node: onnx.NodeProto) -> str:
+    path = module_of(node)
+    return f"{node.name} ({path})" if path and path not in node.name else node.name
 
 
 def _thresholds(

@@ -10,14 +10,18 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from hsnn.frontends.spike.constants import constant_values
 from hsnn.frontends.spike.plain import add_record
 from hsnn.ir.hybrid import MODULE_KEY, RECORD_KEY, module_of
 from hsnn.ops import DOMAIN, OPSET_VERSION
 
 LINEAR = frozenset(
-    "Conv Gemm MatMul Add Sub AveragePool GlobalAveragePool BatchNormalization Flatten Reshape Identity Dropout".split()
+    "Conv Gemm MatMul Add Sub AveragePool GlobalAveragePool ReduceMean BatchNormalization Flatten Reshape Concat "
+    "Identity Dropout".split()
 )
-"""Operators that may stand between two marked activations as synapses."""
+"""Operators that may stand between two marked activations as synapses, where :func:`is_linear` agrees."""
+_SUMS = frozenset(("Add", "Sub", "Concat"))
+"""Operators that are linear in all of their inputs at once."""
 
 _INTEGRATE_AND_FIRE = {"reset": "subtract", "comparison": ">=", "refractory": 0, "decay_input": 0}
 
@@ -34,7 +38,7 @@ class Converter:
         self._trains: dict[str, str] = {}
         self._decoded: set[str] = set()
         self._fixed = {item.name for item in model.graph.initializer}
-        self._fixed |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
+        self._constants_of_model = constant_values(model.graph)
         self._wanted = self._values_before_neurons()
 
     def model(self) -> onnx.ModelProto:
@@ -74,10 +78,22 @@ class Converter:
             maker = makers.get(name)
             if maker is None or name in found or name in self._thresholds:
                 continue
-            if maker.op_type in LINEAR and not maker.domain and len(maker.output) == 1:
+            if self._is_linear(maker):
                 found.add(name)
-                pending.extend(maker.input)
+                pending.extend(item for item in maker.input if item not in self._fixed)
         return found
+
+    def _is_linear(self, node: onnx.NodeProto) -> bool:
+        """Tell whether a node does the same linear thing to every sample, so that it may do it to every timestep."""
+        if node.op_type not in LINEAR or node.domain or len([name for name in node.output if name]) != 1:
+            return False
+        if node.op_type not in _SUMS and any(name and name not in self._fixed for name in node.input[1:]):
+            return False  # A product of two values, a shape that depends on the samples.
+        axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
+        axes = self._constants_of_model.get(node.input[1]) if node.op_type == "ReduceMean" and node.input[1:] else None
+        if node.op_type == "ReduceMean":
+            return axes is not None and axes.size > 0 and bool((axes > 0).all())
+        return axis == 1 if node.op_type == "Flatten" else axis > 0
 
     def _neuron(self, node: onnx.NodeProto) -> None:
         threshold = self._thresholds[node.output[0]]

@@ -16,6 +16,7 @@ from hsnn.ir.plan import ChipSegment, HostStage, Plan
 from hsnn.ir.spiking import SpikingGraph
 from hsnn.passes.simulation.simulate import Simulation, simulate
 from hsnn.runtime.host import PROVIDERS, HostExecutable, default_threads
+from hsnn.runtime.stages import stage_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +61,9 @@ def run_float(
 
     Yields:
         One outcome a batch, in order.
+
+    Raises:
+        RunError: ``HSNN-R107``, if ONNX Runtime cannot run a host stage.
     """
     hosts = {stage.name: load_host(stage) for stage in plan.stages if isinstance(stage, HostStage)}
     total = next(iter(samples.values())).shape[0]
@@ -69,7 +73,8 @@ def run_float(
         simulations: dict[str, Simulation] = {}
         for stage in plan.stages:
             if isinstance(stage, HostStage):
-                values.update(hosts[stage.name].run({name: values[name] for name in stage.inputs}))
+                with stage_errors(stage.name):
+                    values.update(hosts[stage.name].run({name: values[name] for name in stage.inputs}))
                 continue
             driven[stage.name] = chip_inputs(stage, values)
             kept = None if keep is None else {*keep(stage.graph), *_neuron_outputs(stage.graph)}
@@ -79,8 +84,9 @@ def run_float(
 
 
 def load_host(stage: HostStage) -> HostExecutable:
-    """Load a host stage on the processor."""
-    return HostExecutable(stage, provider=CPU, threads=default_threads())
+    """Load a host stage on the processor; raises ``HSNN-R107`` where ONNX Runtime cannot."""
+    with stage_errors(stage.name):
+        return HostExecutable(stage, provider=CPU, threads=default_threads())
 
 
 def chip_inputs(stage: ChipSegment, values: Mapping[str, Array]) -> dict[str, Array]:
