@@ -7,6 +7,7 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
+from hsnn.errors import HsnnError
 from hsnn.frontends.live import adapt
 from hsnn.frontends.torch import compare_with_library, compare_with_torch, from_torch
 
@@ -40,6 +41,20 @@ def assert_equal(model: nn.Module, *, shape=(6,), samples=5, scale=1.0, spikes=T
     theirs, _ = live.run_original(inputs)
     for a, b in zip(theirs, ours, strict=True):
         np.testing.assert_allclose(a.numpy(), b, rtol=1e-4, atol=1e-5)
+
+
+def all_refused(check, *parts):
+    """Assert that every part is refused with one and the same code, by raising the last error."""
+    errors = []
+    for part in parts:
+        try:
+            check(part)
+        except HsnnError as error:
+            errors.append(error)
+        else:
+            raise AssertionError(f"{type(part).__name__} is not refused")
+    assert len({error.code for error in errors}) == 1, errors
+    raise errors[-1]
 
 
 class Loop(nn.Module):

@@ -21,7 +21,9 @@ LIBRARY = "Norse 1.1.0, live modules"
 
 def parameters(**changed):
     values = {"tau_syn_inv": 300.0, "tau_mem_inv": 400.0, "v_leak": 0.0, "v_th": 0.2, "v_reset": 0.0} | changed
-    return LIFParameters(**{name: torch.as_tensor(value) for name, value in values.items()})
+    return LIFParameters(
+        **{n: value if isinstance(value, str) else torch.as_tensor(value) for n, value in values.items()}
+    )
 
 
 def cell(neuron, x, state):
@@ -91,7 +93,7 @@ def integrate():
 
 @construct(
     LIBRARY,
-    "random hybrids of LIF, IAF, LIFBox, LIFRecurrent, LI, LIBox, cells and modules: "
+    "random hybrids of LIF, IAF, LIFBox, LIFRefrac, LIFRecurrent, LI, LIBox, cells and modules: "
     "no field at its default, states over time too",
     EXACT,
 )
@@ -119,13 +121,6 @@ def other_start():
 )
 def lost_state():
     assert_equal(Loop(norse.LIFCell(parameters()), norse.LIFCell(parameters()), lambda cell, x, _: cell(x)))
-
-
-@construct(
-    LIBRARY, "LSNN, LIFAdEx, LIFRefrac, Izhikevich and others", REFUSED, code="HSNN-F090", note="no equation of hsnn"
-)
-def others():
-    assert_equal(Loop(norse.LSNNCell(), norse.LIFCell(parameters()), cell))
 
 
 @construct(

@@ -116,8 +116,8 @@ def non_spiking():
 
 @construct(
     LIBRARY,
-    "random hybrids of IFNode, LIFNode, ParametricLIFNode, one step and many: "
-    "no field at its default, states over time too",
+    "random hybrids of IFNode, LIFNode, ParametricLIFNode, SimpleIFNode, SimpleLIFNode, CUBALIFNode, one step and "
+    "many: no field at its default, states over time too",
     POLICY,
     note=ZERO_STATE,
 )

@@ -12,6 +12,7 @@ from norse.torch.functional.leaky_integrator import LIParameters
 from norse.torch.functional.leaky_integrator_box import LIBoxParameters
 from norse.torch.functional.lif import LIFParameters
 from norse.torch.functional.lif_box import LIFBoxParameters
+from norse.torch.functional.lif_refrac import LIFRefracParameters
 from norse.torch.functional.reset import reset_subtract, reset_value
 from norse.torch.module.leaky_integrator_box import LIBoxCell
 from norse.torch.module.lif_box import LIFBoxCell
@@ -20,8 +21,8 @@ from torch import Tensor, nn
 
 modes = ("step", "time_first")
 kinds = {
-    "step": ("LIF", "IAF", "Box", "Recurrent", "readout"),
-    "time_first": ("LIF", "IAF", "Recurrent", "readout"),
+    "step": ("LIF", "IAF", "Box", "Refrac", "Recurrent", "RefracRecurrent", "readout"),
+    "time_first": ("LIF", "IAF", "Recurrent", "RefracRecurrent", "readout"),
 }
 METHODS = ("heavi_erfc", "tanh", "heaviside", "triangle", "circ")
 
@@ -41,6 +42,10 @@ refused = {
         "HSNN-F091",
         lambda: LIFBoxCell(LIFBoxParameters(v_leak=torch.tensor(0.1), reset_method=reset_subtract)),
     ),
+    "waits for longer than hsnn does": (
+        "HSNN-F091",
+        lambda: norse.LIFRefracCell(LIFRefracParameters(rho_reset=torch.tensor(65.0))),
+    ),
     "LSNN": ("HSNN-F090", lambda: norse.LSNNCell()),
     "Izhikevich": ("HSNN-F090", lambda: norse.IzhikevichCell(norse.functional.izhikevich.tonic_spiking)),
 }
@@ -56,7 +61,7 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
     dt = pick.choice((0.0005, 0.002))
     if kind == "readout" or (not kind and last and pick.random() < 0.35):
         return _readout(pick, shape, mode, dt)
-    kind = kind or pick.choice([item for item in kinds[mode][:-1] if len(shape) == 1 or item != "Recurrent"])
+    kind = kind or pick.choice([item for item in kinds[mode][:-1] if len(shape) == 1 or "Recurrent" not in item])
     rest = pick.choice((-0.3, 0.1))
     common = {
         "v_th": spread(pick, shape, 0.15, 0.4),
@@ -75,15 +80,17 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
         changed = {"v_leak": torch.tensor(rest), "reset_method": reset_subtract if soft else reset_value}
         module = LIFBoxCell(LIFBoxParameters(tau_mem_inv=memory, **(common | changed)), dt=dt)
         return _used(module, mode, {"v": lambda held: held["v"] + rest})
-    p = LIFParameters(tau_syn_inv=synaptic, tau_mem_inv=memory, v_leak=torch.tensor(rest), **common)
+    p: Any = LIFParameters(tau_syn_inv=synaptic, tau_mem_inv=memory, v_leak=torch.tensor(rest), **common)
     kept = 1 - dt * synaptic
     states = {"v": lambda held: held["v"] + rest, "i": lambda held: kept * held["u"]}
-    if kind == "LIF":
-        return _used(_timed(mode, "LIF")(p, dt=dt), mode, states)
+    if kind.startswith("Refrac"):
+        p = LIFRefracParameters(p, torch.tensor(pick.choice((1.0, 1.6, 2.0))))
+    if kind in ("LIF", "Refrac"):
+        return _used(_timed(mode, "LIF" if kind == "LIF" else "LIFRefrac")(p, dt=dt), mode, states)
     size = shape[0]
     weights = {"input_weights": torch.rand(size, size), "recurrent_weights": torch.rand(size, size) - 0.5}
     options = weights | {"autapses": pick.random() < 0.5}
-    module = _timed(mode, "LIFRecurrent")(size, size, p=p, dt=dt, **options)
+    module = _timed(mode, f"LIF{kind}")(size, size, p=p, dt=dt, **options)
     return _used(module, mode, states)
 
 
@@ -112,7 +119,8 @@ def _used(module: nn.Module, mode: str, states: dict[str, Any], *, spikes: bool 
         return node(x, state)
 
     def read(node: Any, output: Any) -> States:
-        held = {name: getattr(output[1], name) for name in states}
+        state = getattr(output[1], "lif", output[1])
+        held = {name: getattr(state, name) for name in states}
         return held | ({"s": output[0]} if spikes else {})
 
     def expect(held: States) -> States:

@@ -12,7 +12,8 @@ from spikingjelly.activation_based import neuron as nodes
 from torch import Tensor, nn
 
 modes = ("step", "time_first")
-kinds = dict.fromkeys(modes, ("IFNode", "LIFNode", "ParametricLIFNode"))
+_KINDS = ("IFNode", "LIFNode", "ParametricLIFNode", "SimpleIFNode", "SimpleLIFNode")
+kinds = {"step": (*_KINDS, "CUBALIFNode"), "time_first": _KINDS}
 refused = {
     "surrogate that does not spike": (
         "HSNN-F091",
@@ -60,18 +61,44 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
         "store_v_seq": mode == "time_first",
     }
     kind = kind or pick.choice(kinds[mode])
-    if kind == "IFNode":
-        module = nodes.IFNode(**options)
-    elif kind == "LIFNode":
-        module = nodes.LIFNode(tau=pick.uniform(1.2, 3.0), decay_input=pick.random() < 0.5, **options)
-    else:
-        module = nodes.ParametricLIFNode(init_tau=pick.uniform(1.2, 3.0), decay_input=pick.random() < 0.5, **options)
-    rest = options["v_reset"] or 0.0
+    module = _made(pick, kind, options)
+    rest = module.v_reset or 0.0
+    states = {"v": "v", "c": "u"} if kind == "CUBALIFNode" else {"v": "v"}
 
     def call(node: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         return node(x), None
 
     def read(node: Any, output: Tensor) -> States:
-        return {"s": output, "v": node.v_seq if mode == "time_first" else torch.as_tensor(node.v)}
+        if mode == "time_first":
+            return {"s": output} | ({"v": node.v_seq} if hasattr(node, "v_seq") else {})
+        return {"s": output} | {name: torch.as_tensor(getattr(node, name)) for name in states}
 
-    return Drawn(module, call, read, lambda held: {"s": held["s"], "v": held["v"] + rest})
+    def expect(held: States) -> States:
+        found = {"s": held["s"]} | {name: held[source] for name, source in states.items()}
+        if mode == "time_first" and not hasattr(module, "v_seq"):
+            return {"s": held["s"]}
+        return found | {"v": found["v"] + rest}
+
+    return Drawn(module, call, read, expect)
+
+
+def _made(pick: random.Random, kind: str, options: dict[str, Any]) -> nn.Module:
+    decays = {"decay_input": pick.random() < 0.5}
+    if kind == "ParametricLIFNode":
+        return nodes.ParametricLIFNode(init_tau=pick.uniform(1.2, 3.0), **decays, **options)
+    if kind == "LIFNode":
+        return nodes.LIFNode(tau=pick.uniform(1.2, 3.0), **decays, **options)
+    if kind == "IFNode":
+        return nodes.IFNode(**options)
+    # The others start at 0, or decay to it.
+    hard = None if options["v_reset"] is None else 0.0
+    if kind == "CUBALIFNode":
+        surrogate_function = options["surrogate_function"]
+        kept = {"c_decay": pick.uniform(0.2, 0.8), "v_decay": pick.uniform(0.3, 0.9)}
+        return nodes.CUBALIFNode(
+            v_threshold=options["v_threshold"], v_reset=hard, surrogate_function=surrogate_function, **kept
+        )
+    simple = {name: value for name, value in options.items() if name != "store_v_seq"} | {"v_reset": hard}
+    if kind == "SimpleIFNode":
+        return nodes.SimpleIFNode(**simple)
+    return nodes.SimpleLIFNode(tau=pick.uniform(1.2, 3.0), **decays, **(simple | {"v_reset": 0.0}))

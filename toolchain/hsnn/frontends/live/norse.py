@@ -1,4 +1,4 @@
-"""Neurons of Norse (read at 1.1.0): LIF, LI, IAF with their cells, boxes and recurrent forms.
+"""Neurons of Norse (read at 1.1.0): LIF, LI, IAF with their cells, boxes, recurrent and refractory forms.
 
 ::
 
@@ -8,10 +8,14 @@ The voltage sees the current before that decays. With ``u`` for the current then
 ``u = (1 - dt * tau_syn_inv) * u + x`` and ``v = (1 - d) * v + d * (u + v_leak)`` with ``d = dt * tau_mem_inv``: a
 ``Lif`` with ``decay_input``. State starts at ``v_leak``; if that is also the reset, ``v - v_leak`` starts at 0 and is
 reset to 0.
+
+LIFRefrac counts ``rho`` down from ``rho_reset`` by 1 (not by ``dt``) and holds the voltage where it is above 0: that is
+``ceil(rho_reset)`` timesteps. The current goes on, as in ``Lif``.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import namedtuple
 from collections.abc import Callable
@@ -27,12 +31,19 @@ from hsnn.nn.symbolic import OpLayer
 _PACKAGE = "norse.torch.module"
 _BASES = tuple(f"{_PACKAGE}.snn.{name}" for name in ("SNNCell", "SNNRecurrentCell", "SNN", "SNNRecurrent"))
 _THRESHOLDS = "norse.torch.functional.threshold"
+_ALSO = tuple(
+    f"{_PACKAGE}.{name}"
+    for name in ("leaky_integrator.LILinearCell", "coba_lif.CobaLIFCell", "lif_correlation.LIFCorrelation")
+)
 _STATES = {1: namedtuple("State", "v"), 2: namedtuple("State", "v i"), 3: namedtuple("State", "z v i")}
+_REFRACTORY = namedtuple("RefractoryState", "lif rho")
+LONGEST_WAIT = 64
+"""Most refractory timesteps of ``Lif``."""
 
 
 def is_neuron(_: nn.Module, names: tuple[str, ...]) -> bool:
     """Tell whether classes of these names make a neuron of Norse."""
-    return any(name in _BASES or name == f"{_PACKAGE}.leaky_integrator.LILinearCell" for name in names)
+    return any(name in _BASES or name in _ALSO for name in names)
 
 
 def reset(_: nn.Module) -> None:
@@ -57,6 +68,17 @@ def _recurrent(module: Any) -> LiveNeuron:
     return _lifted(module, (layer, None, None), (0, 1, 2), weights=True)
 
 
+def _refractory(module: Any) -> LiveNeuron:
+    layer = _spiking(module, _fraction(module, "tau_syn_inv"), _fraction(module, "tau_mem_inv"), wait=_wait(module))
+    return _lifted(module, (layer, None, None, None), (1, 2, 3), refractory=True)
+
+
+def _refractory_recurrent(module: Any) -> LiveNeuron:
+    decays = _fraction(module, "tau_syn_inv"), _fraction(module, "tau_mem_inv")
+    layer = _spiking(module, *decays, recurrent=tensor(module.recurrent_weights), wait=_wait(module))
+    return _lifted(module, (layer, None, None, None), (0, 1, 2, 3), weights=True, refractory=True)
+
+
 def _readout(module: Any) -> LiveNeuron:
     layer = _integrator(module, _fraction(module, "tau_syn_inv"))
     return _lifted(module, (layer, None), (0, 1), out_shift=_rest(module))
@@ -76,6 +98,9 @@ CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
     f"{_PACKAGE}.lif.LIFCell": _leaky,
     f"{_PACKAGE}.lif.LIFRecurrent": _recurrent,
     f"{_PACKAGE}.lif.LIFRecurrentCell": _recurrent,
+    f"{_PACKAGE}.lif_refrac.LIFRefracCell": _refractory,
+    f"{_PACKAGE}.lif_refrac.LIFRefracRecurrent": _refractory_recurrent,
+    f"{_PACKAGE}.lif_refrac.LIFRefracRecurrentCell": _refractory_recurrent,
     f"{_PACKAGE}.lif_box.LIFBoxCell": _box,
     f"{_PACKAGE}.iaf.IAF": _integrate,
     f"{_PACKAGE}.iaf.IAFCell": _integrate,
@@ -93,11 +118,13 @@ def _spiking(
     *,
     leaks: bool = True,
     recurrent: Tensor | None = None,
+    wait: int = 0,
 ) -> Lif:
-    rest = tensor(module.p.v_reset)
+    p = _parameters(module)
+    rest = tensor(p.v_reset)
     reset = _reset(module)
     if leaks:
-        leak = tensor(module.p.v_leak)
+        leak = tensor(p.v_leak)
         if reset == "subtract" and not is_zero(leak):
             raise inexpressible(
                 f"its state starts at v_leak = {leak:g}", allowed="v_leak = 0 for a reset by subtraction"
@@ -108,7 +135,7 @@ def _spiking(
                 allowed="v_leak equal to v_reset",
             )
         rest = leak
-    threshold = tensor(module.p.v_th) - rest
+    threshold = tensor(p.v_th) - rest
     options: dict[str, Any] = {
         "threshold": threshold,
         "current_decay": current_decay,
@@ -116,6 +143,7 @@ def _spiking(
         "reset": reset,
         "comparison": comparison_of(_fires(module), threshold),
         "decay_input": leaks,
+        "refractory": wait,
     }
     if recurrent is None:
         return Lif(**options)
@@ -138,6 +166,7 @@ def _lifted(
     states: tuple[int, ...],
     *,
     weights: bool = False,
+    refractory: bool = False,
     out_shift: Tensor | None = None,
 ) -> LiveNeuron:
     """Return the neuron with Norse's calling convention: ``(x, state)`` to ``(y, state)``."""
@@ -148,12 +177,12 @@ def _lifted(
         states=states,
         keeps_state=False,
         out_shift=out_shift,
-        protocol=_protocol(states, weights=weights),
+        protocol=_protocol(states, weights=weights, refractory=refractory),
     )
 
 
-def _protocol(states: tuple[int, ...], *, weights: bool) -> Protocol:
-    kind = _STATES[len(states)]
+def _protocol(states: tuple[int, ...], *, weights: bool, refractory: bool) -> Protocol:
+    kind = _STATES[len(states) - refractory]
 
     def protocol(module: nn.Module, emit: Emit) -> Callable[..., Any]:
         def forward(input_tensor: Tensor, state: Any = None) -> Any:
@@ -161,23 +190,41 @@ def _protocol(states: tuple[int, ...], *, weights: bool) -> Protocol:
             if weights:
                 weight: Tensor = module.input_weights  # type: ignore[assignment]  # a parameter
                 x = torch.nn.functional.linear(x, weight)
-            outputs = emit(x, () if state is None else tuple(state))
-            return outputs[0], kind(*(outputs[index] for index in states))
+            passed = () if state is None else (*state.lif, state.rho) if refractory else tuple(state)
+            outputs = emit(x, passed)
+            held = [outputs[index] for index in states]
+            return outputs[0], _REFRACTORY(kind(*held[:-1]), held[-1]) if refractory else kind(*held)
 
         return forward
 
     return protocol
 
 
+def _parameters(module: Any) -> Any:
+    """Return the parameters of the LIF equation, which those of refractory neurons hold inside."""
+    return getattr(module.p, "lif", module.p)
+
+
+def _wait(module: Any) -> int:
+    """Return for how many timesteps a neuron waits."""
+    start = tensor(module.p.rho_reset)
+    if not bool((start == start.flatten()[0]).all()) or not 0 <= math.ceil(float(start.flatten()[0])) <= LONGEST_WAIT:
+        raise inexpressible(
+            f"its rho_reset is {start.min():g} to {start.max():g}", allowed=f"one value for all, 0 to {LONGEST_WAIT}"
+        )
+    return math.ceil(float(start.flatten()[0]))
+
+
 def _fires(module: Any) -> Callable[[Tensor], Tensor]:
-    if module.p.method == "adjoint":
+    p = _parameters(module)
+    if p.method == "adjoint":
         raise inexpressible("its method is 'adjoint'", allowed="a method of norse.torch.functional.threshold")
     threshold: Callable[..., Tensor] = sys.modules[_THRESHOLDS].threshold
-    return lambda x: threshold(x, module.p.method, torch.as_tensor(module.p.alpha))
+    return lambda x: threshold(x, p.method, torch.as_tensor(p.alpha))
 
 
 def _reset(module: Any) -> str:
-    method = getattr(module.p, "reset_method", None)
+    method = getattr(_parameters(module), "reset_method", None)
     if method is None:
         return "zero"
     name = f"{getattr(method, '__module__', '')}.{getattr(method, '__name__', '')}"
@@ -192,7 +239,7 @@ def _reset(module: Any) -> str:
 
 def _fraction(module: Any, name: str) -> Tensor:
     """Return the fraction lost per timestep, of an inverse time constant."""
-    lost: Tensor = module.dt * tensor(getattr(module.p, name))
+    lost: Tensor = module.dt * tensor(getattr(_parameters(module), name))
     if bool(((lost < 0) | (lost > 1)).any()):
         raise inexpressible(f"dt * {name} is {lost.max():g}", allowed="0 to 1")
     return lost
