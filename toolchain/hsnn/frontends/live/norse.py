@@ -36,7 +36,7 @@ _ALSO = tuple(
     for name in ("leaky_integrator.LILinearCell", "coba_lif.CobaLIFCell", "lif_correlation.LIFCorrelation")
 )
 _STATES = {1: namedtuple("State", "v"), 2: namedtuple("State", "v i"), 3: namedtuple("State", "z v i")}
-_REFRACTORY = namedtuple("RefractoryState", "lif rho")
+_RefractoryState = namedtuple("_RefractoryState", "lif rho")
 LONGEST_WAIT = 64
 """Most refractory timesteps of ``Lif``."""
 
@@ -193,7 +193,7 @@ def _protocol(states: tuple[int, ...], *, weights: bool, refractory: bool) -> Pr
             passed = () if state is None else (*state.lif, state.rho) if refractory else tuple(state)
             outputs = emit(x, passed)
             held = [outputs[index] for index in states]
-            return outputs[0], _REFRACTORY(kind(*held[:-1]), held[-1]) if refractory else kind(*held)
+            return outputs[0], _RefractoryState(kind(*held[:-1]), held[-1]) if refractory else kind(*held)
 
         return forward
 
