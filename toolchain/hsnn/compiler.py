@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from hsnn.ir.chip import Chip
     from hsnn.ir.hybrid import HybridModel
+    from hsnn.program import Json
 
     Array = NDArray[np.generic]
 
@@ -91,6 +92,19 @@ class Options:
     decode: DecodeSide = "auto"
     keep_reference: bool = True
     seed: int = 0
+
+    def to_json(self) -> dict[str, Json]:
+        """What the artifact records of them beside target and seed."""
+        return {
+            "chip": self.chip,
+            "pins": [f"{glob}={side}" for glob, side in self.pins],
+            "limits": self.limits.to_json(),
+            "payload_bits": self.payload_bits,
+            "margin": self.margin,
+            "calibration_samples": self.calibration_samples,
+            "golden_samples": self.golden_samples,
+            "decode": self.decode,
+        }
 
 
 def compile(
@@ -149,7 +163,17 @@ def compile(
         stages=tuple(_stage(stage, quantized, last) for stage in plan.stages),
         inputs=plan.inputs,
         outputs=plan.outputs,
-        metadata=metadata_of(options, source, frozen=frozen, integrators=moved, record=record),
+        metadata=metadata_of(
+            source,
+            target=options.target,
+            seed=options.seed,
+            options={
+                **options.to_json(),
+                "integrators": list(moved),
+                "freeze_rescale": None if frozen is None else frozen.to_json(),
+                **({"import": dict(record)} if record else {}),
+            },
+        ),
         placements=plan.placements,
         cuts=plan.cuts,
         cut_spikes=measured.cut_spikes,

@@ -9,52 +9,28 @@ from typing import TYPE_CHECKING
 from hsnn.program import Metadata
 
 if TYPE_CHECKING:
-    from hsnn.compiler import Options
-    from hsnn.passes.rewrite.freeze_cost import FreezeReport
     from hsnn.program import Json
 
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "onnx-ir", "torch", "numba")
 
 
-def metadata_of(
-    options: Options,
-    source: str,
-    *,
-    frozen: FreezeReport | None,
-    integrators: tuple[str, ...],
-    record: Mapping[str, str],
-) -> Metadata:
-    """Write down a build.
+def metadata_of(source: str, *, target: str, seed: int, options: Mapping[str, Json]) -> Metadata:
+    """Write down a build, with the versions of hsnn and of the libraries that took part.
 
     Args:
-        options: Its options.
         source: How the user named the model.
-        frozen: What freezing scales cost, if any were frozen.
-        integrators: Populations that stand in for decoders.
-        record: What the front end wrote down.
+        target: Target that it was built for.
+        seed: Seed that was asked for.
+        options: All other options, and what came of them.
     """
-    recorded: dict[str, Json] = {
-        "chip": options.chip,
-        "pins": [f"{glob}={side}" for glob, side in options.pins],
-        "limits": options.limits.to_json(),
-        "payload_bits": options.payload_bits,
-        "margin": options.margin,
-        "calibration_samples": options.calibration_samples,
-        "golden_samples": options.golden_samples,
-        "decode": options.decode,
-        "integrators": list(integrators),
-        "freeze_rescale": None if frozen is None else frozen.to_json(),
-    }
-    if record:
-        recorded["import"] = dict(record)
     libraries = {name: _version(name) for name in _LIBRARIES}
     return Metadata(
         hsnn=_version("hsnn"),
-        target=options.target,
+        target=target,
         source=source,
-        seed=options.seed,
+        seed=seed,
         libraries={name: found for name, found in libraries.items() if found},
-        options=recorded,
+        options=options,
     )
 
 

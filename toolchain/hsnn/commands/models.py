@@ -92,8 +92,6 @@ def named_model(args: argparse.Namespace) -> Model:
         UsageError: HSNN-U132 for weights beside a file, HSNN-F085 for a NIR file without ``--timesteps``, HSNN-U146
             for ``--nir-policy`` with another model; and what the front ends raise.
     """
-    from hsnn.commands.options import netx_options
-
     if is_nir(args.model):
         require_model(args.model)
         return _load_nir(args)
@@ -196,3 +194,29 @@ def _suggestion(text: str) -> str:
     if text.endswith(".hsnn") or (Path(text) / "manifest.json").is_file():
         return f"this looks like an artifact: hsnn-compile run {text} or hsnn-compile inspect {text}"
     return f"write {text}:function, with the name of the function after the colon"
+
+
+def netx_options(args: argparse.Namespace) -> NetxOptions | None:
+    """Collect how to read a .net file; None for another model.
+
+    Raises:
+        UsageError: HSNN-F075 for an option of .net files beside another model; HSNN-F074 for a shape that is none.
+    """
+    given = [name for name in ("schedule", "timesteps", "static_input") if getattr(args, name)]
+    if not is_netx(args.model):
+        if given:
+            option = f"--{given[0].replace('_', '-')}"
+            raise UsageError("HSNN-F075", f"{option} is given with {args.model!r}", allowed="a .net file of lava-dl")
+        return None
+    from hsnn.frontends.netx.build import NetxOptions
+
+    return NetxOptions(args.schedule or "lava", args.timesteps, _extents(args.input_shape), args.static_input)
+
+
+def _extents(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.lower().replace(",", "x").split("x")
+    if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 1 << 20 for part in parts):
+        raise UsageError("HSNN-F074", f"the input shape is given as {text!r}", allowed="64, or 3x32x32")
+    return tuple(int(part) for part in parts)

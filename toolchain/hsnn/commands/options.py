@@ -12,7 +12,6 @@ from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
     from hsnn.compiler import Options
-    from hsnn.frontends.netx.build import NetxOptions
     from hsnn.report.layers import Limits
     from hsnn.target import Target
 
@@ -73,34 +72,6 @@ def add_netx_and_nir(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--static-input", action="store_true", help="its input is one array a sample, the same at every timestep"
     )
-
-
-def netx_options(args: argparse.Namespace) -> NetxOptions | None:
-    """Collect how to read a .net file; None for another model.
-
-    Raises:
-        UsageError: HSNN-F075 for an option of .net files beside another model; HSNN-F074 for a shape that is none.
-    """
-    from hsnn.commands.models import is_netx
-
-    given = [name for name in ("schedule", "timesteps", "static_input") if getattr(args, name)]
-    if not is_netx(args.model):
-        if given:
-            option = f"--{given[0].replace('_', '-')}"
-            raise UsageError("HSNN-F075", f"{option} is given with {args.model!r}", allowed="a .net file of lava-dl")
-        return None
-    from hsnn.frontends.netx.build import NetxOptions
-
-    return NetxOptions(args.schedule or "lava", args.timesteps, _extents(args.input_shape), args.static_input)
-
-
-def _extents(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    parts = text.lower().replace(",", "x").split("x")
-    if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 1 << 20 for part in parts):
-        raise UsageError("HSNN-F074", f"the input shape is given as {text!r}", allowed="64, or 3x32x32")
-    return tuple(int(part) for part in parts)
 
 
 def add_spike(parser: argparse.ArgumentParser) -> None:

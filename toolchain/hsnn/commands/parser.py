@@ -6,7 +6,7 @@ import argparse
 import difflib
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,9 +14,7 @@ from hsnn.commands import bench, build, check, doctor, export, inspect, learn, r
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from hsnn.commands.console import Console
-
-Verb = Callable[[argparse.Namespace, "Console"], int]
+    pass
 
 VERBS: Mapping[str, ModuleType] = {
     "build": build,

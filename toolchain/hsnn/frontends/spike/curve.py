@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -71,10 +71,6 @@ class SpikeCurve:
         if point.agreement is not None:
             return point.agreement >= 1 - ENOUGH_SCORE
         return point.error <= ENOUGH_ERROR
-
-    def up_to(self, timesteps: int) -> SpikeCurve:
-        """Return the curve without longer conversions."""
-        return replace(self, points=tuple(point for point in self.points if point.timesteps <= timesteps))
 
     def to_json(self) -> str:
         """The curve as text; :meth:`from_json` reads it."""
