@@ -12,7 +12,7 @@ from pathlib import Path
 from hsnn_targets.emulator.tiers import NEEDED, usable_tiers
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-PACKAGES = ("hsnn", "numpy", "numba", "llvmlite", "torch", "onnxruntime", "lava-nc", "spikingjelly", "snntorch")
+PACKAGES = ("hsnn", "numpy", "llvmlite", "torch", "onnxruntime", "lava-nc", "spikingjelly", "snntorch")
 
 
 def describe() -> Mapping[str, object]:

@@ -48,15 +48,15 @@ def test_it_is_a_target():
     assert TARGET.name == "emulator"
     status = TARGET.status()
     assert status.available
-    assert set(status.versions) == {"numba"}
+    assert set(status.versions) == {"llvmlite"}
     assert isinstance(TARGET.load(layer()), Executable)
 
 
-def test_importing_it_does_not_import_numba():
+def test_importing_it_imports_no_compiler():
     code = "import sys, hsnn_targets.emulator as e; e.TARGET.status(); print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'hsnn_targets.emulator.target'" in modules
-    assert "'numba'" not in modules
+    assert "'llvmlite'" not in modules
     assert "'torch'" not in modules
 
 
@@ -269,7 +269,7 @@ def test_no_threads_at_all():
         EmulatorTarget(threads=0).load(layer())
 
 
-def test_without_numba(monkeypatch):
+def test_without_llvmlite(monkeypatch):
     def missing(name):
         raise target.PackageNotFoundError(name)
 

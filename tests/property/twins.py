@@ -2,20 +2,22 @@
 
 A twin does in plain LLVM what one instruction does, so everything around it (layouts, shapes of tiles, loops,
 remainders) is the code of the tier. Each seed's network is held against the integer reference. It runs in a process
-of its own, because machine code with twins must not mix with the real one.
+of its own, because machine code with twins must not mix with the real one. Its kernels look at every index, too: one
+outside of its array ends the process.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from llvmlite import ir
 
 from hsnn.verify.random_layers import random_layers
 from hsnn.verify.random_networks import random_inputs, random_network
-from hsnn_targets.emulator import instructions
+from hsnn_targets.emulator import instructions, kernel_compiler
 from hsnn_targets.emulator.instructions_amx import POINTER, AmxInstructions
 from hsnn_targets.emulator.instructions_avx512 import FLOATS, INTS, LANES, Avx512Instructions
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG
@@ -155,6 +157,7 @@ def check(network, tier, synapses, seed):
 def main():
     tier, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     instructions._OF.update({Avx512: TwinAvx512(), Amx: TwinAmx()})
+    kernel_compiler.compile_kernel = partial(kernel_compiler.compile_kernel, checked=True)
     products = 0
     for seed in range(first, last):
         products += check(random_layers(seed), tier, "products", seed)

@@ -115,7 +115,7 @@ def test_doctor_notices_a_wrong_emulator(monkeypatch, capsys):
     assert "spikes" in test["detail"]
 
 
-@pytest.mark.parametrize("missing", ["numpy", "rich", "onnxruntime", "numba", "jinja2"])
+@pytest.mark.parametrize("missing", ["numpy", "rich", "onnxruntime", "llvmlite", "jinja2"])
 def test_doctor_works_where_nothing_else_does(missing):
     code = f"import sys; sys.modules[{missing!r}] = None; from hsnn.cli import main; sys.exit(main(['doctor']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -18,7 +18,19 @@ from hsnn.program import ChipInput, ChipOutput
 from hsnn.validate import validate_program
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "lava", "matplotlib", "numba", "onnxruntime", "onnx", "pydantic", "scipy", "onnxscript", "onnx_ir")
+HEAVY = (
+    "torch",
+    "lava",
+    "matplotlib",
+    "numba",
+    "llvmlite",
+    "onnxruntime",
+    "onnx",
+    "pydantic",
+    "scipy",
+    "onnxscript",
+    "onnx_ir",
+)
 
 
 def with_stage(program, index, **changes):

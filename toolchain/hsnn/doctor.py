@@ -65,7 +65,7 @@ class Library:
 LIBRARIES = (
     Library("numpy", "numpy", "arrays"),
     Library("onnxruntime", "onnxruntime", "running host parts"),
-    Library("numba", "numba", "the emulator"),
+    Library("llvmlite", "llvmlite", "the emulator"),
     Library("pydantic", "pydantic", "reading artifacts"),
     Library("safetensors", "safetensors", "reading artifacts"),
     Library("jinja2", "jinja2", "reports"),
@@ -75,6 +75,7 @@ LIBRARIES = (
     Library("onnxscript", "onnxscript", "compiling models", "torch"),
     Library("onnx_ir", "onnx-ir", "compiling models", "torch"),
     Library("scipy", "scipy", "compiling models, and Lava", "torch"),
+    Library("numba", "numba", "teaching CoLaNET", "torch"),
 )
 
 
@@ -152,7 +153,7 @@ def _self_tests() -> Iterator[Finding]:
     """Run small random networks on the emulator, on a CUDA device where there is one, and on the reference."""
     from hsnn.commands.targets import target_states
 
-    yield _self_test("self-test", "emulator", "failed", "install hsnn and numba again")
+    yield _self_test("self-test", "emulator", "failed", "install hsnn and llvmlite again")
     if any(item["name"] == "gpu" and item["available"] for item in target_states()):
         yield _self_test("self-test gpu", "gpu", "optional", "install a torch that fits the driver, or leave it alone")
 

@@ -11,7 +11,7 @@ from hsnn.program import Metadata
 if TYPE_CHECKING:
     from hsnn.program import Json
 
-_LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "onnx-ir", "torch", "numba")
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxscript", "onnx-ir", "torch", "llvmlite")
 
 
 def metadata_of(source: str, *, target: str, seed: int, options: Mapping[str, Json]) -> Metadata:

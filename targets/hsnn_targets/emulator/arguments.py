@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Kind: TypeAlias = "type | tuple[Any, Any] | None"
-"""``int``; ``bool``, which numba knows as a type of its own; None; the type of an array's elements and how many axes
+"""``int``; ``bool``, a type of its own; None; the type of an array's elements and how many axes
 it has; or the class of a named tuple, at which kernels may look, and the kinds of its fields. Kinds are looked up at
 every call, so they are made of what Python hashes fast."""
 

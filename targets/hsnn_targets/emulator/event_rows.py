@@ -5,13 +5,10 @@ Plain vectors of LLVM's, which any processor has one way or another; a tier says
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
 
 from hsnn_targets.emulator.instructions import instructions_of
+from hsnn_targets.emulator.language.types import NONE, Typed
 from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, intrinsic
 from hsnn_targets.emulator.vector_ir import Array, Loop, splat, vector
 
@@ -25,56 +22,49 @@ SHORT = ir.IntType(16)
 
 
 @intrinsic
-def add_rows(typing: Any, tables: Any, total: Any, rows: Any, index: Any, width: Any, scale: Any) -> Any:
+def add_rows(
+    builder: Builder, tables: Typed, total: Array, rows: Array, index: Array, width: Value, scale: Value
+) -> None:
     """Add ``rows[index[k] * width : ][:width] << scale`` for every ``k`` to ``total``; ``width`` is a multiple of 16.
 
     Sums have 16 bits for as many rows as these hold, then they are added to ``total``, which has 32.
     """
+    element, count = ir.IntType(rows.bits), index.size
+    scale = builder.trunc(scale, INT)
 
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
-        kinds = signature.args
-        sums, weights, events = (Array(context, builder, kinds[k], arguments[k]) for k in (1, 2, 3))
-        width, element = arguments[4], ir.IntType(kinds[2].dtype.bitwidth)
-        scale = builder.trunc(arguments[5], INT)
+    def weight(place: Value, lanes: int) -> Value:
+        row = rows.load(place, vector(element, lanes))
+        return row if element == SHORT else builder.sext(row, vector(SHORT, lanes))
 
-        def weight(place: Value, lanes: int) -> Value:
-            row = weights.load(place, vector(element, lanes))
-            return row if element == SHORT else builder.sext(row, vector(SHORT, lanes))
+    def part(at: Value, vectors: int, lanes: int) -> None:
+        """Add for the neurons of some vectors from ``at`` on."""
+        chunks = Loop(builder, builder.sdiv(builder.add(count, LONG(TOGETHER - 1)), LONG(TOGETHER)), [])
+        first = builder.mul(chunks.count, LONG(TOGETHER))
+        left = builder.sub(count, first)
+        length = builder.select(builder.icmp_signed("<", left, LONG(TOGETHER)), left, LONG(TOGETHER))
+        inner = Loop(builder, length, [ir.Constant(vector(SHORT, lanes), [0] * lanes)] * vectors)
+        event = builder.sext(index.load(builder.add(first, inner.count), INT), LONG)
+        row = builder.add(builder.mul(event, width), at)
+        places = [builder.add(row, LONG(lanes * k)) for k in range(vectors)]
+        inner.close([builder.add(inner.values[k], weight(places[k], lanes)) for k in range(vectors)])
+        shift = splat(builder, scale, lanes)
+        for k, value in enumerate(inner.values):
+            place = builder.add(at, LONG(lanes * k))
+            wide = builder.shl(builder.sext(value, vector(INT, lanes)), shift)
+            total.store(builder.add(total.load(place, wide.type), wide), place)
+        chunks.close([])
 
-        count = context.make_array(kinds[3])(context, builder, arguments[3]).nitems
-
-        def part(at: Value, vectors: int, lanes: int) -> None:
-            """Add for the neurons of some vectors from ``at`` on."""
-            chunks = Loop(builder, builder.sdiv(builder.add(count, LONG(TOGETHER - 1)), LONG(TOGETHER)), [])
-            first = builder.mul(chunks.count, LONG(TOGETHER))
-            left = builder.sub(count, first)
-            length = builder.select(builder.icmp_signed("<", left, LONG(TOGETHER)), left, LONG(TOGETHER))
-            inner = Loop(builder, length, [ir.Constant(vector(SHORT, lanes), [0] * lanes)] * vectors)
-            event = builder.sext(events.load(builder.add(first, inner.count), INT), LONG)
-            row = builder.add(builder.mul(event, width), at)
-            places = [builder.add(row, LONG(lanes * k)) for k in range(vectors)]
-            inner.close([builder.add(inner.values[k], weight(places[k], lanes)) for k in range(vectors)])
-            shift = splat(builder, scale, lanes)
-            for k, value in enumerate(inner.values):
-                place = builder.add(at, LONG(lanes * k))
-                wide = builder.shl(builder.sext(value, vector(INT, lanes)), shift)
-                sums.store(builder.add(sums.load(place, wide.type), wide), place)
-            chunks.close([])
-
-        done: Value = LONG(0)
-        for vectors, lanes in _parts(kinds[0]):
-            size = LONG(vectors * lanes)
-            parts = Loop(builder, builder.sdiv(builder.sub(width, done), size), [])
-            part(builder.add(done, builder.mul(parts.count, size)), vectors, lanes)
-            parts.close([])
-            done = builder.add(done, builder.mul(parts.count, size))
-        return context.get_dummy_value()
-
-    return types.void(tables, total, rows, index, types.int64, types.int64), generate
+    done: Value = LONG(0)
+    for vectors, lanes in _parts(tables):
+        size = LONG(vectors * lanes)
+        parts = Loop(builder, builder.sdiv(builder.sub(width, done), size), [])
+        part(builder.add(done, builder.mul(parts.count, size)), vectors, lanes)
+        parts.close([])
+        done = builder.add(done, builder.mul(parts.count, size))
 
 
-def _parts(kind: Any) -> list[tuple[int, int]]:
+def _parts(tables: Typed) -> list[tuple[int, int]]:
     """Vectors that are kept together, and their lanes, the most first; the last fits any row."""
-    lanes = ROW if kind is types.none else instructions_of(kind).shorts
+    lanes = ROW if tables == NONE else instructions_of(tables).shorts
     parts = [(vectors, lanes) for vectors in VECTORS]
     return parts if lanes == ROW else [*parts, (1, ROW)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn_targets.emulator.jit import inner, thin
+from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
 from hsnn_targets.emulator.port_rows import look_at_row, read_row
 from hsnn_targets.emulator.spike_lists import compresses, list_spikes
@@ -167,7 +167,7 @@ def read_payloads(node: Record, program: Program, scratch: Scratch, inputs: Int3
         start[t + 1] = k
 
 
-@thin
+@inner
 def open_window(program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
     """Write the events of all ports and constant sources in a window."""
     for q in range(program.nodes.size):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from hsnn_targets.emulator.instructions_amx import AmxInstructions
 from hsnn_targets.emulator.instructions_avx2 import Avx2Instructions
 from hsnn_targets.emulator.instructions_avx512 import Avx512Instructions
+from hsnn_targets.emulator.language.types import Group, Typed
 from hsnn_targets.emulator.lowering import Builder, Value
 from hsnn_targets.emulator.operands import Operands, Store
 from hsnn_targets.emulator.vector_ir import Array
@@ -89,6 +90,8 @@ _OF: dict[type, Instructions] = {
 }
 
 
-def instructions_of(kind: Any) -> Instructions:
-    """Instructions of a tier, from numba's type of its :class:`~hsnn_targets.emulator.vector_tables.Vector`."""
-    return _OF[kind.instance_class]
+def instructions_of(tables: Typed) -> Instructions:
+    """Instructions of a tier, from its :class:`~hsnn_targets.emulator.vector_tables.Vector`."""
+    if not isinstance(tables.type, Group):
+        raise TypeError(f"{tables.type} belongs to no tier")
+    return _OF[tables.type.kind]

@@ -1,7 +1,6 @@
-"""Call kernels without numba: as machine code that was kept on disk, and that numba makes where there is none.
+"""Call kernels: as machine code that was kept on disk, and that is made where there is none.
 
-Numba takes half a second to import, and as long again to find and load what it has kept. A kernel is one function
-of machine code, so what is kept is an object file, which LLVM loads in milliseconds.
+A kernel is one function of machine code, so what is kept is an object file, which LLVM loads in milliseconds.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hsnn_targets.emulator.events import open_window, send_bits, send_spikes, send_timestep, slide_window
-from hsnn_targets.emulator.jit import inner, kernel, thin
+from hsnn_targets.emulator.jit import inner, kernel
 from hsnn_targets.emulator.messages import send_message_bits, send_messages
 from hsnn_targets.emulator.neurons import update
 from hsnn_targets.emulator.synapses import collect
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32
 
 
-@thin
+@inner
 def advance(
     q: int, program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, span: Span
 ) -> None:
@@ -96,7 +96,7 @@ def keep_timestep(q: int, program: Program, scratch: Scratch, run: Run, place: P
     keep_state(q, program, scratch, run.states[at:], run.timesteps * run.samples * n)
 
 
-@thin
+@inner
 def run_window(program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
     """Run one sample for the timesteps of a window, component by component."""
     scratch.level[:] = 0

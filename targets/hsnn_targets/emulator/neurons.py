@@ -1,7 +1,7 @@
 """Kernels of neurons: the rules of current, voltage and spikes, bit for bit, tile by tile.
 
 Arithmetic is modulo 2**32: ``int32`` is written out after every operation that may pass it, because
-numba computes in 64 bits. That is exact: the current's rule wraps at 32 bits before anything else, and
+kernels compute in 64 bits. That is exact: the current's rule wraps at 32 bits before anything else, and
 the voltage never leaves 32 bits on its way to the clip, since ``|shrink(v)| < 2**23``,
 ``|u| <= 2**31 - 2**24`` after its wrap and ``|bias| <= 2**19``.
 """

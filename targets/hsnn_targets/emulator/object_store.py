@@ -1,4 +1,4 @@
-"""Machine code of kernels on disk: made once for a version of their sources, of numba and of the processor.
+"""Machine code of kernels on disk: made once for a version of their sources, of LLVM and of the processor.
 
 A file is a line of JSON that says what its code was made from, and the code. Files are replaced as a whole, so
 several processes may read and write them; one that needs code that another is making waits for it. A file that
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "HSNN_CACHE"
 COMPILER = "hsnn_targets.emulator.kernel_compiler"
-SETTINGS = ("CPU_NAME", "CPU_FEATURES", "ENABLE_AVX", "OPT")
-"""What the environment can tell numba that changes machine code, each after ``NUMBA_``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,14 @@ class Origin:
     Attributes:
         kernel: Module and name.
         kinds: Descriptions of its arguments.
-        versions: Of numba and of llvmlite.
-        processor: Its name and features, and numba's settings.
+        compiler: Version of llvmlite.
+        processor: Its name and features.
         package: Where this package lies, for folders that several installations share.
     """
 
     kernel: tuple[str, str]
     kinds: tuple[str, ...]
-    versions: tuple[str, str]
+    compiler: str
     processor: tuple[str, ...]
     package: str
 
@@ -58,7 +56,7 @@ class Origin:
 
 
 def fetch(module: str, name: str, kinds: Sequence[Kind]) -> bytes:
-    """Return the object file of a kernel; it is made where none is kept, which takes many seconds.
+    """Return the object file of a kernel; it is made where none is kept, which takes seconds.
 
     Args:
         module: Name of its module.
@@ -95,12 +93,11 @@ def folders() -> tuple[Path, ...]:
 
 
 def _origin(module: str, name: str, kinds: Sequence[Kind]) -> Origin:
-    settings = [f"{key}={os.environ.get(f'NUMBA_{key}', '')}" for key in SETTINGS]
     return Origin(
         kernel=(module, name),
         kinds=tuple(describe(kind) for kind in kinds),
-        versions=(version("numba"), version("llvmlite")),
-        processor=(binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), *settings),
+        compiler=version("llvmlite"),
+        processor=(binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()),
         package=str(Path(__file__).parent),
     )
 

@@ -18,12 +18,17 @@ _ENGINES: list[Any] = []
 
 def load(code: bytes) -> Entry:
     """Make an object file of this processor callable."""
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    machine = binding.Target.from_triple(binding.get_process_triple()).create_target_machine(jit=True)
+    machine = target()
     empty = binding.parse_assembly(f'target triple = "{binding.get_process_triple()}"')
     engine = binding.create_mcjit_compiler(empty, machine)
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _ENGINES.append(engine)
     return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(engine.get_function_address(ENTRY))
+
+
+def target(**options: object) -> Any:
+    """What LLVM makes code for: this processor, as far as ``options`` say so."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding.Target.from_triple(binding.get_process_triple()).create_target_machine(jit=True, **options)

@@ -5,11 +5,9 @@ Plain vectors of LLVM's, which any processor has one way or another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
 
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value, declare, intrinsic
 from hsnn_targets.emulator.vector_ir import Array, Loop, splat, vector
@@ -24,8 +22,8 @@ def make_reader(*, keep: bool) -> Callable[..., int]:
     """Make what reads a row; where ``keep`` is false it only looks at it."""
 
     @intrinsic
-    def read(typing: Any, payloads: Any, count: Any, raised: Any, bytes_: Any, at: Any) -> Any:
-        """Write the low bytes of ``payloads[:count]`` from ``bytes_[at]`` on.
+    def read(builder: Builder, row: Array, count: Value, raised: Value, plane: Array, at: Value) -> Value:
+        """Write the low bytes of ``row[:count]`` from ``plane[at]`` on.
 
         Rows of one timestep follow each other, sample after sample, and those of the next timestep lie far away. So
         the row of the next sample is asked for while this one is read: that hides how far away memory is.
@@ -33,44 +31,37 @@ def make_reader(*, keep: bool) -> Callable[..., int]:
         Returns:
             The largest ``payload + raised``, as an unsigned number of as many bits as payloads have.
         """
+        element = ir.IntType(row.bits)
+        lanes, size = LANES * INT.width // element.width, element.width // BYTE.width
+        raised = builder.trunc(raised, element)
+        values, pointer = vector(element, lanes), BYTE.as_pointer()
+        larger = declare(builder, f"llvm.umax.v{lanes}i{element.width}", values, [values, values])
+        largest = declare(builder, f"llvm.vector.reduce.umax.v{lanes}i{element.width}", element, [values])
+        larger_one = declare(builder, f"llvm.umax.i{element.width}", element, [element, element])
+        ask = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, INT, INT, INT])
 
-        def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
-            kinds = signature.args
-            row, plane = (Array(context, builder, kinds[k], arguments[k]) for k in (0, 3))
-            _, count, raised, _, at = arguments
-            element = ir.IntType(kinds[0].dtype.bitwidth)
-            lanes, size = LANES * INT.width // element.width, element.width // BYTE.width
-            raised = builder.trunc(raised, element)
-            values, pointer = vector(element, lanes), BYTE.as_pointer()
-            larger = declare(builder, f"llvm.umax.v{lanes}i{element.width}", values, [values, values])
-            largest = declare(builder, f"llvm.vector.reduce.umax.v{lanes}i{element.width}", element, [values])
-            larger_one = declare(builder, f"llvm.umax.i{element.width}", element, [element, element])
-            ask = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, INT, INT, INT])
+        def low(value: Value, kind: Value) -> Value:
+            return value if element == BYTE else builder.trunc(value, kind)
 
-            def low(value: Value, kind: Value) -> Value:
-                return value if element == BYTE else builder.trunc(value, kind)
+        vectors = Loop(builder, builder.sdiv(count, LONG(lanes)), [ir.Constant(values, [0] * lanes)])
+        first = builder.mul(vectors.count, LONG(lanes))
+        for line in range(0, lanes, LINE // size):
+            ahead = builder.add(builder.add(first, count), LONG(line))
+            builder.call(ask, [row.at(ahead, BYTE), INT(0), INT(2), INT(1)])
+        value = row.load(first, values)
+        if keep:
+            plane.store(low(value, vector(BYTE, lanes)), builder.add(at, first))
+        moved = builder.add(value, splat(builder, raised, lanes))
+        vectors.close([builder.call(larger, [vectors.values[0], moved])])
 
-            vectors = Loop(builder, builder.sdiv(count, LONG(lanes)), [ir.Constant(values, [0] * lanes)])
-            first = builder.mul(vectors.count, LONG(lanes))
-            for line in range(0, lanes, LINE // size):
-                ahead = builder.add(builder.add(first, count), LONG(line))
-                builder.call(ask, [row.at(ahead, BYTE), INT(0), INT(2), INT(1)])
-            value = row.load(first, values)
-            if keep:
-                plane.store(low(value, vector(BYTE, lanes)), builder.add(at, first))
-            moved = builder.add(value, splat(builder, raised, lanes))
-            vectors.close([builder.call(larger, [vectors.values[0], moved])])
-
-            done = builder.mul(vectors.count, LONG(lanes))
-            rest = Loop(builder, builder.sub(count, done), [builder.call(largest, [vectors.values[0]])])
-            place = builder.add(done, rest.count)
-            value = row.load(place, element)
-            if keep:
-                plane.store(low(value, BYTE), builder.add(at, place))
-            rest.close([builder.call(larger_one, [rest.values[0], builder.add(value, raised)])])
-            return builder.zext(rest.values[0], LONG)
-
-        return types.int64(payloads, types.int64, types.int64, bytes_, types.int64), generate
+        done = builder.mul(vectors.count, LONG(lanes))
+        rest = Loop(builder, builder.sub(count, done), [builder.call(largest, [vectors.values[0]])])
+        place = builder.add(done, rest.count)
+        value = row.load(place, element)
+        if keep:
+            plane.store(low(value, BYTE), builder.add(at, place))
+        rest.close([builder.call(larger_one, [rest.values[0], builder.add(value, raised)])])
+        return builder.zext(rest.values[0], LONG)
 
     return read
 

@@ -47,12 +47,12 @@ class EmulatorTarget:
         return "emulator"
 
     def status(self) -> TargetStatus:
-        """Tell whether numba is installed; does not import it."""
+        """Tell whether llvmlite is installed; does not import it."""
         try:
-            found = version("numba")
+            found = version("llvmlite")
         except PackageNotFoundError:
-            return TargetStatus(False, "numba is not installed; pip install numba")
-        return TargetStatus(True, "compiled kernels on this processor", {"numba": found})
+            return TargetStatus(False, "llvmlite is not installed; pip install llvmlite")
+        return TargetStatus(True, "compiled kernels on this processor", {"llvmlite": found})
 
     def load(self, network: IntegerNetwork, *, timeout: float | None = None) -> EmulatorExecutable | LearningEmulator:
         """Plan a network and compile the kernel, or fetch it from disk.
@@ -63,7 +63,7 @@ class EmulatorTarget:
 
         Raises:
             HsnnError: ``HSNN-I001``, if the network breaks its contract.
-            TargetMissingError: ``HSNN-T040``, if numba is missing.
+            TargetMissingError: ``HSNN-T040``, if llvmlite is missing.
             RunError: ``HSNN-R040``, if there is no memory for the network.
             UsageError: ``HSNN-U040``, if the number of threads is not a positive integer; ``HSNN-U041``,
                 if this processor cannot run the tier.
@@ -71,13 +71,13 @@ class EmulatorTarget:
         threads = count_threads(self.threads)
         status = self.status()
         if not status.available:
-            raise TargetMissingError("HSNN-T040", "target 'emulator' needs numba", fix=status.detail)
+            raise TargetMissingError("HSNN-T040", "target 'emulator' needs llvmlite", fix=status.detail)
         validate_network(network)
         if needs_learning_engine(network):
             from hsnn_targets.emulator.lessons import LearningEmulator
 
             return LearningEmulator(network)
-        from hsnn_targets.emulator.machine import EmulatorExecutable  # numba takes half a second to import
+        from hsnn_targets.emulator.machine import EmulatorExecutable
 
         return EmulatorExecutable(network, threads, choose_tier(self.tier), self.synapses)
 

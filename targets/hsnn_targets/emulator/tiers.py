@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias, get_args
 
 from hsnn.errors import UsageError
 from hsnn_targets.emulator.permission import may_use_tiles
@@ -31,26 +31,11 @@ NEEDED: Mapping[Tier, tuple[str, ...]] = {
 
 
 def usable_tiers() -> tuple[Tier, ...]:
-    """Tiers that this processor can run, slowest first; imports llvmlite.
-
-    Only the portable one where numba was told to compile for another processor than this.
-    """
+    """Tiers that this processor can run, slowest first; imports llvmlite."""
     from llvmlite import binding  # type: ignore[import-untyped]
 
-    if numba_is_told():
-        import numba
-
-        config = cast("Any", numba.config)  # its stubs lack what the environment sets
-        if config.CPU_NAME or config.CPU_FEATURES or not config.ENABLE_AVX:
-            return ("portable",)
     found = tiers_of(binding.get_host_cpu_features())
     return found if "amx" not in found or may_use_tiles() else tuple(tier for tier in found if tier != "amx")
-
-
-def numba_is_told() -> bool:
-    """Whether numba might compile for another processor; else there is no need to import and ask it."""
-    told = any(f"NUMBA_{name}" in os.environ for name in ("CPU_NAME", "CPU_FEATURES", "ENABLE_AVX"))
-    return told or os.path.exists(".numba_config.yaml")
 
 
 def tiers_of(features: Mapping[str, bool]) -> tuple[Tier, ...]:

@@ -1,4 +1,4 @@
-"""Vectors in LLVM's own language: tools for the loops that numba would not compile to these instructions.
+"""Vectors in LLVM's own language: tools for the loops that LLVM would not turn into these instructions by itself.
 
 Offsets and strides count elements of the arrays that they go with, and nothing is checked: the plan makes
 sure that everything lies inside.
@@ -7,11 +7,12 @@ sure that everything lies inside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, data_of
+from hsnn_targets.emulator.language.types import Array as ArrayType
+from hsnn_targets.emulator.language.types import Typed, split
+from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value
 
 
 def vector(element: Value, lanes: int) -> Value:
@@ -43,12 +44,19 @@ def join(builder: Builder, low: Value, high: Value) -> Value:
 
 
 class Array:
-    """An array argument as memory that vectors are loaded from and stored to."""
+    """An array argument as memory that vectors are loaded from and stored to.
 
-    def __init__(self, context: Any, builder: Builder, kind: Any, value: Value) -> None:
+    Attributes:
+        size: Its elements along its first axis.
+        bits: Of an element.
+    """
+
+    def __init__(self, builder: Builder, array: Typed) -> None:
+        if not isinstance(array.type, ArrayType):
+            raise TypeError(f"{array.type} is no array")
         self._builder = builder
-        self._bytes = kind.dtype.bitwidth // 8
-        self._base = data_of(context, builder, kind, value)
+        self._bytes, self._base = array.type.element.size, array.parts[0]
+        self.bits, self.size = 8 * self._bytes, array.parts[1]
 
     def at(self, offset: Value, kind: Value) -> Value:
         """Pointer to a value of type ``kind`` at an element."""
@@ -62,6 +70,12 @@ class Array:
     def store(self, value: Value, offset: Value) -> None:
         """Store a vector."""
         self._builder.store(value, self.at(offset, value.type), align=self._bytes)
+
+
+def field(builder: Builder, tables: Typed, name: str) -> Array:
+    """An array of a named tuple."""
+    fields = tables.type.kind._fields  # type: ignore[union-attr]  # only named tuples come here
+    return Array(builder, split(tables)[fields.index(name)])
 
 
 class Loop:

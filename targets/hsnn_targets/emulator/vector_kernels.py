@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hsnn_targets.emulator.jit import inner, routine, thin
+from hsnn_targets.emulator.jit import inner, routine
 from hsnn_targets.emulator.memory_ir import copy_bytes
 from hsnn_targets.emulator.neurons import update_tile
 from hsnn_targets.emulator.synapses import deliver, merge_groups
@@ -180,7 +180,7 @@ def multiply_units(
             line, column = line + 1, 0
 
 
-@thin
+@inner
 def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> int:
     """Sum synaptic input like ``collect``, each projection as a product or as events."""
     population = program.populations[q]
@@ -251,14 +251,15 @@ def all_products(q: int, program: Program, vector: Vector, scratch: Scratch, spa
     return True
 
 
-@thin
+@inner
 def advance_vectors(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> None:
     """Advance population ``q``; the spikes go to its plane."""
     population, rows = program.populations[q], span.last - span.first
-    group = program.groups[population["first_group"]]
-    fused = all_products(q, program, vector, scratch, span)
+    fused, first, last = all_products(q, program, vector, scratch, span), 0, 0
     if fused:
-        for p in range(group["first"], group["last"]):
+        group = program.groups[population["first_group"]]
+        first, last = group["first"], group["last"]
+        for p in range(first, last):
             frame(p, program, vector, scratch, rows)
             scratch.ways[2 * p] += 1
         shift, stride, distance = STATE_SHIFT + int(group["exponent"]), TILE, 0
@@ -266,7 +267,6 @@ def advance_vectors(q: int, program: Program, vector: Vector, scratch: Scratch, 
         shift = collect_either(q, program, vector, scratch, span)
         stride, distance = population["sums"], TILE
     for k in range(population["tiles"]):
-        if fused:
-            for p in range(group["first"], group["last"]):
-                multiply_tile(p, k, vector, scratch, rows, p > group["first"])
+        for p in range(first, last):
+            multiply_tile(p, k, vector, scratch, rows, p > first)
         advance_tile(q, k, program, vector, scratch, span, k * distance, stride, shift)

@@ -6,13 +6,11 @@ The decay of vectors is exact for ``|x| <= 2**24``. The voltage is always in tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from numba import types
+from collections.abc import Callable
 
 from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
 from hsnn_targets.emulator.instructions import Instructions, instructions_of
+from hsnn_targets.emulator.language.types import Typed
 from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, declare, intrinsic
 from hsnn_targets.emulator.tables import AMOUNT, BIAS, KEEP_U, KEEP_V, THRESHOLD, TILE, U, V
 from hsnn_targets.emulator.vector_ir import Array, Loop, constant, splat, vector
@@ -68,74 +66,64 @@ def make_update(*, wrap: bool, clip: bool, subtract: bool) -> Callable[..., None
 
     @intrinsic
     def update(
-        typing: Any,
-        tables: Any,
-        tiles: Any,
-        tile_at: Any,
-        sums: Any,
-        at: Any,
-        stride: Any,
-        fired: Any,
-        fired_at: Any,
-        fired_stride: Any,
-        rows: Any,
-        shift: Any,
-    ) -> Any:
+        builder: Builder,
+        tables: Typed,
+        tile: Array,
+        tile_at: Value,
+        received: Array,
+        at: Value,
+        stride: Value,
+        spikes: Array,
+        fired_at: Value,
+        fired_stride: Value,
+        rows: Value,
+        shift: Value,
+    ) -> None:
         """Advance the tile at ``tile_at`` by ``rows`` timesteps; a timestep's sums and spikes lie in a row each."""
-        long = types.int64
-        signature = types.void(tables, tiles, long, sums, long, long, fired, long, long, long, long)
+        instructions = instructions_of(tables)
+        rule = Rule(builder, instructions, wrap=wrap, clip=clip, subtract=subtract)
+        lanes, together = instructions.lanes, instructions.together
+        moves = splat(builder, builder.trunc(shift, INT), lanes)
+        groups = range(together)
 
-        def generate(context: Any, builder: Builder, signature: Any, arguments: Sequence[Value]) -> Value:
-            kinds = signature.args
-            tile, received, spikes = (Array(context, builder, kinds[k], arguments[k]) for k in (1, 3, 6))
-            _, _, tile_at, _, at, stride, _, fired_at, fired_stride, rows, shift = arguments
-            instructions = instructions_of(kinds[0])
-            rule = Rule(builder, instructions, wrap=wrap, clip=clip, subtract=subtract)
-            lanes, together = instructions.lanes, instructions.together
-            moves = splat(builder, builder.trunc(shift, INT), lanes)
-            groups = range(together)
+        def part(first: Value) -> None:
+            """Advance the vectors whose state fits the registers, from neuron ``first`` of the tile on."""
+            part_at = builder.add(tile_at, first)
 
-            def part(first: Value) -> None:
-                """Advance the vectors whose state fits the registers, from neuron ``first`` of the tile on."""
-                part_at = builder.add(tile_at, first)
+            def place(field: int, group: int) -> Value:
+                return builder.add(part_at, LONG(field * TILE + group * lanes))
 
-                def place(field: int, group: int) -> Value:
-                    return builder.add(part_at, LONG(field * TILE + group * lanes))
+            def fetch(field: int) -> list[Value]:
+                return [tile.load(place(field, group), vector(INT, lanes)) for group in groups]
 
-                def fetch(field: int) -> list[Value]:
-                    return [tile.load(place(field, group), vector(INT, lanes)) for group in groups]
+            keep_u = [instructions.keep(builder, x) for x in fetch(KEEP_U)]
+            keep_v = [instructions.keep(builder, x) for x in fetch(KEEP_V)]
+            bias, threshold = fetch(BIAS), fetch(THRESHOLD)
+            amount = fetch(AMOUNT)
+            loop = Loop(builder, rows, [*fetch(U), *fetch(V)])
+            row = builder.add(builder.add(at, first), builder.mul(loop.count, stride))
+            fired_row = builder.add(builder.add(fired_at, first), builder.mul(loop.count, fired_stride))
+            currents, voltages, flags = [], [], []
+            for g in groups:
+                sum_ = received.load(builder.add(row, LONG(g * lanes)), vector(INT, lanes))
+                u = rule.current(loop.values[g], keep_u[g], builder.shl(sum_, moves))
+                v = rule.voltage(loop.values[together + g], keep_v[g], u, bias[g])
+                flags.append(builder.icmp_signed(">", v, threshold[g]))
+                currents.append(u)
+                voltages.append(rule.reset(v, flags[g], amount[g]))
+            instructions.store_spikes(builder, spikes, fired_row, flags)
+            loop.close([*currents, *voltages])
+            for g in groups:
+                tile.store(loop.values[g], place(U, g))
+                tile.store(loop.values[together + g], place(V, g))
 
-                keep_u = [instructions.keep(builder, x) for x in fetch(KEEP_U)]
-                keep_v = [instructions.keep(builder, x) for x in fetch(KEEP_V)]
-                bias, threshold = fetch(BIAS), fetch(THRESHOLD)
-                amount = fetch(AMOUNT)
-                loop = Loop(builder, rows, [*fetch(U), *fetch(V)])
-                row = builder.add(builder.add(at, first), builder.mul(loop.count, stride))
-                fired_row = builder.add(builder.add(fired_at, first), builder.mul(loop.count, fired_stride))
-                currents, voltages, flags = [], [], []
-                for g in groups:
-                    sum_ = received.load(builder.add(row, LONG(g * lanes)), vector(INT, lanes))
-                    u = rule.current(loop.values[g], keep_u[g], builder.shl(sum_, moves))
-                    v = rule.voltage(loop.values[together + g], keep_v[g], u, bias[g])
-                    flags.append(builder.icmp_signed(">", v, threshold[g]))
-                    currents.append(u)
-                    voltages.append(rule.reset(v, flags[g], amount[g]))
-                instructions.store_spikes(builder, spikes, fired_row, flags)
-                loop.close([*currents, *voltages])
-                for g in groups:
-                    tile.store(loop.values[g], place(U, g))
-                    tile.store(loop.values[together + g], place(V, g))
-
-            before = instructions.enter(builder)
-            if together * lanes == TILE:
-                part(LONG(0))
-            else:
-                parts = Loop(builder, LONG(TILE // (together * lanes)), [])
-                part(builder.mul(parts.count, LONG(together * lanes)))
-                parts.close([])
-            instructions.leave(builder, before)
-            return context.get_dummy_value()
-
-        return signature, generate
+        before = instructions.enter(builder)
+        if together * lanes == TILE:
+            part(LONG(0))
+        else:
+            parts = Loop(builder, LONG(TILE // (together * lanes)), [])
+            part(builder.mul(parts.count, LONG(together * lanes)))
+            parts.close([])
+        instructions.leave(builder, before)
 
     return update

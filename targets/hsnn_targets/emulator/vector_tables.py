@@ -1,6 +1,6 @@
 """What the kernels of the vector tiers read besides the program: bytes of weights, and geometry.
 
-Portable kernels get None in its place, and numba leaves out what only vectors need.
+Portable kernels get None in its place, and no code is made of what only vectors need.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ PRODUCT = _record(
 class Vector(NamedTuple):
     """What vectors need; never written to after planning.
 
-    Its class is the tier: numba compiles a kernel for each, and intrinsics look at the class to choose
+    Its class is the tier: a kernel is compiled for each, and intrinsics look at the class to choose
     their instructions.
     """
 
