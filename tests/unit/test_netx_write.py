@@ -216,6 +216,7 @@ def test_the_verb_export(tmp_path, capsys):
     assert main(["export", artifact, "--to", "netx", "-o", str(path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["layers"] == ["input", "conv", "flatten", "dense_rec", "dense"]
+    assert result["schedule"] == "lava"
     assert path.read_bytes() == net_bytes(chain())
     assert main(["export", artifact, "--to", "netx", "-o", str(path)]) == 2
     refused = saved(changed(0, reset="none"), tmp_path / "b.hsnn")

@@ -90,7 +90,7 @@ def _check_options(args: argparse.Namespace) -> None:
 
 def _netx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
     from hsnn.artifact import load
-    from hsnn.frontends.netx.write import chain_names, net_bytes, net_layers
+    from hsnn.frontends.netx.write import chain_names, net_bytes, net_layers, schedule_of
 
     program = load(args.artifact)
     stages = program.chip_stages
@@ -101,8 +101,10 @@ def _netx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
     network = stages[0].network
     layers = chain_names(net_layers(network))
     left = [f"{item.node} ({item.op})" for item in program.placements if item.place.startswith("host")]
-    facts: dict[str, Json] = {"layers": list(layers), "host_operators_left_out": list(left)}
-    return net_bytes(network), facts, [", ".join(layers), _left_out(left)]
+    schedule = schedule_of(network)
+    facts: dict[str, Json] = {"layers": list(layers), "schedule": schedule, "host_operators_left_out": list(left)}
+    said = [", ".join(layers), f"hsnn reads it as this segment with --schedule {schedule}", _left_out(left)]
+    return net_bytes(network), facts, said
 
 
 def _nir(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:

@@ -84,18 +84,7 @@ def net_bytes(network: IntegerNetwork) -> bytes:
 
 def net_layers(network: IntegerNetwork) -> list[Fields]:
     """Return the fields of every layer, in order; raises ``HSNN-F079`` as :func:`net_bytes`."""
-    reasons = check_ends(network)
-    if reasons:
-        raise UnsupportedError.joined(reasons)
-    synapses: dict[str, Synapses] = {}
-    for before, population in chain_of(network):
-        try:
-            into = entry_into if enters(population) and isinstance(before, InputPort) else synapses_into
-            synapses[population.name] = into(network, before, population)
-        except UnsupportedError as error:
-            reasons.append(error)
-    if reasons:
-        raise UnsupportedError.joined(reasons)
+    synapses = _synapses(network)
     base, delays = axonal_delays(synapses, network)
     reasons = check_timing(network, base, delays)
     writer = _Writer(network, synapses, delays)
@@ -110,6 +99,30 @@ def net_layers(network: IntegerNetwork) -> list[Fields]:
     first = network.populations[0]
     at_once = base > 0 and not enters(first) and not synapses[first.name].delays.any()
     return writer.layers[1:] if at_once else writer.layers
+
+
+def schedule_of(network: IntegerNetwork) -> str:
+    """Return the schedule with which hsnn reads the file of a segment as that segment; raises as :func:`net_bytes`."""
+    base, _ = axonal_delays(_synapses(network), network)
+    changes = isinstance(network.populations[0], SigmaDeltaPopulation)
+    return "lava" if base == int(changes) else "slayer"
+
+
+def _synapses(network: IntegerNetwork) -> dict[str, Synapses]:
+    """Put together what leads into each population of a chain."""
+    reasons = check_ends(network)
+    if reasons:
+        raise UnsupportedError.joined(reasons)
+    synapses: dict[str, Synapses] = {}
+    for before, population in chain_of(network):
+        try:
+            into = entry_into if enters(population) and isinstance(before, InputPort) else synapses_into
+            synapses[population.name] = into(network, before, population)
+        except UnsupportedError as error:
+            reasons.append(error)
+    if reasons:
+        raise UnsupportedError.joined(reasons)
+    return synapses
 
 
 def chain_names(layers: Sequence[Fields]) -> list[str]:
