@@ -159,6 +159,19 @@ def fetch(*values):
     return object_store.fetch("module", "name", [take_apart(value).kind for value in values])
 
 
+def test_making_code_is_told_once(compiler, caplog):
+    object_store._tell.cache_clear()
+    caplog.set_level("INFO", "hsnn")
+    fetch(1)
+    fetch(None)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "compiling the emulator's kernels for this processor"
+    ]
+    object_store._tell.cache_clear()
+    fetch(1)
+    assert len(caplog.records) == 1  # nothing was made
+
+
 def test_code_is_kept_for_each_kind_of_arguments(compiler):
     made, _ = compiler
     assert fetch(1) == fetch(2) == b"code 1\n\n of name"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -66,11 +67,35 @@ def test_progress_is_silent_in_a_pipe(verb, capsys):
     assert capsys.readouterr() == ("", "export\nquantize\n")
 
 
-def test_progress_is_shown_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+@pytest.mark.parametrize(
+    ("arguments", "terminal", "told"),
+    [
+        ([], True, True),
+        ([], False, False),
+        (["-v"], False, True),
+        (["--json"], True, False),
+        (["--quiet"], True, False),
+    ],
+)
+def test_what_takes_longer_than_usual_is_told(verb, monkeypatch, arguments, terminal, told):
+    def act(args, console):
+        logging.getLogger("hsnn").info("compiling")
+        logging.getLogger("hsnn").debug("a detail")
+        return 0
+
+    verb(act)
+    monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
+    assert main(["targets", *arguments]) == 0
+    assert sys.stderr.getvalue() == ("compiling\n" if told else "")
+    assert not logging.getLogger("hsnn").handlers
+
+
+def test_progress_is_shown_on_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", Terminal())
     with Console().progress() as progress:

@@ -93,7 +93,7 @@ def _dispatch(arguments: list[str], console: Console) -> int:
         return 0
     console = Console(json=args.json, quiet=args.quiet, verbose=args.verbose, out=console.out)
     # A user's model or a library may print; standard output is for the result alone.
-    with redirect_stdout(console.err), _short_warnings(console):
+    with redirect_stdout(console.err), _short_warnings(console), _waiting(console):
         status: int = args.call(args, console)
     return status
 
@@ -139,6 +139,26 @@ def _short_warnings(console: Console) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
+
+
+@contextmanager
+def _waiting(console: Console) -> Iterator[None]:
+    """Show what hsnn logs: why it takes longer than usual."""
+    import logging
+
+    class Waiting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            console.waiting(record.getMessage())
+
+    logger, handler = logging.getLogger("hsnn"), Waiting(logging.INFO)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @contextmanager

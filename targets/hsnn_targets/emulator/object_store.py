@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,7 @@ def fetch(module: str, name: str, kinds: Sequence[Kind]) -> bytes:
         if found is None:
             from hsnn_targets.emulator.kernel_compiler import compile_kernel
 
+            _tell()
             sources = sources_of(module, COMPILER)
             state = digest(sources)  # before they are read to be compiled: they may change meanwhile
             found = compile_kernel(module, name, kinds)
@@ -90,6 +92,14 @@ def folders() -> tuple[Path, ...]:
         return (Path(chosen),)
     user = os.environ.get("XDG_CACHE_HOME", "") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(__file__).parent / "__pycache__", Path(user) / "hsnn"
+
+
+@cache
+def _tell() -> None:
+    """Say once in a process why this takes longer than usual."""
+    import logging
+
+    logging.getLogger("hsnn").info("compiling the emulator's kernels for this processor: once, and for some seconds")
 
 
 def _origin(module: str, name: str, kinds: Sequence[Kind]) -> Origin:

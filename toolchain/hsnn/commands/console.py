@@ -77,6 +77,13 @@ class Console:
         if self.err.isatty() and not self.json:
             self.note(text)
 
+    def waiting(self, text: str) -> None:
+        """Say why something takes longer than usual: at a terminal, and with ``--verbose`` anywhere."""
+        if self.verbose:
+            self._tell(text)
+        else:
+            self.hint(text)
+
     def detail(self, text: str) -> None:
         """Say something that only ``--verbose`` asks for."""
         if self.verbose:
