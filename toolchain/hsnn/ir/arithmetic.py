@@ -101,13 +101,13 @@ def advance_voltage(v: Int32, u: Int32, bias: IntArray, dv: IntArray | int) -> I
     """Advance the voltage by one timestep; it saturates at 24 bits.
 
     Args:
-        v: Voltage, int32.
-        u: Current of this timestep.
+        v: Voltage, int32, any shape.
+        u: Current of this timestep, same shape.
         bias: Effective bias, ``bias_mant << bias_exp``.
         dv: Decay, 0 to 4096, in 1/4096 per timestep.
 
     Returns:
-        The next voltage before any spike resets it.
+        The next voltage before any spike resets it, same shape, within +-(2**23 - 1).
     """
     total = wrap_int32(shrink(v, dv).astype(np.int64) + u + bias)
     return np.clip(total, -VOLTAGE_MAX, VOLTAGE_MAX).astype(np.int32, copy=False)
@@ -205,12 +205,18 @@ def resonate(
 
 
 def accumulate(total: Int32, activation: Int32) -> Int32:
-    """Add synaptic input to the running sum of a sigma-delta neuron; it wraps at 32 bits, as Lava's Sigma does."""
+    """Add synaptic input to the running sum of a sigma-delta neuron; it wraps at 32 bits, as Lava's Sigma does.
+
+    Both are int32 of one shape, one unit of input is one unit of the sum.
+    """
     return wrap_int32(total.astype(np.int64) + activation)
 
 
 def rectify_sum(total: Int32, bias: IntArray, *, rectify: bool) -> Int32:
-    """Activation of a sigma-delta neuron: its sum and bias, wrapped at 32 bits, then a ReLU if wanted."""
+    """Activation of a sigma-delta neuron: its sum and bias, wrapped at 32 bits, then a ReLU if wanted.
+
+    All are int32 in units of the sum; ``bias`` broadcasts to the shape of ``total``, which is that of the result.
+    """
     biased = wrap_int32(total.astype(np.int64) + bias)
     return np.maximum(biased, 0) if rectify else biased
 

@@ -104,7 +104,16 @@ def untaught(
     *,
     weight_exp: int = 0,
 ) -> PlasticProjection:
-    """Return a projection of mixed signs that has not learned yet: tags and traces are zero."""
+    """Return a projection of mixed signs that has not learned yet: tags and traces are zero.
+
+    Args:
+        name: Unique among projections.
+        pre: Name of the source.
+        post: Name of the population that receives.
+        weights: Effective weights to begin with, int16, shape ``(post neurons, pre neurons)``, even.
+        rule: How they learn.
+        weight_exp: Left shift of each sum, 0 to 15.
+    """
     rows, columns = weights.shape
     return PlasticProjection(
         name,

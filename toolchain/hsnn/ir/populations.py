@@ -240,7 +240,13 @@ def adaptation(neuron: AdaptiveLifPopulation) -> Adaptation:
 def counting(
     neuron: LifPopulation, *, max_spikes: int, v_min: NDArray[np.int32] | None = None
 ) -> CountingLifPopulation:
-    """Let neurons count; ``v_min`` is their floor, None for none."""
+    """Let neurons count.
+
+    Args:
+        neuron: Neurons that send at most one spike in a timestep.
+        max_spikes: Most spikes in a timestep.
+        v_min: Lowest voltage that a timestep leaves, int32, shape () or that of the neurons; None for no floor.
+    """
     own = {item.name: getattr(neuron, item.name) for item in fields(LifPopulation)}
     floor = np.full((), -VOLTAGE_MAX, np.int32) if v_min is None else v_min
     return CountingLifPopulation(**own, max_spikes=max_spikes, v_min=floor)

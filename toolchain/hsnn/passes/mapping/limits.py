@@ -28,7 +28,14 @@ ASSUMED = "; the limit is assumed: a chip file with a better one can be passed a
 
 
 def shortage(chip: Chip, resource: str, where: str, needed: int) -> Shortage:
-    """Describe a limit that does not hold."""
+    """Describe a limit that does not hold.
+
+    Args:
+        chip: The chip.
+        resource: Name of the limit, a field of the chip.
+        where: What needs too much of it.
+        needed: How much it needs, in the limit's unit.
+    """
     limit = getattr(chip, resource)
     return Shortage(resource, where, needed, limit, FIXES[resource] + (ASSUMED if limit.status == "assumed" else ""))
 

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 
 def assemble(hybrid: HybridModel, graph: ir.Graph, domains: Domains, cutting: Cutting) -> Plan:
-    """Build the segments and tell what crosses between them."""
+    """Build the segments and tell what crosses between them.
+
+    Args:
+        hybrid: The model.
+        graph: Its graph, nodes in dataflow order.
+        domains: Types of its values.
+        cutting: Where everything goes.
+    """
     values = {output.name: output for node in graph for output in node.outputs if output.name}
     needed = _needed_on_host(graph, cutting)
     stages: list[Stage] = []

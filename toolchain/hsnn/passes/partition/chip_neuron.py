@@ -78,7 +78,18 @@ def drive_of(value: ir.Value, domains: Domains, on_chip: frozenset[str]) -> Affi
 
 
 def fixed_scale(node: ir.Node, name: str) -> float | None:
-    """Return the scale that a neuron or encoder fixes for its integers, or None."""
+    """Return the scale that a neuron or encoder fixes for its integers, or None.
+
+    Args:
+        node: Its node.
+        name: What it is called in an error.
+
+    Returns:
+        Units of the integer per unit of the model's value.
+
+    Raises:
+        UnsupportedError: ``HSNN-L003``, if it is no number from ``SCALE_MIN`` to ``SCALE_MAX``.
+    """
     text = scale_text(node)
     if text is None:
         return None
@@ -102,7 +113,11 @@ class Parameters:
     neuron: ChipNeuron
 
     def __call__(self, name: str) -> Float:
-        """Return a parameter as float64 of shape () or the feature shape."""
+        """Return a parameter as float64 of shape () or the feature shape.
+
+        Raises:
+            UnsupportedError: ``HSNN-L001`` if it is computed, ``HSNN-L002`` if it has another shape.
+        """
         array, shape = self._constant(name), self.neuron.shape
         if array.size == 1:
             return array.reshape(())
@@ -116,7 +131,11 @@ class Parameters:
             ) from None
 
     def matrix(self, name: str, neurons: int) -> Float:
-        """Return a parameter that is a square matrix."""
+        """Return a parameter that is a matrix ``(neurons, neurons)``.
+
+        Raises:
+            UnsupportedError: ``HSNN-L001`` if it is computed, ``HSNN-L002`` if it has another shape.
+        """
         array = self._constant(name)
         if array.shape != (neurons, neurons):
             raise UnsupportedError(

@@ -77,7 +77,17 @@ def choose_ports(graph: SpikingGraph, calibration: Calibration, *, bits: int, ma
 def messages_of(
     graph: SpikingGraph, ports: Mapping[str, PortChoice], calibration: Calibration, *, margin: float
 ) -> dict[str, Messages]:
-    """Scale every sigma-delta population, for these ports."""
+    """Scale every sigma-delta population.
+
+    Args:
+        graph: A segment.
+        ports: What each input's payloads are.
+        calibration: What the populations did with real samples.
+        margin: Factor on what calibration saw.
+
+    Returns:
+        Scale and messages of each, by name.
+    """
     units = {name: choice.scale for name, choice in ports.items()}
     return choose_messages(graph, calibration, units, margin=margin)
 
@@ -91,7 +101,19 @@ def incoming_of(
     *,
     margin: float,
 ) -> list[Incoming]:
-    """Describe the projections into a population together with what their sources send."""
+    """Describe the projections into a population together with what their sources send.
+
+    Args:
+        graph: A segment.
+        neuron: The population.
+        ports: What each input's payloads are.
+        messages: What sigma-delta populations send, by name.
+        calibration: What the sources did with real samples.
+        margin: Factor on what calibration saw.
+
+    Returns:
+        One record a projection, in the order of the graph.
+    """
     found = []
     for projection in graph.into(neuron.name):
         source = graph.source(projection.pre)

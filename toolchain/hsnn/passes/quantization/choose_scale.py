@@ -78,7 +78,18 @@ def choose_scale(
 def highest_scale(
     neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, timesteps: int, margin: float
 ) -> float:
-    """Return the top of the octave that is searched; infinity if there is nothing to quantize."""
+    """Return the top of the octave that is searched, in units of the chip per unit of the model's voltage.
+
+    Args:
+        neuron: Neurons with a current and a voltage.
+        incoming: Their projections, with what the sources send.
+        needed: Magnitudes of states, in the units of the model, that have to fit.
+        timesteps: Timesteps of a sample, over which truncation adds up.
+        margin: Factor on what calibration saw.
+
+    Returns:
+        At most twice the scale above which precision is of no use; infinity if there is nothing to quantize.
+    """
     limit = largest_scale(neuron, incoming, needed, margin=margin)
     wanted = wanted_scale(neuron, incoming, needed, timesteps=timesteps)
     return min(limit, 2.0 * wanted) if wanted > 0.0 else limit

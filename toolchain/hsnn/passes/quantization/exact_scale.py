@@ -55,9 +55,16 @@ def exact_scale(
 def exact_messages(
     graph: SpikingGraph, neuron: FloatSigmaDelta, calibration: Calibration, ports: Mapping[str, float], *, margin: float
 ) -> float | None:
-    """Return units of the state per unit of the model; None as above.
+    """Return units of a sigma-delta state per unit of the model; None if nothing would be exact.
 
     A message has ``2**STATE_EXPONENT`` of them, or as many as the scale that the model fixes gives it.
+
+    Args:
+        graph: A segment.
+        neuron: Neurons on a grid.
+        calibration: What they did with real samples.
+        ports: Scale of each input: value of one unit of payload.
+        margin: Factor on what calibration saw.
     """
     if not neuron.resolution:
         return None

@@ -198,7 +198,15 @@ def _quantize_decay(decay: Float) -> tuple[Int32, DecayError]:
 
 
 def quantize_bias(wanted: Float) -> tuple[Float, int]:
-    """Round biases in integer voltage to mantissas that share the smallest exponent that holds them."""
+    """Round biases to mantissas that share the smallest exponent that holds them.
+
+    Args:
+        wanted: Biases in integer units of voltage, any shape.
+
+    Returns:
+        Mantissas, whole numbers from -4096 to 4095 as float64, same shape, clipped where no exponent holds them; and
+        the exponent, 0 to 7.
+    """
     for exponent in range(rules.BIAS_EXP_MAX + 1):
         mantissa = np.rint(wanted / 2.0**exponent)
         if mantissa.min() >= rules.BIAS_MANT_MIN and mantissa.max() <= rules.BIAS_MANT_MAX:

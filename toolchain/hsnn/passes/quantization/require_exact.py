@@ -63,7 +63,17 @@ def require_exact_messages(neuron: FloatSigmaDelta, *, exact: bool) -> None:
 def changes(
     neuron: CurrentNeuron, projections: Sequence[ProjectionError], errors: NeuronError, scale: float
 ) -> list[str]:
-    """Say what rounding at a scale changes; nothing if the integers are exactly what the model says."""
+    """Say what rounding at a scale changes.
+
+    Args:
+        neuron: Neurons with a current and a voltage.
+        projections: What rounding changed of the weights of each projection into them.
+        errors: What it changed of the neurons' own parameters.
+        scale: Units of the chip per unit of the model's voltage.
+
+    Returns:
+        Parts of a sentence; none if the integers are exactly what the model says.
+    """
     changed = [f"weights of {error.name!r} by up to {error.largest:.3g}" for error in projections if error.snr_db]
     if _differs(errors.current_decay):
         changed.append(f"the current decay by up to {errors.current_decay.largest:.3g}")

@@ -152,7 +152,17 @@ def forgets(neuron: CurrentNeuron) -> bool:
 
 
 def largest_scale(neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, margin: float) -> float:
-    """Return the largest scale at which nothing wraps or leaves its range; infinity if nothing is there."""
+    """Return the largest scale at which nothing wraps or leaves its range; infinity if nothing is there.
+
+    Args:
+        neuron: Neurons with a current and a voltage.
+        incoming: Their projections, with what the sources send.
+        needed: Magnitudes of states, in the units of the model, that have to fit.
+        margin: Factor on what calibration saw.
+
+    Returns:
+        Units of the chip per unit of the model's voltage.
+    """
     limits = [_STATE_MAX / magnitude for magnitude in (needed.current, needed.voltage) if magnitude > 0.0]
     if isinstance(neuron, FloatLif):
         limits.append(rules.STOCK_VTH_MAX * MANTISSA_UNIT / float(neuron.threshold.max()))
@@ -170,7 +180,17 @@ def largest_scale(neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: S
 
 
 def wanted_scale(neuron: CurrentNeuron, incoming: Sequence[Incoming], needed: StateRange, *, timesteps: int) -> float:
-    """Return the scale above which more state precision is of no use; 0 if any scale will do."""
+    """Return the scale above which more state precision is of no use; 0 if any scale will do.
+
+    Args:
+        neuron: Neurons with a current and a voltage.
+        incoming: Their projections, with what the sources send.
+        needed: Magnitudes of states, in the units of the model, that occur.
+        timesteps: Timesteps of a sample, over which truncation adds up.
+
+    Returns:
+        Units of the chip per unit of the model's voltage.
+    """
     reference = float(neuron.threshold.min()) if isinstance(neuron, FloatLif) else needed.voltage
     wanted = [(timesteps << TRUNCATION_BITS) / reference] if reference > 0.0 else []
     weights = (item.peak for item in incoming)

@@ -97,7 +97,17 @@ def without_scales(hybrid: HybridModel, nodes: Sequence[str]) -> HybridModel:
 def run_batches(
     hybrid: HybridModel, samples: Mapping[str, Array], wanted: Sequence[str], batch: int
 ) -> Iterator[tuple[Array, ...]]:
-    """Run the model batch by batch, the last one smaller where it must be, and yield some of its values."""
+    """Run the model in float, batch by batch, the last one smaller where it must be.
+
+    Args:
+        hybrid: The model.
+        samples: For each model input: all samples, batch axis first.
+        wanted: Names of values.
+        batch: Samples in a batch.
+
+    Yields:
+        The wanted values of each batch, in that order.
+    """
     total = next(iter(samples.values())).shape[0]
     for start in range(0, total, batch):
         part = {name: array[start : start + batch] for name, array in samples.items()}

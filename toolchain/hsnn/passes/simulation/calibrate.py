@@ -51,7 +51,8 @@ def calibrate(graph: SpikingGraph, batches: Iterable[Mapping[str, NDArray[np.gen
 
     Args:
         graph: A segment.
-        batches: Batches as for :func:`hsnn.passes.simulation.simulate.simulate`; consumed once.
+        batches: Batches as for :func:`hsnn.passes.simulation.simulate.simulate`, each array
+            ``(timestep, batch, *feature)``; consumed once.
 
     Raises:
         UsageError: ``HSNN-Q001`` if there is no batch; ``HSNN-Q002`` to ``HSNN-Q004`` as ``simulate``.
@@ -75,7 +76,7 @@ def calibration_of(graph: SpikingGraph, batch: Mapping[str, NDArray[np.generic]]
 
     Args:
         graph: A segment.
-        batch: What was fed to :func:`hsnn.passes.simulation.simulate.simulate`.
+        batch: What was fed to :func:`hsnn.passes.simulation.simulate.simulate`, ``(timestep, batch, *feature)`` each.
         run: What it returned.
     """
     ports = {port.name: measure_port(batch[port.name]) for port in graph.inputs}

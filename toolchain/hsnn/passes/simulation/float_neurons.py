@@ -104,7 +104,14 @@ def new_state(neuron: FloatNeuron, shape: Shape) -> NeuronState:
 
 
 def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
-    """Advance one population by one timestep and return what it sends."""
+    """Advance one population by one timestep and return what it sends.
+
+    Args:
+        neuron: The population.
+        state: Its state, shape ``(batch, *feature)`` each; it is advanced in place.
+        activation: Sum of all synaptic input of this timestep, in units of the model: ``(batch, *feature)``; real
+            and imaginary parts of what resonators get take turns along the first feature axis.
+    """
     if isinstance(neuron, FloatSigmaDelta):
         return _step_sigma_delta(neuron, state, activation)
     if isinstance(neuron, FloatResonator):

@@ -68,7 +68,12 @@ def permutation(pre: Shape, axes: tuple[int, ...]) -> LinearMap:
 
 
 def selection(pre: Shape, chosen: NDArray[np.int64]) -> LinearMap:
-    """Map whose output neuron ``i`` is the input neuron ``chosen.flat[i]``, or silent where that is -1."""
+    """Map whose output neuron ``i`` is the input neuron ``chosen.flat[i]``, or silent where that is -1.
+
+    Args:
+        pre: Feature shape before.
+        chosen: Flat numbers of input neurons, int64; its shape is the feature shape after.
+    """
     from scipy.sparse import csr_array
 
     flat = chosen.reshape(-1)
@@ -106,7 +111,11 @@ def identity(shape: Shape) -> LinearMap:
 
 
 def as_matrix(maps: tuple[LinearMap, ...]) -> csr_array:
-    """Multiply a chain of maps out to one sparse matrix ``(post neurons, pre neurons)``."""
+    """Multiply a chain of maps out to one sparse matrix ``(post neurons, pre neurons)``.
+
+    Raises:
+        ValueError: If all of them are reshapes, which have no matrix.
+    """
     from scipy.sparse import csr_array
 
     product: csr_array | None = None

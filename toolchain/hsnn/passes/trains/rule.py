@@ -56,19 +56,23 @@ class View:
     constants: Mapping[int, NDArray[np.generic]]
 
     def spikes(self, position: int = 0) -> Affine:
-        """Return the spike train at that position."""
+        """Return the spike train at that position; raises :class:`NotLinearError` if there is none."""
         if position not in self.affine:
             raise NotLinearError(f"operand {position} is not a spike train")
         return self.affine[position]
 
     def constant(self, position: int) -> NDArray[np.generic]:
-        """Return the constant at that position."""
+        """Return the constant at that position, of any shape; raises :class:`NotLinearError` if there is none."""
         if position not in self.constants:
             raise NotLinearError(f"operand {position} is not a constant")
         return self.constants[position]
 
     def feature_constant(self, position: int) -> Float:
-        """Return a constant that broadcasts over the feature axes only."""
+        """Return a constant as float64 that broadcasts to the feature shape.
+
+        Raises:
+            NotLinearError: If there is none, or if it differs between timesteps or samples.
+        """
         array = np.asarray(self.constant(position), np.float64)
         extra = array.ndim - len(self.shape)
         if extra > 0 and any(extent != 1 for extent in array.shape[:extra]):
@@ -96,7 +100,11 @@ class View:
         return default if attribute is None else tuple(attribute.as_ints())
 
     def feature_axes(self, axes: tuple[int, ...]) -> tuple[int, ...]:
-        """Turn axes of the whole array into axes of the feature shape."""
+        """Turn axes of the whole array into axes of the feature shape.
+
+        Raises:
+            NotLinearError: If one of them is time or batch.
+        """
         rank = self.lead + len(self.spikes().shape)
         absolute = tuple(axis % rank for axis in axes)
         if any(axis < self.lead for axis in absolute):
@@ -108,6 +116,6 @@ Rule: TypeAlias = "Callable[[View], Affine]"
 
 
 def require_merged(view: View) -> None:
-    """Refuse operators that take the second axis for channels where it is the batch."""
+    """Raise :class:`NotLinearError` for operators that take the second axis for channels where it is the batch."""
     if view.lead != 1:
         raise NotLinearError("it takes the batch axis for channels", mixes_time=True)
