@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))  # for tests/support, where pytest is not at work
+
 import registry
 
 PAGE = Path(__file__).parents[2] / "docs" / "interop.md"

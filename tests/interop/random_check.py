@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
 from random_hybrids import Drawn, RandomHybrid, States
 from torch import Tensor
@@ -15,16 +13,9 @@ from hsnn.frontends.live import LiveModel, adapt
 from hsnn.frontends.torch import compare_with_library, compare_with_torch, from_torch
 from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.ir.hybrid import HybridModel, module_of
+from support.onnx_states import states_over_time
 
 TOLERANCE = 1e-5
-KEPT = {
-    "Lif": {"u": "u_next", "v_in": "v_in", "v": "v_next"},
-    "RecurrentLif": {"u": "u_next", "v_in": "v_in", "v": "v_next"},
-    "CountingLif": {"u": "u_next", "v_in": "v_open", "v": "v_next"},
-    "RecurrentCountingLif": {"u": "u_next", "v_in": "v_open", "v": "v_next"},
-    "LeakyIntegrator": {"u": "u_next", "v": "v_next"},
-}
-"""What each operator's ONNX function holds at a timestep, under the name that it has there."""
 
 
 def assert_same(model: RandomHybrid) -> tuple[int, int]:
@@ -87,42 +78,13 @@ def _keeper(drawn: Drawn, held: list[States]) -> Callable[..., None]:
 
 def _traces(hybrid: HybridModel, inputs: tuple[Tensor, ...]) -> tuple[dict[str, States], list[Tensor]]:
     """Run the hybrid ONNX model; return what its neurons hold over time by module, and its outputs."""
-    model = onnx.ModelProto()
-    model.CopyFrom(hybrid.proto)
-    for function in model.functions:
-        _opened(function)
-    names: list[tuple[str, str, str]] = []
-    for node in model.graph.node:
-        if node.op_type in KEPT:
-            path, sent = module_of(node).split(".output_")[0], node.output[0]
-            names.append((path, "s", sent))
-            for name in KEPT[node.op_type]:
-                node.output.append(f"{sent}:{name}")
-                names.append((path, name, node.output[-1]))
-    known = [item.name for item in model.graph.output]
-    for *_, name in names:
-        if name not in known:
-            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     feeds = {item.name: tensor.numpy() for item, tensor in zip(hybrid.inputs, inputs, strict=True)}
-    results = [torch.from_numpy(item) for item in session.run([*known, *(name for *_, name in names)], feeds)]
+    found, outputs = states_over_time(hybrid, feeds)
     states: dict[str, States] = {}
-    for (path, name, _), value in zip(names, results[len(known) :], strict=True):
-        states.setdefault(path, {})[name] = value
-    return states, results[: len(known)]
-
-
-def _opened(function: onnx.FunctionProto) -> None:
-    """Make a neuron's function send its states over time too."""
-    for node in function.node:
-        if node.op_type != "Scan" or function.name not in KEPT:
-            continue
-        body = next(item.g for item in node.attribute if item.name == "body")
-        for name, inside in KEPT[function.name].items():
-            body.node.append(onnx.helper.make_node("Identity", [inside], [f"{name}_over_time"]))
-            body.output.append(onnx.helper.make_tensor_value_info(f"{name}_over_time", onnx.TensorProto.FLOAT, None))
-            node.output.append(f"{name}_sequence")
-            function.output.append(f"{name}_sequence")
+    for node, held in found:
+        path = module_of(node).split(".output_")[0]
+        states.setdefault(path, {}).update({name: torch.from_numpy(value) for name, value in held.items()})
+    return states, [torch.from_numpy(item) for item in outputs]
 
 
 def _unflipped(model: RandomHybrid, ours: dict[str, States], theirs: dict[str, States]) -> Tensor:
