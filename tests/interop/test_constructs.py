@@ -1,6 +1,7 @@
 """Every construct of the support matrix has the outcome that the matrix states."""
 
 import matrix
+import nir
 import pytest
 import registry
 import slayer_blocks
@@ -37,3 +38,13 @@ def test_every_block_of_slayer_that_has_an_exporter_has_a_row():
     named = {item.name for item in registry.constructs() if item.library == slayer_blocks.LIBRARY}
     assert slayer_blocks.COVERED.keys() <= named
     assert {name for names in slayer_blocks.COVERED.values() for name in names.split()} == slayer_blocks.blocks()
+
+
+def test_every_type_of_node_of_the_nir_package_has_a_row():
+    nodes = {
+        name
+        for name in vars(nir)
+        if isinstance(getattr(nir, name), type) and issubclass(getattr(nir, name), nir.NIRNode)
+    }
+    rows = {item.name.strip("`") for item in registry.constructs() if item.library.startswith("NIR 1.")}
+    assert nodes - {"NIRNode"} <= rows

@@ -191,7 +191,7 @@ class _Builder:
         inputs = [value, *decays, self._emit.constant(f"{name}.threshold", values.plain(meant.threshold)), bias]
         if back is not None:
             inputs.append(self._emit.constant(f"{name}.recurrent_weight", back[0]))
-        return self._emit.node(
+        made = self._emit.node(
             "Lif" if back is None else "RecurrentLif",
             inputs,
             f"{name}/spikes",
@@ -201,3 +201,6 @@ class _Builder:
             refractory=meant.refractory,
             decay_input=0,
         )
+        if policy.sends == "now" or node.kind == "Threshold":
+            return made
+        return self._emit.node("Delay", [made], f"{name}/next", name, steps=1)

@@ -14,7 +14,7 @@ Source of the equations: NIR 1.0.8, ``nir/ir/neuron.py``; Pedersen et al., arXiv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = NDArray[np.float64]
 
+_REPEATED = 1e-4
+"""Largest difference between two single-precision ways of writing one fraction."""
 SPIKING = frozenset({"IF", "LIF", "CubaLIF", "Threshold"})
 
 
@@ -72,6 +74,8 @@ def meaning_of(name: str, node: NirNode, shape: tuple[int, ...], policy: NirPoli
             ``HSNN-F086`` for dynamics that hsnn's neurons do not have.
     """
     values = {key: _shaped(name, key, value, shape) for key, value in node.fields.items()}
+    if policy.reset == "spyx":
+        policy = replace(policy, reset="subtract" if node.kind == "CubaLIF" else "subtract_next")
     one, zero = np.ones(shape), np.zeros(shape)
     if node.kind == "Threshold":
         threshold = values["threshold"]
@@ -83,7 +87,10 @@ def meaning_of(name: str, node: NirNode, shape: tuple[int, ...], policy: NirPoli
     if leaky or cuba:
         voltage = _decay(name, "tau" if leaky else "tau_mem", values, policy)
         leak = values["v_leak"]
-        gain = gain * input_factor(voltage, policy, spiking=node.kind in SPIKING)
+        if policy.gain == "spyx" and node.kind in SPIKING:
+            gain = _as_it_is(name, gain, 1.0 - voltage)
+        else:
+            gain = gain * input_factor(voltage, policy, spiking=node.kind in SPIKING)
     elif policy.integrate == "dt":
         gain = gain * policy.dt
     if cuba:
@@ -97,7 +104,7 @@ def meaning_of(name: str, node: NirNode, shape: tuple[int, ...], policy: NirPoli
 
 def input_factor(decay: Array, policy: NirPolicy, *, spiking: bool) -> Array:
     """What ``r`` times the input of a leaky neuron is multiplied by under a policy; ``decay`` is its voltage's."""
-    if policy.gain == "one":
+    if policy.gain in ("one", "spyx"):
         return np.ones_like(decay)
     if policy.gain == "decay":
         return decay
@@ -141,6 +148,18 @@ def _spiking(name: str, values: dict[str, Array], policy: NirPolicy, base: Neuro
     return NeuronMeaning(
         base.gain, base.current_decay, base.voltage_decay, bias, shifted, start, reset, refractory, feedback
     )
+
+
+def _as_it_is(name: str, resistance: Array, kept: Array) -> Array:
+    """The gain of neurons that take their input as it is, whose ``r`` repeats what they keep of their voltage."""
+    if np.abs(resistance - kept).max(initial=0.0) > _REPEATED:
+        raise UnsupportedError(
+            "HSNN-F083",
+            f"r of {name!r} is not 1 - dt / tau, which gain=spyx says",
+            allowed="files that spyx wrote",
+            fix="say what r is: --nir-policy NAME,gain=decay or gain=one",
+        )
+    return np.ones_like(kept)
 
 
 def _decay(name: str, key: str, values: dict[str, Array], policy: NirPolicy) -> Array:

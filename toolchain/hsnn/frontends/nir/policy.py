@@ -8,7 +8,7 @@ policy a file with neurons is refused.
 
 Sources of the presets: the exporters of snnTorch 1.0.0 (``export_nir.py``), Norse 1.1.0 (``utils/export_nir.py``),
 sinabs 3.1.3 (``nir.py``), Rockpool 3.1.0 (``nn/modules/torch/nir.py``), SpikingJelly 2.0.0
-(``nir_exchange/to_nir.py``), and the neurons that they export.
+(``nir_exchange/to_nir.py``), spyx 1.0.0 (``spyx/nir.py``), and the neurons that they export.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from hsnn.errors import UsageError
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "integrator": ("euler", "exact"),
-        "reset": ("value", "subtract", "subtract_next", "zero_next"),
+        "reset": ("value", "subtract", "subtract_next", "zero_next", "spyx"),
         "comparison": (">", ">="),
         "synapse": ("ode", "jump", "kept"),
-        "gain": ("decay", "one", "rockpool"),
+        "gain": ("decay", "one", "rockpool", "spyx"),
         "integrate": ("dt", "one"),
         "tau": ("seconds", "times_dt"),
         "initial": ("zero", "leak", "reset"),
         "inputs": ("graded", "binary"),
+        "sends": ("now", "next"),
     }
 )
 """Every choice but ``dt``, with what it may be."""
@@ -45,17 +46,21 @@ class NirPolicy:
         integrator: ``euler``: ``x += dt / tau * (...)``; ``exact``: decay ``exp(-dt / tau)``.
         reset: ``value``: to the reset voltage; ``subtract``: the threshold is subtracted when a neuron spikes;
             ``subtract_next``: it is subtracted one timestep later, after the decay; ``zero_next``: the voltage of
-            the next timestep is zero, whatever comes in.
+            the next timestep is zero, whatever comes in; ``spyx``: ``subtract_next`` of ``IF`` and ``LIF``,
+            ``subtract`` of ``CubaLIF``.
         comparison: ``>`` or ``>=``.
         synapse: Of ``CubaLIF`` and ``CubaLI``: ``ode``: a spike adds ``w_in`` times the decay of the current, as the
             equation says; ``jump``: it adds ``w_in``; ``kept``: it adds ``w_in`` times what is kept of the current.
         gain: Of neurons with a leak: ``decay``: the input is multiplied by the decay, as the equation says; ``one``:
             it is not; ``rockpool``: ``r`` is what Rockpool writes, ``tau / dt * exp(-dt / tau)`` for neurons that take
-            their input as it is and for synapses that keep that much of it.
+            their input as it is and for synapses that keep that much of it; ``spyx``: ``r`` of neurons that spike is
+            what they keep, ``1 - dt / tau``, and they take their input as it is.
         integrate: Of ``IF`` and ``I``: ``dt``: ``v += dt * r * x``; ``one``: ``v += r * x``.
         tau: ``seconds``: as NIR defines; ``times_dt``: the file holds time constants times ``dt``.
         initial: Voltage when a sample starts: ``zero``, the ``leak`` or the ``reset`` voltage.
         inputs: What the inputs carry: ``graded``: any numbers, ``binary``: 0 and 1 only.
+        sends: When ``IF``, ``LIF`` and ``CubaLIF`` send a spike: ``now``, when the voltage is above the threshold;
+            ``next``: one timestep later.
         name: Preset that it comes from, or empty.
     """
 
@@ -69,6 +74,7 @@ class NirPolicy:
     tau: str = "seconds"
     initial: str = "reset"
     inputs: str = "graded"
+    sends: str = "now"
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -84,6 +90,8 @@ class NirPolicy:
                 raise _bad(f"{name} of the NIR policy is {getattr(self, name)!r}", " or ".join(allowed))
         if self.gain == "rockpool" and self.integrator != "exact":
             raise _bad("gain=rockpool of the NIR policy goes with integrator=euler", "integrator=exact with it")
+        if self.gain == "spyx" and self.integrator != "euler":
+            raise _bad("gain=spyx of the NIR policy goes with integrator=exact", "integrator=euler with it")
 
     def record(self) -> dict[str, str | float]:
         """All choices, for the record of an artifact."""
@@ -105,6 +113,9 @@ PRESETS: Mapping[str, NirPolicy] = MappingProxyType(
         "sinabs": NirPolicy(1.0, "exact", "subtract", ">=", initial="zero"),
         "sinabs-unnormalized": NirPolicy(1.0, "exact", "subtract", ">=", gain="one", initial="zero"),
         "rockpool": NirPolicy(1e-3, "exact", "subtract", ">=", synapse="kept", gain="rockpool", initial="zero"),
+        "spyx": NirPolicy(
+            1.0, "euler", "spyx", ">", synapse="jump", gain="spyx", integrate="one", initial="zero", sends="next"
+        ),
         "spikingjelly": NirPolicy(1e-4, "euler", "value", ">=", initial="reset"),
         "hsnn": NirPolicy(1e-4, "euler", "value", ">", initial="zero"),
     }

@@ -85,6 +85,8 @@ def written_neuron(
     """
     if node.op_type not in WRITTEN:
         raise refused(f"{name!r} is a {node.op_type} neuron", "LIF neurons and leaky integrators")
+    if policy.sends != "now" or "spyx" in (policy.gain, policy.reset):
+        raise refused(f"{name!r} sends its spikes at once, not as spyx does", "policies with sends=now, no gain=spyx")
     current, voltage, bias = (_parameter(node, key, shape) for key in ("current_decay", "voltage_decay", "bias"))
     decays = node.attributes["decay_input"].as_int() == 1
     neuron = _Neuron(name, current, voltage, bias, voltage if decays else np.ones(shape))
