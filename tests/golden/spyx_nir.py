@@ -64,7 +64,6 @@ def main() -> None:
         nir.write(stream, graph)
         kept[f"{name}.nir"] = np.frombuffer(stream.getvalue(), np.uint8)
         kept[f"{name}.y"] = np.asarray(outputs).swapaxes(0, 1)
-        print(f"{name}: {int(kept[f'{name}.y'].sum())} spikes")
     np.savez_compressed(TARGET, **kept)
 
 
