@@ -16,6 +16,8 @@ from random_hybrids import RandomHybrid
 from registry import EXACT, REFUSED, construct
 from torch import nn
 
+from hsnn.nn import OverTime, TimeFirst
+
 LIBRARY = "Norse 1.1.0, live modules"
 
 
@@ -66,6 +68,38 @@ def sequential():
         norse.LI(LIParameters(torch.tensor(250.0), torch.tensor(150.0), torch.tensor(0.1))),
     )
     assert_equal(model, shape=(1, 8, 8))
+
+
+@construct(LIBRARY, "a model of `(timestep, batch, *feature)` in `hsnn.nn.TimeFirst`; `voltages[t] = v`", EXACT)
+def time_first():
+    class Tutorial(nn.Module):
+        """As Norse's tutorial on MNIST writes its convolutional network."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(1, 3, 3), linear(27, 6)
+            self.lif0, self.lif1 = norse.LIFCell(parameters()), norse.LIFCell(parameters(v_th=0.1))
+            self.out = norse.LILinearCell(6, 4)
+
+        def forward(self, x):
+            s0 = s1 = so = None
+            voltages = torch.zeros(x.shape[0], x.shape[1], 4, device=x.device, dtype=x.dtype)
+            for ts in range(x.shape[0]):
+                z, s0 = self.lif0(3 * self.conv(x[ts]), s0)
+                z = nn.functional.max_pool2d(z, 2, 2) * 10
+                z, s1 = self.lif1(self.fc(z.view(-1, 27)), s1)
+                voltages[ts, :, :], so = self.out(z, so)
+            return voltages
+
+    torch.manual_seed(0)
+    assert_equal(TimeFirst(Tutorial()), shape=(TIMESTEPS, 1, 8, 8))
+
+
+@construct(LIBRARY, "a SequentialState of one timestep in `hsnn.nn.OverTime`, which hands its state on", EXACT)
+def over_time():
+    torch.manual_seed(0)
+    model = norse.SequentialState(linear(6, 5), norse.LIFCell(parameters()), linear(5, 4), norse.LICell())
+    assert_equal(OverTime(model, timesteps=TIMESTEPS, outputs="last"))
 
 
 @construct(LIBRARY, "LIFBoxCell, reset to a value and by subtraction; LICell", EXACT)

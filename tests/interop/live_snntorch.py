@@ -12,7 +12,7 @@ from registry import EXACT, POLICY, REFUSED, construct
 from snntorch import utils
 from torch import nn
 
-from hsnn.nn import OverTime
+from hsnn.nn import KeepOutputs, OverTime
 
 LIBRARY = "snnTorch 1.0.0, live modules"
 ZERO_STATE = "state starts at zero for every sample, as `snntorch.utils.reset` does"
@@ -207,6 +207,24 @@ def voltage():
             return torch.stack(voltages).mean(0)
 
     assert_equal(Reads(snn.Leaky(0.8), snn.Leaky(0.8), None))
+
+
+@construct(LIBRARY, "spikes and voltages returned, `--outputs 0` or `hsnn.nn.KeepOutputs(model, [0])`", EXACT)
+def keeps_spikes():
+    class Tutorial(Loop):
+        """As snnTorch's tutorial 5 writes its network."""
+
+        def forward(self, x):
+            mem1, mem2 = self.first.init_leaky(), self.second.init_leaky()
+            spikes, voltages = [], []
+            for _ in range(TIMESTEPS):
+                spk1, mem1 = self.first(self.fc1(x), mem1)
+                spk2, mem2 = self.second(self.fc2(spk1), mem2)
+                spikes.append(spk2)
+                voltages.append(mem2)
+            return torch.stack(spikes, dim=0), torch.stack(voltages, dim=0)
+
+    assert_equal(KeepOutputs(Tutorial(snn.Leaky(0.95), snn.Leaky(0.9), None), [0]))
 
 
 @construct(

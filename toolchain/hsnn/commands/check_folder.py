@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     Raises:
         UsageError: HSNN-U147 for a folder without any, or for options of torch models.
     """
-    for name in ("weights", "input_shape", "example"):
+    for name in ("weights", "input_shape", "example", "time", "outputs"):
         if getattr(args, name) is not None:
             raise UsageError("HSNN-U147", f"--{name.replace('_', '-')} is given for a folder", fix="leave it out")
     folder = Path(args.model)

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hsnn.commands.arrays import load_arrays, select_inputs
 from hsnn.commands.files import require_file
@@ -90,8 +90,13 @@ def named_model(args: argparse.Namespace) -> Model:
 
     Raises:
         UsageError: HSNN-U132 for weights beside a file, HSNN-F085 for a NIR file without ``--timesteps``, HSNN-U146
-            for ``--nir-policy`` with another model; and what the front ends raise.
+            for ``--nir-policy`` with another model, HSNN-U153 for ``--time`` and ``--outputs`` with a file; and what
+            the front ends raise.
     """
+    from hsnn.commands.calling import called, refuse_calling
+
+    if is_file(args.model):
+        refuse_calling(args)
     if is_nir(args.model):
         require_model(args.model)
         return _load_nir(args)
@@ -99,7 +104,8 @@ def named_model(args: argparse.Namespace) -> Model:
         raise UsageError(
             "HSNN-U146", f"--nir-policy is given for {args.model!r}", allowed="with a .nir file", fix="leave it out"
         )
-    return load_model(args.model, args.weights, netx_options(args))
+    model = load_model(args.model, args.weights, netx_options(args))
+    return model if is_file(args.model) else called(cast("nn.Module", model), args)
 
 
 def _load_nir(args: argparse.Namespace) -> HybridModel:

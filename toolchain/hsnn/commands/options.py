@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from hsnn.commands.calling import add_calling
 from hsnn.commands.values import pin, positive, real, seconds, spike_timesteps
 from hsnn.errors import UsageError
 
@@ -46,6 +47,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--example", metavar="FILE", help="an .npz with samples, named as the arguments of the module's forward"
     )
+    add_calling(group)
 
 
 def add_netx_and_nir(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsnn.commands import options
+from hsnn.commands.calling import add_calling, called
 from hsnn.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     torch = parser.add_argument_group("the torch model, to start from it")
     torch.add_argument("--model", metavar="MODULE:FUNCTION", help="the function that the artifact was built from")
     options.add_weights(torch)
+    add_calling(torch)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.input is not None:
         names = [value.name for value in program.inputs]
         samples = select_inputs(load_arrays(args.input, "input"), names, path=args.input, what="input")
-    model = None if args.model is None else load_torch(args.model, args.weights)
+    model = None if args.model is None else called(load_torch(args.model, args.weights), args)
     with console.progress() as progress:
         report = verify(
             program,

@@ -28,6 +28,8 @@ from hsnn.frontends.torch_held import (
 )
 
 _SHOWN = 8
+_REPEATS = 4
+"""Further calls that show whether a model draws random numbers."""
 _EXAMINED = 32
 """Attributes up to which each is examined on its own, at the cost of two calls."""
 
@@ -120,6 +122,8 @@ def check_stateless(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             for held in {**after_first, **after_second}
             if held not in after_first or held not in after_second or not equal(after_first[held], after_second[held])
         ]
+        if not changed and any(not all_equal(first, call(inference_copy(module), inputs)) for _ in range(_REPEATS)):
+            raise _random_error(module, inputs)  # By chance its first two calls were alike.
         if changed or not all_equal(first, second):
             raise _state_error(module, _culprits(module, inputs, changed))
 

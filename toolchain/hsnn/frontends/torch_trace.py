@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,14 @@ from hsnn.ops.functions import DEFAULT_OPSET
 if TYPE_CHECKING:
     import onnx_ir
 
+_CHATTY = (
+    "torch.onnx",
+    "torch._subclasses.fake_tensor",
+    "torch._library.triton",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch.export",
+)
+"""Loggers that print what is raised besides, with its traceback, or what nobody asked for."""
 BATCH = "batch"
 """Name of the batch axis in exported models."""
 
@@ -78,7 +87,8 @@ def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = F
                 "HSNN-F015",
                 f"{where} works for one batch size only: {first_line(error)}",
                 allowed="a model for any batch size",
-                fix="write x.flatten(1) or x.reshape(x.shape[0], -1) where the code names the batch size",
+                fix="write x.flatten(1) or x.reshape(x.shape[0], -1) where the code names the batch size; a model that "
+                "takes (timestep, batch, *feature) needs --time first, or hsnn.nn.TimeFirst(model)",
             ) from error
         raise UnsupportedError(
             "HSNN-F013",
@@ -150,12 +160,15 @@ def _at_least_two(x: Tensor) -> Tensor:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's remarks about its own exporter off the terminal, and leave all settings as they were."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        # What torch prints of a failure is a dump of its graph; the error is raised as well.
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

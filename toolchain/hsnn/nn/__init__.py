@@ -21,7 +21,7 @@ from hsnn.nn.fixed import (
 from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
-from hsnn.nn.over_time import OverTime
+from hsnn.nn.over_time import KeepOutputs, OverTime, TimeFirst
 from hsnn.nn.resonate import FixedResonateFire, ResonateFire
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.structure import AxonalDelay, Delay, MergeTime, SplitTime, TimeDistributed
@@ -45,6 +45,7 @@ __all__ = [
     "FixedResonateFire",
     "FixedSigmaDelta",
     "GradedEncode",
+    "KeepOutputs",
     "LeakyIntegrator",
     "Lif",
     "MembraneDecode",
@@ -60,6 +61,7 @@ __all__ = [
     "SplitTime",
     "Surrogate",
     "TimeDistributed",
+    "TimeFirst",
     "TrainDecode",
     "TrainEncode",
     "Triangle",

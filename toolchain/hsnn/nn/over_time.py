@@ -1,7 +1,9 @@
-"""The loop over time around a model whose neurons keep their state from call to call."""
+"""Models that see time in another way than hsnn: one timestep a call, timesteps first, states among their outputs."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,10 +15,11 @@ _INPUTS, _OUTPUTS = ("repeat", "train"), ("mean", "sum", "last", "train")
 
 
 class OverTime(nn.Module):
-    """Calls a module once for each timestep; for models with neurons of snnTorch or SpikingJelly.
+    """Calls a module once for each timestep; for models with neurons of snnTorch, SpikingJelly or Norse.
 
-    It does not reset the neurons: that is for whoever calls it, as without it. A compiled program starts every sample
-    from zero.
+    A module whose ``forward`` takes a ``state``, as Norse's do, gets the one that its last call returned. It does not
+    reset neurons that keep their state themselves: that is for whoever calls it, as without it. A compiled program
+    starts every sample from zero.
 
     Args:
         module: Takes one timestep, ``(batch, *feature)``; if it returns a tuple, the first entry counts.
@@ -37,10 +40,17 @@ class OverTime(nn.Module):
                 allowed=f"at least 1; {' or '.join(_INPUTS)}; {' or '.join(_OUTPUTS)}",
             )
         self.module, self.timesteps, self.inputs, self.outputs = module, timesteps, inputs, outputs
+        self._has_state = "state" in inspect.signature(module.forward).parameters
 
     def forward(self, x: Tensor) -> Tensor:
         """Run all timesteps."""
-        sent = [self._first(self.module(x if self.inputs == "repeat" else x[:, t])) for t in range(self.timesteps)]
+        sent, state = list[Tensor](), None
+        for t in range(self.timesteps):
+            step = x if self.inputs == "repeat" else x[:, t]
+            output = self.module(step, state) if self._has_state else self.module(step)
+            if self._has_state and isinstance(output, tuple):
+                state = output[1]
+            sent.append(self._first(output))
         if self.outputs == "last":
             return sent[-1]
         train = torch.stack(sent, dim=1)
@@ -56,3 +66,58 @@ class OverTime(nn.Module):
     def extra_repr(self) -> str:
         """Arguments, for ``print(module)``."""
         return f"timesteps={self.timesteps}, inputs={self.inputs!r}, outputs={self.outputs!r}"
+
+
+class TimeFirst(nn.Module):
+    """Hands a module its input with time first; for models that take ``(timestep, batch, *feature)``.
+
+    Samples of hsnn have the batch first; what the module returns stays as it is.
+
+    Args:
+        module: Takes one tensor, ``(timestep, batch, *feature)``.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Any:
+        """Turn ``(batch, timestep, *feature)`` around, and call the module."""
+        return self.module(x.transpose(0, 1))
+
+
+class KeepOutputs(nn.Module):
+    """Leaves outputs of a module out, such as states that only its training needs.
+
+    Args:
+        module: Takes one tensor and returns a tuple or a list.
+        keep: Which of its outputs to return, from 0, in this order.
+
+    Raises:
+        UsageError: ``HSNN-U021``, if nothing is kept, or an index is below 0.
+    """
+
+    def __init__(self, module: nn.Module, keep: Sequence[int]) -> None:
+        super().__init__()
+        if not keep or any(index < 0 for index in keep):
+            raise UsageError("HSNN-U021", f"KeepOutputs keeps {list(keep)}", allowed="one index or more, from 0")
+        self.module, self.keep = module, tuple(keep)
+
+    def forward(self, x: Tensor) -> Any:
+        """Call the module, and return some of what it returns; a lone output by itself.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if it does not return that many outputs.
+        """
+        outputs = self.module(x)
+        if not isinstance(outputs, tuple | list) or max(self.keep) >= len(outputs):
+            found = f"{len(outputs)} outputs" if isinstance(outputs, tuple | list) else "one output"
+            raise UsageError(
+                "HSNN-U022", f"KeepOutputs keeps {list(self.keep)} of {found}", allowed="indices from 0 that there are"
+            )
+        kept = tuple(outputs[index] for index in self.keep)
+        return kept if len(kept) > 1 else kept[0]
+
+    def extra_repr(self) -> str:
+        """Arguments, for ``print(module)``."""
+        return f"keep={self.keep}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hsnn.errors import UnsupportedError
 from hsnn.frontends.live import graph, opaque, slayer_blocks
 from hsnn.frontends.live.interpret import rolled
 from hsnn.frontends.live.program import Rolled
@@ -72,13 +73,18 @@ def adapt(module: nn.Module, inputs: tuple[Tensor, ...]) -> LiveModel:
         UnsupportedError: ``HSNN-F090`` or ``HSNN-F091``, if a neuron cannot be expressed; ``HSNN-F092`` to
             ``HSNN-F094``, if the model's use of time cannot be understood; ``HSNN-F013`` or ``HSNN-F015``, if torch
             cannot trace it.
+        UsageError: ``HSNN-F010``, if the model fails on the inputs by itself.
     """
     original = inference_copy(module)
     neurons = neurons_of(original)
     reset_neurons(original)
     spoiled = inference_copy(original)
     slayer_blocks.rewrite(spoiled)
-    program = opaque.trace(spoiled, inputs, neurons)
+    try:
+        program = opaque.trace(spoiled, inputs, neurons)
+    except UnsupportedError:
+        call(inference_copy(original), inputs)  # What fails by itself, as by a wrong shape, says so.
+        raise
     traced = graph.read(spoiled, program, neurons)
     names = tuple(program.graph_signature.user_inputs)
     binary = frozenset(

@@ -101,7 +101,7 @@ def _check_loop(traced: Traced) -> None:
             "HSNN-F092",
             f"{traced.title(next(iter(counts)))} is called once: the loop over time is not in the model's forward",
             allowed="a forward that runs all timesteps",
-            fix="wrap the model in hsnn.nn.OverTime(model, timesteps=...), or write the loop into forward",
+            fix="hsnn-compile --time steps=16 brings the loop in, hsnn.nn.OverTime(model, timesteps=16) in Python",
         )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.frontends.live.spec import LiveNeuron
+from hsnn.frontends.live.writes import stack_writes
 from hsnn.frontends.torch_trace import exported
 
 NEURON = "hsnn_live::neuron"
@@ -68,7 +69,9 @@ def trace(
         # The type stays what it is, so that code that asks for it, such as a function that resets all neurons, works.
         part.forward = neuron.protocol(part, _emitter(path, neuron))
     with torch.no_grad(), _no_shared_lists(module):
-        return exported(module, inputs, lenient=True)
+        program = exported(module, inputs, lenient=True)
+    stack_writes(program)
+    return program
 
 
 def _emitter(path: str, neuron: LiveNeuron) -> Any:

@@ -91,7 +91,8 @@ class Placer:
                 "HSNN-F093",
                 f"the model uses a state of {self._traced.title(path)} (output {index}), which it cannot send",
                 allowed="spikes of spiking neurons; voltages of neurons that are never reset",
-                fix="return the spikes alone, or read out neurons without reset (LI, ExpLeak, reset_mechanism='none')",
+                fix="leave it out: hsnn-compile --outputs 0 keeps the first output, hsnn.nn.KeepOutputs(model, [0]) in "
+                "Python; or read out neurons without reset (LI, ExpLeak, reset_mechanism='none')",
             )
         return value
 
@@ -139,6 +140,7 @@ class Placer:
                 f"{tuple('batch' if extent == BATCH_SIZE else extent for extent in shape)} goes into neurons",
                 allowed="(timestep, batch, *feature), (batch, timestep, *feature) or (batch, *feature, timestep), as "
                 "the neurons take it",
+                fix="--time first, or hsnn.nn.TimeFirst(model), for a model that takes (timestep, batch, *feature)",
             )
         ref, timesteps = value.ref, shape[1 - batch_axis]
         if layout == "time_last":

@@ -1,0 +1,96 @@
+"""How a torch model is called: where its time axis is, which loop is missing, which outputs count."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hsnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_INPUTS, _OUTPUTS = ("repeat", "train"), ("mean", "sum", "last", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """How a torch model sees time.
+
+    Attributes:
+        steps: Timesteps of the loop around a model that computes one; None for a model that takes the time axis first.
+        options: Arguments of :class:`hsnn.nn.OverTime`.
+    """
+
+    steps: int | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def add_calling(group: argparse._ArgumentGroup) -> None:
+    """Declare how a torch model is called."""
+    group.add_argument(
+        "--time",
+        type=time,
+        metavar="HOW",
+        help="how a torch model sees time, where its forward does not say it: first, if it takes (timestep, batch, "
+        "...); steps=16, if it computes one timestep, with inputs=repeat|train and outputs=mean|sum|last|train behind "
+        "commas",
+    )
+    group.add_argument(
+        "--outputs",
+        type=indices,
+        metavar="N,...",
+        help="outputs of a torch model to keep, from 0: --outputs 0 where it returns spikes and voltages",
+    )
+
+
+def time(text: str) -> Time:
+    """Read ``first``, or ``steps=16,inputs=train,outputs=sum``.
+
+    >>> time("steps=16,outputs=sum")
+    Time(steps=16, options={'outputs': 'sum'})
+    """
+    if text == "first":
+        return Time()
+    pairs = [part.partition("=")[::2] for part in text.split(",")]
+    given = dict(pairs)
+    steps = given.pop("steps", "")
+    allowed = {"inputs": _INPUTS, "outputs": _OUTPUTS}
+    wrong = [key for key, value in given.items() if value not in allowed.get(key, ())]
+    if len(pairs) != len(given) + 1 or wrong or not (steps.isascii() and steps.isdecimal() and int(steps)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither first nor steps=N, with inputs={'|'.join(_INPUTS)} and outputs={'|'.join(_OUTPUTS)}"
+        )
+    return Time(int(steps), given)
+
+
+def indices(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 0, such as 0 or 0,2")
+    return tuple(int(part) for part in parts)
+
+
+def called(module: nn.Module, args: argparse.Namespace) -> nn.Module:
+    """Wrap a module so that it is called as hsnn calls models, where the arguments say how it is called itself."""
+    from hsnn.nn import KeepOutputs, OverTime, TimeFirst
+
+    if args.time is not None:
+        found: Time = args.time
+        module = TimeFirst(module) if found.steps is None else OverTime(module, timesteps=found.steps, **found.options)
+    return module if args.outputs is None else KeepOutputs(module, args.outputs)
+
+
+def refuse_calling(args: argparse.Namespace) -> None:
+    """Refuse the options of torch modules beside another model.
+
+    Raises:
+        UsageError: HSNN-U153 if one is given.
+    """
+    for name in ("time", "outputs"):
+        if getattr(args, name) is not None:
+            raise UsageError(
+                "HSNN-U153", f"--{name} is given with {args.model!r}", allowed="a torch model", fix="leave it out"
+            )

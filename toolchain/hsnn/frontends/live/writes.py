@@ -1,0 +1,81 @@
+"""Loops over time that write each timestep into a tensor made before: ``voltages[t] = v``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from torch import fx
+
+from hsnn.errors import UnsupportedError
+from hsnn.frontends.live.operators import name_of
+
+_MAKERS = frozenset(
+    "aten.zeros.default aten.empty.memory_format aten.zeros_like.default aten.empty_like.default aten.ones.default "
+    "aten.new_zeros.default aten.new_empty.default aten.full.default".split()
+)
+
+
+def stack_writes(program: torch.export.ExportedProgram) -> None:
+    """Turn writes into every index of a new tensor into one stack, in place.
+
+    Raises:
+        UnsupportedError: ``HSNN-F092``, if something is written otherwise.
+    """
+    graph = program.graph
+    written: dict[fx.Node, list[fx.Node]] = {}
+    for node in graph.nodes:
+        if name_of(node) in ("aten.copy_.default", "aten.fill_.Tensor", "aten.index_put_.default"):
+            written.setdefault(_buffer(node) or node, []).append(node)
+    for buffer, writes in written.items():
+        picks = [_pick(node) for node in writes]
+        if any(pick is None or pick[0] is not buffer for pick in picks) or name_of(buffer) not in _MAKERS:
+            raise _unclear(writes[0])
+        dims, steps = {pick[1] for pick in picks if pick}, [pick[2] for pick in picks if pick]
+        (dim, *others) = dims
+        extent = buffer.meta["val"].shape[dim]
+        order = {node: index for index, node in enumerate(graph.nodes)}
+        views = {user for user in buffer.users if order[user] < order[writes[-1]]}
+        once = sorted(steps) == list(range(extent)) if isinstance(extent, int) else False
+        if others or not once or len(views) != len(writes):
+            raise _unclear(writes[0])
+        values = [node.args[1] for _, node in sorted(zip(steps, writes, strict=True), key=lambda item: item[0])]
+        with graph.inserting_after(writes[-1]):
+            stack = graph.call_function(torch.ops.aten.stack.default, (values, dim))
+        stack.meta.update(buffer.meta)
+        for user in [item for item in buffer.users if item not in views]:
+            user.replace_input_with(buffer, stack)
+
+
+def _buffer(node: fx.Node) -> fx.Node | None:
+    pick = _pick(node)
+    return pick[0] if pick else None
+
+
+def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:
+    """Return tensor, axis and index that a node writes all of, with a value of that very shape."""
+    if name_of(node) != "aten.copy_.default":
+        return None
+    view: Any = node.args[0]
+    while name_of(view) == "aten.slice.Tensor" and tuple(view.args[2:]) in ((0, sys.maxsize), (0, sys.maxsize, 1)):
+        view = view.args[0]
+    value: Any = node.args[1]
+    if name_of(view) != "aten.select.int" or not isinstance(value, fx.Node):
+        return None
+    if value.meta["val"].shape != view.meta["val"].shape or value.meta["val"].dtype != view.meta["val"].dtype:
+        return None
+    source, dim, index = view.args
+    shape = source.meta["val"].shape
+    dim %= len(shape)
+    extent = shape[dim]
+    return source, dim, index % extent if isinstance(extent, int) else index
+
+
+def _unclear(node: fx.Node) -> UnsupportedError:
+    return UnsupportedError(
+        "HSNN-F092",
+        f"the loop over time writes into a tensor in place, in a way that cannot be understood ({node.name})",
+        allowed="voltages[t] = v, once for every index of one axis of a tensor that was made for it",
+        fix="collect the outputs in a list, and stack them with torch.stack",
+    )
