@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_running_never_imports_the_exporter():
         *(ROOT / "toolchain/hsnn").glob("[epv]*.py"),
     ]
     roots = {module.split(".")[0] for file in files for module in imported_modules(file)}
-    assert roots.isdisjoint({"torch", "onnx_ir", "onnxscript", "lava"})
+    assert roots.isdisjoint({"torch", "onnx", "onnx_ir", "onnxscript", "lava"})
     assert {"hsnn", "numpy", "safetensors", "onnxruntime", "pydantic"} <= roots
 
 
@@ -160,3 +161,14 @@ def test_setup_lists_every_package():
         for file in base.rglob("*.py")
     }
     assert sorted(found.symmetric_difference(listed)) == []
+
+
+def test_packages_of_passes_import_each_other_in_one_direction():
+    """Those of the docstring of hsnn.passes, each importing only those before it."""
+    root = ROOT / "toolchain" / "hsnn" / "passes"
+    order = re.findall(r"^``(\w+)``", (root / "__init__.py").read_text("utf-8"), re.M)
+    assert {folder.name for folder in root.iterdir() if (folder / "__init__.py").exists()} == set(order)
+    for place, package in enumerate(order):
+        imported = {name for file in (root / package).glob("*.py") for name in imported_modules(file)}
+        parts = {name.split(".")[2] for name in imported if name.startswith("hsnn.passes.")}
+        assert parts <= {*order[: place + 1]}, package
