@@ -34,9 +34,9 @@ class Costs:
     dot: float
     call: float = 0.8
     scan: float = 0.04
-    event: float = 0.6
-    dense_synapse: float = 0.0095
-    far_synapse: float = 0.0185
+    event: float = 0.4
+    dense_synapse: float = 0.0075
+    far_synapse: float = 0.014
     near_bytes: int = 1 << 20
     run: float = 4.0
     conv_synapse: float = 0.038

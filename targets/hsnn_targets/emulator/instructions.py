@@ -39,8 +39,16 @@ class Instructions(Protocol):
         """16-bit lanes of a vector."""
 
     @property
+    def masks(self) -> bool:
+        """Whether flags of lanes have registers of their own, and clear lanes on the way."""
+
+    @property
     def compresses(self) -> bool:
         """Whether it packs the lanes that a mask chooses into the lowest ones at once."""
+
+    @property
+    def compresses_bytes(self) -> bool:
+        """Whether it does so with lanes of 8 bits, too."""
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Multiply ``rows`` rows of bytes with ``blocks`` blocks of weights."""
@@ -54,8 +62,11 @@ class Instructions(Protocol):
     def keep(self, builder: Builder, value: Value) -> Value:
         """Prepare what stays of a state, 0 to 4096 parts of 4096, for :meth:`shrink`."""
 
-    def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
-        """Let states within ``2**24`` decay: ``state * keep / 4096`` rounded toward zero."""
+    def shrink(self, builder: Builder, state: Value, keep: Value, cleared: Value | None = None) -> Value:
+        """Let states within ``2**24`` decay: ``state * keep / 4096`` rounded toward zero.
+
+        What is ``cleared`` counts as 0; only asked for where :attr:`masks` is true.
+        """
 
     def store_spikes(self, builder: Builder, fired: Array, at: Value, spikes: Sequence[Value]) -> None:
         """Store the flags of ``together`` vectors as bytes, 0 or 1, end to end."""

@@ -30,7 +30,9 @@ class Avx2Instructions:
     rows: tuple[int, ...] = (ROWS, 1)
     pairs: bool = False
     shorts: int = 2 * LANES
+    masks: bool = False
     compresses: bool = False
+    compresses_bytes: bool = False
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Multiply block by block."""
@@ -59,7 +61,7 @@ class Avx2Instructions:
         """As a float; exact, since it has 13 bits."""
         return as_fraction(builder, value, DECAY_ONE)
 
-    def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
+    def shrink(self, builder: Builder, state: Value, keep: Value, cleared: Value | None = None) -> Value:
         """Multiply as floats, rounding toward zero, and cut; see ``instructions_avx512.py`` for why it is exact."""
         return builder.fptosi(builder.fmul(builder.sitofp(state, FLOATS), keep), INTS)
 

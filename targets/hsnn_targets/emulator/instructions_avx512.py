@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 
 from hsnn.ir.arithmetic import DECAY_ONE
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value, declare
@@ -34,7 +34,13 @@ class Avx512Instructions:
     rows: tuple[int, ...] = (8, 4, 1)
     pairs: bool = True
     shorts: int = 2 * LANES
+    masks: bool = True
     compresses: bool = True
+
+    @property
+    def compresses_bytes(self) -> bool:
+        """As processors since Ice Lake and Zen 4 do (AVX-512 VBMI2)."""
+        return bool(binding.get_host_cpu_features().get("avx512vbmi2", False))
 
     def multiply(self, builder: Builder, operands: Operands, rows: int, blocks: int, store: Store) -> None:
         """Keep all sums in registers; ``vpdpbusd`` adds four products to a 32-bit lane without saturation."""
@@ -86,9 +92,12 @@ class Avx512Instructions:
     def leave(self, builder: Builder, before: Value) -> None:
         """Nothing to do."""
 
-    def shrink(self, builder: Builder, state: Value, keep: Value) -> Value:
+    def shrink(self, builder: Builder, state: Value, keep: Value, cleared: Value | None = None) -> Value:
         """Multiply as floats, rounding toward zero."""
-        return builder.fptosi(self.multiply_toward_zero(builder, builder.sitofp(state, FLOATS), keep), INTS)
+        product = self.multiply_toward_zero(builder, builder.sitofp(state, FLOATS), keep)
+        if cleared is not None:
+            product = builder.select(cleared, ir.Constant(FLOATS, [0.0] * LANES), product)
+        return builder.fptosi(product, INTS)
 
     def store_spikes(self, builder: Builder, fired: Array, at: Value, spikes: Sequence[Value]) -> None:
         """One vector after the other."""

@@ -16,6 +16,7 @@ from hsnn_targets.emulator.arguments import Kind, Words, take_apart
 
 Entry: TypeAlias = "Callable[[bytes | ctypes.Array[ctypes.c_int64]], int]"
 """Takes an array of words; a call releases the GIL."""
+WORD_BYTES = ctypes.sizeof(ctypes.c_int64)
 _LOADING = Lock()
 
 
@@ -73,15 +74,24 @@ class Bound:
     That takes a microsecond, where taking all arguments apart takes ten. One thread may call it at a time.
     """
 
-    __slots__ = ("_at", "_entry", "_held", "_pack", "_words")
+    __slots__ = ("_at", "_entry", "_held", "_packs", "_rest", "_words")
 
     def __init__(self, entry: Entry, fixed: Sequence[int], count: int, held: object) -> None:
         self._entry, self._held = entry, held  # addresses hold nothing alive
         self._words = (ctypes.c_int64 * (len(fixed) + count))(*fixed)
-        self._at = ctypes.sizeof(ctypes.c_int64) * len(fixed)
-        self._pack = struct.Struct(f"{count}q").pack_into
+        self._at = WORD_BYTES * len(fixed)
+        self._packs = [struct.Struct(f"{size}q").pack_into for size in range(count + 1)]
+        self._rest: tuple[int, ...] | None = None
 
-    def __call__(self, *words: int) -> None:
-        """Run it with the words of the last argument; whoever calls holds what they are addresses of."""
-        self._pack(self._words, self._at, *words)
+    def __call__(self, first: tuple[int, ...], rest: tuple[int, ...]) -> None:
+        """Run it with the words of the last argument; whoever calls holds what they are addresses of.
+
+        Args:
+            first: Its first words.
+            rest: The others; they are only written where this is another tuple than at the call before.
+        """
+        self._packs[len(first)](self._words, self._at, *first)
+        if rest is not self._rest:
+            self._packs[len(rest)](self._words, self._at + WORD_BYTES * len(first), *rest)
+            self._rest = rest
         self._entry(self._words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.vector_plan import Synapses
 
 run_samples = Kernel("hsnn_targets.emulator.kernels", "run_samples")
-NONE = 0, 0
-"""Words of an empty array."""
 _RUN = take_apart(tables.NO_RUN)
 
 
@@ -73,6 +70,7 @@ class EmulatorExecutable:
     _ways: list[Int64] = field(init=False, default_factory=list)
     _most: int = field(init=False)
     _seconds: float = field(init=False)
+    _few: int = field(init=False)
     _layouts: dict[tuple[bool, Recording | None], Layout] = field(init=False, default_factory=dict)
     _planned: tuple[Words, Words] = field(init=False)
     _binary: bool = field(init=False)
@@ -89,6 +87,8 @@ class EmulatorExecutable:
         self._planned = take_apart(self.plan.program), take_apart(self.plan.vector)
         self._binary = bool(self.network.inputs) and not any(port.graded for port in self.network.inputs)
         self._most, self._seconds = most_samples(self.network), sample_seconds(self.network)
+        # So many samples are one block for one thread.
+        self._few = 1 if worthwhile_threads(self._most * self._seconds, self.threads) > 1 else self._most
         self._compile()
 
     def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
@@ -125,10 +125,8 @@ class EmulatorExecutable:
     def _run(self, inputs: Inputs, layout: Layout, progress: Progress | None) -> SegmentResult:
         batch = count_samples(self.network, inputs)
         results = Results(layout, batch)
-        threads = worthwhile_threads(self._seconds * batch, self.threads)
-        length = block_size(self._most, batch, threads)
-        if length < batch:
-            told = self._run_blocks(inputs, results, cut_batch(batch, length), threads=threads, progress=progress)
+        if batch > self._few:
+            told = self._run_blocks(inputs, results, progress)
         else:
             told = self._run_block(inputs, results, Block(0, batch))
             if progress is not None:
@@ -137,16 +135,10 @@ class EmulatorExecutable:
             validate_inputs(self.network, inputs)  # the kernels found payloads that it tells about
         return results.gather(inputs, told)
 
-    def _run_blocks(
-        self,
-        inputs: Inputs,
-        results: Results,
-        blocks: Sequence[Block],
-        *,
-        threads: int,
-        progress: Progress | None,
-    ) -> list[int]:
-        """Run several blocks; returns the sums of what they tell."""
+    def _run_blocks(self, inputs: Inputs, results: Results, progress: Progress | None) -> list[int]:
+        """Run a batch in blocks; returns the sums of what they tell."""
+        threads = worthwhile_threads(self._seconds * results.batch, self.threads)
+        blocks = cut_batch(results.batch, block_size(self._most, results.batch, threads))
         total = [0] * (len(self.plan.neurons) + 1)
         task = partial(self._run_block, inputs, results)
         with closing(run_blocks(task, blocks, threads=threads, progress=progress)) as parts:
@@ -185,14 +177,10 @@ class EmulatorExecutable:
         """
         payloads, samples, first = self._input_buffer(inputs, block)
         place = address_of(payloads), payloads.size
+        words = (*place, 0, 0) if payloads.itemsize > 1 else (0, 0, *place)
+        sizes = samples, results.batch, self.network.timesteps, self.plan.window, block.first, block.last, first
         lent = self._lend()
-        lent.run(
-            *(place if payloads.itemsize > 1 else NONE),
-            *(place if payloads.itemsize == 1 else NONE),
-            *results.words,
-            *(samples, results.batch, self.network.timesteps, self.plan.window),
-            *(block.first, block.last, first),
-        )
+        lent.run((*words, *sizes, *results.sent_words), results.other_words)
         told: list[int] = lent.told.tolist()
         self._idle.append(lent)
         return told
@@ -206,11 +194,12 @@ class EmulatorExecutable:
             Payloads, samples in them, and which of these is the block's first.
         """
         arrays = [inputs[port.name] for port in self.network.inputs]
+        if len(arrays) == 1:
+            lone = arrays[0]
+            flags = lone.flags
+            if flags.c_contiguous and flags.aligned and (self._binary or lone.itemsize > 1):
+                return lone, lone.shape[1], block.first
         narrow = self._binary and all(array.itemsize == 1 for array in arrays)
-        if len(arrays) == 1 and narrow == (arrays[0].itemsize == 1):
-            flags = arrays[0].flags
-            if flags.c_contiguous and flags.aligned:
-                return arrays[0], arrays[0].shape[1], block.first
         kind = np.uint8 if narrow else np.int32
         parts = [array[:, block.first : block.last].astype(kind).reshape(-1) for array in arrays]
         return np.concatenate([np.zeros(0, kind), *parts]), block.last - block.first, 0

@@ -13,7 +13,7 @@ from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.heap import Heap
 from hsnn_targets.emulator.pack import order_of
 
-SPARE = 16
+SPARE = 64
 """Events that the search for spikes may write past the last one."""
 
 
@@ -22,10 +22,12 @@ class Nodes:
 
     Attributes:
         number: Number of each sender.
+        graded: Whether events of each sender carry payloads.
         events, payloads, starts: Elements of scratch that they take.
     """
 
     def __init__(self, live: tuple[Projection, ...], senders: tuple[Sender, ...], *, window: int) -> None:
+        self.graded = {sender.name: is_graded(sender) for sender in senders}
         self.number = {sender.name: place for place, sender in enumerate(senders)}
         self.events = self.payloads = self.starts = 0
         self._senders = senders

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 Weight = TypeVar("Weight", np.int8, np.int16)
 
-ROW = 16
+ROW = 32
 """Dense rows are padded to this many weights."""
+WOVEN = 16
+"""Neurons that share the lanes of woven rows with as many others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,8 +87,11 @@ class Packed:
     scale: int = 0
 
 
-def pack_dense(projection: DenseProjection, pre: Shape, post: Shape) -> Packed:
-    """Lay out all-to-all synapses: one row per presynaptic neuron, of bytes where the weights fit these."""
+def pack_dense(projection: DenseProjection, pre: Shape, post: Shape, *, graded: bool) -> Packed:
+    """Lay out all-to-all synapses: one row per presynaptic neuron, of bytes where the weights fit these.
+
+    Rows of bytes are woven, but for those that ``graded`` spikes multiply.
+    """
     count = size(post)
     stride = -(-count // ROW) * ROW
     halved = halve(projection.weights)
@@ -97,7 +102,22 @@ def pack_dense(projection: DenseProjection, pre: Shape, post: Shape) -> Packed:
     weights, scale = halved
     rows = np.zeros((size(pre), stride), np.int8)
     rows[:, :count] = channels_last(weights, pre, post).T
-    return Packed(tables.DENSE, rows.reshape(-1), np.zeros(0, np.int32), stride=stride, scale=scale)
+    return Packed(
+        tables.DENSE, (rows if graded else weave(rows)).reshape(-1), np.zeros(0, np.int32), stride=stride, scale=scale
+    )
+
+
+def weave(rows: Int8) -> Int8:
+    """Weave rows of bytes: every 32 weights become 16 pairs, the first of 16 raised by 128 and the other 16.
+
+    See ``event_rows.py`` for what it is good for.
+
+    Args:
+        rows: Weights, shape ``(row, multiple of 32)``.
+    """
+    pairs = np.ascontiguousarray(rows.reshape(rows.shape[0], -1, 2, WOVEN).swapaxes(2, 3))
+    pairs[..., 0] ^= np.int8(-128)  # the same bits as adding 128
+    return pairs.reshape(rows.shape)
 
 
 def halve(weights: Int16) -> tuple[Int8, int] | None:
@@ -157,11 +177,11 @@ def packed_bytes(projection: Projection, *, products: bool) -> int:
     return (3 if products else 2) * projection.weights.size
 
 
-def pack_projection(projection: Projection, pre: Shape, post: Shape) -> Packed:
-    """Lay out the synapses of any projection."""
+def pack_projection(projection: Projection, pre: Shape, post: Shape, *, graded: bool) -> Packed:
+    """Lay out the synapses of any projection; ``graded`` is whether its spikes have payloads."""
     match projection:
         case DenseProjection():
-            return pack_dense(projection, pre, post)
+            return pack_dense(projection, pre, post, graded=graded)
         case SparseProjection():
             return pack_sparse(projection, pre, post)
         case ConvProjection():

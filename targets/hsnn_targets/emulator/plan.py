@@ -20,7 +20,7 @@ from hsnn.ir.shape import size
 from hsnn_targets.emulator import tables
 from hsnn_targets.emulator.components import components
 from hsnn_targets.emulator.groups import Group, group_projections
-from hsnn_targets.emulator.heap import Heap
+from hsnn_targets.emulator.heap import Heap, aligned
 from hsnn_targets.emulator.nodes import Nodes, is_graded
 from hsnn_targets.emulator.pack import pack_projection
 from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
@@ -81,11 +81,12 @@ class Plan:
 
     def scratch(self) -> tables.Scratch:
         """Allocate what one thread works in, whatever the batch is."""
-        told = np.zeros(len(self.neurons) + 1, np.int64)
+        told, tiles = np.zeros(len(self.neurons) + 1, np.int64), aligned(self.tiles.size, np.int32)
+        tiles[:] = self.tiles
         return tables.Scratch(
-            tiles=self.tiles.copy(),
-            sums=np.empty(self.sums, np.int32),
-            fired=np.zeros(self.fired, np.uint8),
+            tiles=tiles,
+            sums=aligned(self.sums, np.int32),
+            fired=aligned(self.fired, np.uint8),
             events=np.empty(self.events, np.int32),
             payload=np.empty(self.payloads, np.int32),
             start=np.zeros(self.starts, np.int64),
@@ -204,7 +205,7 @@ def _projection_records(
     rows = []
     for projection in (p for own in groups for group in own for p in group.projections):
         pre, post = network.source(projection.pre), network.source(projection.post)
-        packed = pack_projection(projection, pre.shape, received_shape(post))
+        packed = pack_projection(projection, pre.shape, received_shape(post), graded=nodes.graded[projection.pre])
         rows.append(
             {
                 "kind": packed.kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,13 +47,19 @@ class Part:
 
 
 class Places(NamedTuple):
-    """Where each population's results start for a batch, by kind, and the arrays as words."""
+    """Where each population's results start for a batch, by kind.
+
+    Attributes:
+        words: The arrays as words, each behind that of an empty array of results, but for the first.
+        outputs: Name, start, end and shape of what each output that is a population sends, in ``sent``.
+    """
 
     sent: Int64
     final: Int64
     bits: Int64
     states: Int64
-    words: tuple[tuple[int, int], ...]
+    words: tuple[int, ...]
+    outputs: tuple[tuple[str, int, int, Shape], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +93,17 @@ class Layout:
             if len(self._places) >= KEPT_PLACES:
                 self._places.clear()
             sent, final, bits, states = (p.places(batch) for p in (self.sent, self.final, self.bits, self.states))
-            words = tuple(_words(array) for array in (sent, final, bits, states))
-            found = Places(sent, final, bits, states, words)
+            words = (*_words(sent), 0, 0, *_words(final), 0, 0, *_words(bits), 0, 0, *_words(states))
+            found = Places(sent, final, bits, states, words, tuple(self._outputs(sent, batch)))
             self._places[batch] = found
         return found
+
+    def _outputs(self, sent: Int64, batch: int) -> Iterator[tuple[str, int, int, Shape]]:
+        for name in self.network.outputs:
+            if name in self.place:
+                place = self.place[name]
+                shape = (self.network.timesteps, batch, *self.shapes[place])
+                yield name, int(sent[place]), int(sent[place]) + size(shape), shape
 
     @property
     def plain(self) -> bool:
@@ -136,7 +149,8 @@ class Results:
     def __init__(self, layout: Layout, batch: int) -> None:
         self.batch = batch
         self._layout = layout
-        self.sent_at, self.final_at, self.bits_at, self.states_at, self._places = layout.places(batch)
+        self._places = layout.places(batch)
+        self.sent_at, self.final_at, self.bits_at, self.states_at = self._places[:4]
         needed = batch * layout.sample_bytes
         room = room_for(needed)
         if room is not None and needed > room:
@@ -150,27 +164,32 @@ class Results:
             raise _too_large(layout.network, batch, needed, room) from error
 
     @property
-    def words(self) -> tuple[int, ...]:
-        """The arrays as words, each before that of its places; see :class:`hsnn_targets.emulator.tables.Run`."""
-        sent, final, bits, states = self._places
+    def sent_words(self) -> tuple[int, int]:
+        """``sent`` as words; see :class:`hsnn_targets.emulator.tables.Run`."""
+        return _words(self.sent)
+
+    @property
+    def other_words(self) -> tuple[int, ...]:
+        """What follows: the same tuple for all batches of one size where only outputs are wanted."""
         if self._layout.plain:
-            return (*_words(self.sent), *sent, 0, 0, *final, 0, 0, *bits, 0, 0, *states)
-        own = [_words(array) for array in (self.sent, self.final, self.bits, self.states)]
-        return (*own[0], *sent, *own[1], *final, *own[2], *bits, *own[3], *states)
+            return self._places.words
+        pairs = ((self.final, self.final_at), (self.bits, self.bits_at), (self.states, self.states_at))
+        rest = [word for own, at in pairs for word in (*_words(own), *_words(at))]
+        return (*_words(self.sent_at), *rest)
 
     def gather(self, inputs: Inputs, counted: Sequence[int]) -> SegmentResult:
         """Shape the results; ``counted`` are the spikes of each population, and maybe more."""
         layout, place = self._layout, self._layout.place
         if layout.plain:
             return SegmentResult(
-                {name: self._output(name, inputs) for name in layout.network.outputs},
+                self._gather_outputs(inputs),
                 spike_counts={name: counted[place[name]] for name in layout.spiking},
             )
         traced = tuple(p.name for p in layout.network.neurons) if layout.trace else ()
         packed = layout.spiking if layout.bits.size else ()
         recorded = tuple(place) if layout.states.size else ()
         return SegmentResult(
-            outputs={name: self._output(name, inputs) for name in layout.network.outputs},
+            outputs=self._gather_outputs(inputs),
             spikes={name: self.sent_of(place[name]) for name in layout.spiking} if layout.trace else {},
             current={name: self.final_of(place[name], 0) for name in traced},
             voltage={name: self.final_of(place[name], 1) for name in traced},
@@ -203,10 +222,15 @@ class Results:
         shape = (self.batch, *self._layout.shapes[place])
         return _view(self.final, self.final_at[place] + state * size(shape), shape)
 
-    def _output(self, name: str, inputs: Inputs) -> Int32:
-        place = self._layout.place.get(name)
-        if place is not None:
-            return self.sent_of(place)
+    def _gather_outputs(self, inputs: Inputs) -> dict[str, Int32]:
+        names, sent = self._layout.network.outputs, self.sent
+        found = {name: sent[start:end].reshape(shape) for name, start, end, shape in self._places.outputs}
+        if len(found) == len(names):
+            return found
+        return {name: found[name] if name in found else self._other_output(name, inputs) for name in names}
+
+    def _other_output(self, name: str, inputs: Inputs) -> Int32:
+        """What an output that is no population sends."""
         source = self._layout.network.source(name)
         if isinstance(source, ConstantSource):
             return np.ones((self._layout.network.timesteps, self.batch, *source.shape), np.int32)

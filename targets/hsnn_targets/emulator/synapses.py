@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn_targets.emulator.event_rows import add_rows
+from hsnn_targets.emulator.event_rows import add_shorts, add_woven
 from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, Program, Scratch, Span
 
@@ -37,15 +37,10 @@ def add_scaled_row(total: Int32, row: Weights, payload: int) -> None:
 
 
 @inner
-def deliver_rows(
-    vector: Vector | None, rows: Weights, index: Int32, payload: Int32, total: Int32, n: int, scale: int
-) -> None:
-    """Add rows of ``n`` weights, shifted left by ``scale``, for one timestep of events."""
-    if payload.size:
-        for k in range(index.size):
-            add_scaled_row(total, rows[index[k] * n : index[k] * n + n], payload[k] << scale)
-        return
-    add_rows(vector, total, rows, index, n, scale)
+def deliver_scaled(rows: Weights, index: Int32, payload: Int32, total: Int32, n: int, scale: int) -> None:
+    """Add rows of ``n`` weights, multiplied by payloads and shifted left by ``scale``, for one timestep of events."""
+    for k in range(index.size):
+        add_scaled_row(total, rows[index[k] * n : index[k] * n + n], payload[k] << scale)
 
 
 @inner
@@ -53,11 +48,19 @@ def deliver_dense(
     p: Record, program: Program, vector: Vector | None, index: Int32, payload: Int32, total: Int32
 ) -> None:
     """Add what one timestep of events brings through all-to-all synapses."""
-    at = p["weights_at"]
+    at, n, scale = p["weights_at"], p["stride"], p["scale"]
     if p["bytes"] != 0:
-        deliver_rows(vector, program.bytes[at:], index, payload, total, p["stride"], p["scale"])
+        rows = program.bytes[at:]
+        if payload.size:
+            deliver_scaled(rows, index, payload, total, n, scale)
+        else:
+            add_woven(vector, total, rows, index, n, scale)
+        return
+    shorts = program.weights[at:]
+    if payload.size:
+        deliver_scaled(shorts, index, payload, total, n, 0)
     else:
-        deliver_rows(vector, program.weights[at:], index, payload, total, p["stride"], 0)
+        add_shorts(vector, total, shorts, index, n, 0)
 
 
 @inner

@@ -159,6 +159,12 @@ class Run(NamedTuple):
     Attributes:
         inputs: Port after port, each ``(timestep, input sample, neuron)``; empty where ``narrow`` is not.
         narrow: The same as bytes, if no port is graded and all were given so.
+        input_samples: Samples in ``inputs``; it may hold a part of the batch.
+        samples: Samples in the results.
+        timesteps: Timesteps of a sample.
+        window: Timesteps that are worked on together.
+        first, last: The samples to run are ``first .. last - 1`` of the batch.
+        first_input: The first of these in ``inputs``.
         sent: Population after population, each ``(timestep, sample, neuron)``; 0 at first.
         sent_at: Where each population's part of ``sent`` starts, or -1.
         final: Population after population, each ``(2, sample, neuron)``: current, then voltage.
@@ -167,16 +173,17 @@ class Run(NamedTuple):
         bits_at: Where each population's part of ``bits`` starts, or -1.
         states: Population after population, each ``(2, timestep, sample, neuron)``: currents, then voltages.
         states_at: Where each population's part of ``states`` starts, or -1.
-        input_samples: Samples in ``inputs``; it may hold a part of the batch.
-        samples: Samples in the results.
-        timesteps: Timesteps of a sample.
-        window: Timesteps that are worked on together.
-        first, last: The samples to run are ``first .. last - 1`` of the batch.
-        first_input: The first of these in ``inputs``.
     """
 
     inputs: Int32
     narrow: UInt8
+    input_samples: int
+    samples: int
+    timesteps: int
+    window: int
+    first: int
+    last: int
+    first_input: int
     sent: Int32
     sent_at: Int64
     final: Int32
@@ -185,17 +192,10 @@ class Run(NamedTuple):
     bits_at: Int64
     states: Int32
     states_at: Int64
-    input_samples: int
-    samples: int
-    timesteps: int
-    window: int
-    first: int
-    last: int
-    first_input: int
 
 
 _INT, _LONG, _BYTE = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.uint8)
-NO_RUN = Run(_INT, _BYTE, _INT, _LONG, _INT, _LONG, _BYTE, _LONG, _INT, _LONG, 0, 0, 0, 0, 0, 0, 0)
+NO_RUN = Run(_INT, _BYTE, 0, 0, 0, 0, 0, 0, 0, _INT, _LONG, _INT, _LONG, _BYTE, _LONG, _INT, _LONG)
 """A run of no samples."""
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from llvmlite import ir  # type: ignore[import-untyped]
+
 from hsnn.ir.arithmetic import STATE_LIMIT, VOLTAGE_MAX
 from hsnn_targets.emulator.instructions import Instructions, instructions_of
 from hsnn_targets.emulator.language.types import Typed
-from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, declare, intrinsic
+from hsnn_targets.emulator.lowering import FLAG, INT, LONG, Builder, Value, declare, intrinsic
 from hsnn_targets.emulator.tables import AMOUNT, BIAS, KEEP_U, KEEP_V, THRESHOLD, TILE, U, V
 from hsnn_targets.emulator.vector_ir import Array, Loop, constant, splat, vector
 
@@ -37,10 +39,10 @@ class Rule:
         down = b.select(b.icmp_signed(">", moved, limit), b.sub(moved, turn), moved)
         return b.select(b.icmp_signed("<=", down, self._constant(-STATE_LIMIT)), b.add(moved, turn), down)
 
-    def voltage(self, state: Value, keep: Value, current: Value, bias: Value) -> Value:
-        """Advance a voltage by one timestep."""
+    def voltage(self, state: Value, keep: Value, current: Value, bias: Value, cleared: Value | None) -> Value:
+        """Advance a voltage by one timestep; what is ``cleared`` was 0 before."""
         b = self._builder
-        moved = b.add(b.add(self._instructions.shrink(b, state, keep), current), bias)
+        moved = b.add(self._instructions.shrink(b, state, keep, cleared), b.add(current, bias))
         if not self._clip:
             return moved
         least, most = self._constant(-VOLTAGE_MAX), self._constant(VOLTAGE_MAX)
@@ -83,6 +85,8 @@ def make_update(*, wrap: bool, clip: bool, subtract: bool) -> Callable[..., None
         instructions = instructions_of(tables)
         rule = Rule(builder, instructions, wrap=wrap, clip=clip, subtract=subtract)
         lanes, together = instructions.lanes, instructions.together
+        # Spikes clear voltages while these decay: nothing waits for the comparison then.
+        late = instructions.masks and not subtract
         moves = splat(builder, builder.trunc(shift, INT), lanes)
         groups = range(together)
 
@@ -100,22 +104,27 @@ def make_update(*, wrap: bool, clip: bool, subtract: bool) -> Callable[..., None
             keep_v = [instructions.keep(builder, x) for x in fetch(KEEP_V)]
             bias, threshold = fetch(BIAS), fetch(THRESHOLD)
             amount = fetch(AMOUNT)
-            loop = Loop(builder, rows, [*fetch(U), *fetch(V)])
+            none = [ir.Constant(vector(FLAG, lanes), [0] * lanes)] * together
+            loop = Loop(builder, rows, [*fetch(U), *fetch(V), *(none if late else ())])
             row = builder.add(builder.add(at, first), builder.mul(loop.count, stride))
             fired_row = builder.add(builder.add(fired_at, first), builder.mul(loop.count, fired_stride))
             currents, voltages, flags = [], [], []
             for g in groups:
                 sum_ = received.load(builder.add(row, LONG(g * lanes)), vector(INT, lanes))
                 u = rule.current(loop.values[g], keep_u[g], builder.shl(sum_, moves))
-                v = rule.voltage(loop.values[together + g], keep_v[g], u, bias[g])
+                cleared = loop.values[2 * together + g] if late else None
+                v = rule.voltage(loop.values[together + g], keep_v[g], u, bias[g], cleared)
                 flags.append(builder.icmp_signed(">", v, threshold[g]))
                 currents.append(u)
-                voltages.append(rule.reset(v, flags[g], amount[g]))
+                voltages.append(v if late else rule.reset(v, flags[g], amount[g]))
             instructions.store_spikes(builder, spikes, fired_row, flags)
-            loop.close([*currents, *voltages])
+            loop.close([*currents, *voltages, *(flags if late else ())])
             for g in groups:
                 tile.store(loop.values[g], place(U, g))
-                tile.store(loop.values[together + g], place(V, g))
+                last = loop.values[together + g]
+                if late:
+                    last = rule.reset(last, loop.values[2 * together + g], amount[g])
+                tile.store(last, place(V, g))
 
         before = instructions.enter(builder)
         if together * lanes == TILE:
