@@ -9,7 +9,6 @@ import sinabs.layers as sl
 import snntorch as snn
 import torch
 from norse.torch.functional.lif import LIFParameters
-from sinabs.activation import SingleSpike
 from slayer import slayer
 from snntorch import surrogate as snn_surrogate
 from snntorch import utils
@@ -97,17 +96,17 @@ class Norse(nn.Module):
 
 
 class Sinabs(nn.Module):
-    """Squeezed layers on ``(batch * timestep, *feature)``."""
+    """Squeezed layers on ``(batch * timestep, *feature)``, with the default: several spikes in a timestep."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = stem()
         self.spiking = nn.Sequential(
             nn.Conv2d(STEM, HIDDEN, 3, stride=2, padding=1, bias=False),
-            sl.IAFSqueeze(num_timesteps=TIMESTEPS, spike_fn=SingleSpike),
+            sl.IAFSqueeze(num_timesteps=TIMESTEPS),
             nn.Flatten(),
             nn.Linear(HIDDEN * 16, CLASSES, bias=False),
-            sl.LIFSqueeze(tau_mem=8.0, num_timesteps=TIMESTEPS, spike_fn=SingleSpike, norm_input=False),
+            sl.LIFSqueeze(tau_mem=8.0, num_timesteps=TIMESTEPS, norm_input=False),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -132,34 +132,69 @@ def norse_lif():
     check(stepped(read(graph), samples()), expected)
 
 
-@construct(
-    "NIR files of hsnn: read by sinabs",
-    "Lif, reset by subtraction",
-    POLICY,
-    note="sinabs-unnormalized; sinabs reads its own default, several spikes in a timestep, so the input must be small",
-)
-def sinabs_lif():
+def read_by_sinabs(*neurons):
     from sinabs.nir import from_nir as read
 
-    neurons = [lif(reset="subtract", comparison=">=", threshold=2.0) for _ in range(2)]
     graph, expected = exported(network(*neurons, gain=5.0), "sinabs-unnormalized", samples())
     module = read(graph, batch_size=BATCH)
     flat = torch.from_numpy(samples().reshape(BATCH * T, -1))
     with torch.no_grad():
         found = module(flat)
     found = (found[0] if isinstance(found, tuple) else found).numpy().reshape(expected.shape)
+    assert expected.max() > 1
     check(found, expected)
+
+
+@construct("NIR files of hsnn: read by sinabs", "CountingLif with a leak", POLICY, note="sinabs-unnormalized")
+def sinabs_lif():
+    read_by_sinabs(*(snn.CountingLif(0.7, voltage_decay=0.25) for _ in range(2)))
+
+
+@construct(
+    "NIR files of hsnn: read by sinabs",
+    "CountingLif without a leak, its floor at minus the threshold",
+    POLICY,
+    note="sinabs-unnormalized; sinabs gives every IF that floor",
+)
+def sinabs_if():
+    read_by_sinabs(*(snn.CountingLif(0.7, v_min=-0.7) for _ in range(2)))
+
+
+@construct(
+    "NIR files of hsnn: read by sinabs",
+    "Lif, or another floor",
+    REFUSED,
+    code="HSNN-F087",
+    note="sinabs reads neurons that send several spikes in a timestep",
+)
+def sinabs_once():
+    read_by_sinabs(*(lif(reset="subtract", comparison=">=", threshold=2.0) for _ in range(2)))
+
+
+def read_by_hsnn(*neurons):
+    import onnxruntime as ort
+
+    graph, expected = exported(network(*neurons), None, samples())
+    hybrid = from_nir(graph)
+    session = ort.InferenceSession(hybrid.to_bytes(), providers=["CPUExecutionProvider"])
+    check(session.run(None, {hybrid.inputs[0].name: samples()})[0], expected)
+    return expected
 
 
 @construct("NIR files of hsnn: read by hsnn", "RecurrentLif", EXACT)
 def hsnn_recurrent():
-    model = network(
-        snn.RecurrentLif(5, recurrent_weight=torch.randn(5, 5), threshold=0.8, reset="subtract", refractory=0),
+    feedback = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+    read_by_hsnn(
+        snn.RecurrentLif(5, recurrent_weight=feedback, threshold=0.8, reset="subtract", refractory=0),
         lif(comparison=">="),
     )
-    graph, expected = exported(model, None, samples())
-    import onnxruntime as ort
 
-    hybrid = from_nir(graph)
-    session = ort.InferenceSession(hybrid.to_bytes(), providers=["CPUExecutionProvider"])
-    check(session.run(None, {hybrid.inputs[0].name: samples()})[0], expected)
+
+@construct("NIR files of hsnn: read by hsnn", "RecurrentCountingLif, CountingLif with a floor", EXACT)
+def hsnn_counting():
+    feedback = 0.1 * torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+    first = snn.RecurrentCountingLif(5, recurrent_weight=feedback, threshold=0.25, voltage_decay=0.125)
+    expected = read_by_hsnn(
+        first, snn.CountingLif(0.25, v_min=-0.25, reset="zero", current_decay=0.5, voltage_decay=0.25)
+    )
+    assert expected.max() > 2

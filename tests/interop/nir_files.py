@@ -170,45 +170,62 @@ def spikingjelly_plif():
     spikingjelly(lambda neuron: neuron.ParametricLIFNode(init_tau=3.0, decay_input=False, step_mode="m"))
 
 
-def sinabs(make, policy, gain):
+def sinabs(make, policy, gain, *, spiking=True):
     import sinabs.layers as layers
     from sinabs.activation import SingleSpike
     from sinabs.nir import to_nir
 
+    once = {"spike_fn": SingleSpike} if "spikes=one" in policy else {}
     first, second = linears(gain)
-    net = torch.nn.Sequential(first, make(layers, SingleSpike), second, make(layers, SingleSpike))
+    net = torch.nn.Sequential(first, make(layers, once), second, make(layers, once))
     flat = torch.from_numpy(samples()).reshape(BATCH * T, -1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = to_nir(net, flat)
     for item in (net[1], net[3]):
         item.reset_states()
-    check(graph, policy, net(flat).detach().numpy().reshape(BATCH, T, -1))
+    expected = net(flat).detach().numpy().reshape(BATCH, T, -1)
+    assert expected.max() > 1 or once or not spiking
+    check(graph, policy, expected)
 
 
 def sinabs_lif(norm):
-    return lambda layers, spike: layers.LIFSqueeze(
+    return lambda layers, once: layers.LIFSqueeze(
         tau_mem=torch.tensor([10.0]),
         spike_threshold=torch.tensor([1.0]),
-        spike_fn=spike,
         norm_input=norm,
         batch_size=BATCH,
+        **once,
     )
 
 
-@construct("NIR files: sinabs", "LIFSqueeze, SingleSpike", POLICY, note="sinabs")
+@construct("NIR files: sinabs", "LIFSqueeze, several spikes in a timestep (its default)", POLICY, note="sinabs")
 def sinabs_normalized():
     sinabs(sinabs_lif(True), "sinabs", 60.0)
 
 
-@construct("NIR files: sinabs", "LIFSqueeze, SingleSpike, norm_input=False", POLICY, note="sinabs-unnormalized")
+@construct("NIR files: sinabs", "LIFSqueeze, SingleSpike", POLICY, note="sinabs,spikes=one")
+def sinabs_normalized_once():
+    sinabs(sinabs_lif(True), "sinabs,spikes=one", 60.0)
+
+
+@construct("NIR files: sinabs", "LIFSqueeze, norm_input=False", POLICY, note="sinabs-unnormalized, or with spikes=one")
 def sinabs_unnormalized():
     sinabs(sinabs_lif(False), "sinabs-unnormalized", 3.0)
+    sinabs(sinabs_lif(False), "sinabs-unnormalized,spikes=one", 3.0)
 
 
-@construct("NIR files: sinabs", "IAFSqueeze, SingleSpike", POLICY, note="sinabs")
+@construct("NIR files: sinabs", "IAFSqueeze", POLICY, note="sinabs, or sinabs,spikes=one for SingleSpike")
 def sinabs_iaf():
-    sinabs(lambda layers, spike: layers.IAFSqueeze(spike_fn=spike, batch_size=BATCH), "sinabs", 3.0)
+    for policy in ("sinabs", "sinabs,spikes=one"):
+        sinabs(lambda layers, once: layers.IAFSqueeze(batch_size=BATCH, **once), policy, 3.0)
+
+
+@construct("NIR files: sinabs", "IAFSqueeze with min_v_mem=-spike_threshold", POLICY, note="sinabs,floor=threshold")
+def sinabs_floor():
+    sinabs(
+        lambda layers, once: layers.IAFSqueeze(batch_size=BATCH, min_v_mem=-1.0, **once), "sinabs,floor=threshold", 3.0
+    )
 
 
 @construct("NIR files: sinabs", "ExpLeakSqueeze", POLICY, note="sinabs")
@@ -217,6 +234,7 @@ def sinabs_leak():
         lambda layers, _: layers.ExpLeakSqueeze(tau_mem=torch.tensor([5.0]), norm_input=True, batch_size=BATCH),
         "sinabs",
         3.0,
+        spiking=False,
     )
 
 

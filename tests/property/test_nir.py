@@ -247,6 +247,12 @@ def test_a_policy_is_written_and_read_back():
         ("F086", lambda: chain(lif(v_leak=np.full(3, 0.2))), "sinabs,initial=leak"),
         ("F086", lambda: chain(lif(v_reset=np.full(3, 0.2))), "equations,dt=1e-3,reset=zero_next"),
         ("F086", lambda: chain(cuba(0.2)), "snntorch-subtract,initial=leak"),
+        ("F086", lambda: chain(lif()), "sinabs,comparison=>"),
+        (
+            "F086",
+            lambda: chain(lif(v_leak=np.full(3, 0.2))),
+            "spikingjelly,initial=leak,reset=subtract_next,spikes=many",
+        ),
         ("F082", lambda: chain(lif(n=4)), "equations,dt=1e-3"),
         ("F082", lambda: chain(nir.Linear(np.ones((3, 4))), lif()), "equations,dt=1e-3"),
         ("F082", lambda: chain(nir.Linear(np.ones((4, 3))), lif(4)), "equations,dt=1e-3"),

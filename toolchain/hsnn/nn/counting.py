@@ -13,9 +13,7 @@ from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.nn.neuron import Neuron, Parameter
 from hsnn.nn.surrogate import Surrogate, find_surrogate, spike, straight_through
 from hsnn.nn.symbolic import exporting
-
-NO_FLOOR = torch.finfo(torch.float32).min
-"""A ``v_min`` that no voltage reaches."""
+from hsnn.ops.counting import NO_FLOOR
 
 
 class CountingLif(Neuron):

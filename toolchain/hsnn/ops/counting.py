@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.ops.leak import DECAY_INPUT, INTEGRATE, LEAK
 from hsnn.ops.spec import Attribute, OpSpec
 
+NO_FLOOR = float(np.finfo(np.float32).min)
+"""A ``v_min`` that no voltage reaches."""
 INPUTS = ("x", "current_decay", "voltage_decay", "threshold", "bias", "v_min")
 ATTRIBUTES = (
     Attribute("reset", "string", choices=("zero", "subtract")),

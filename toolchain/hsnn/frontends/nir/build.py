@@ -22,6 +22,7 @@ from hsnn.frontends.nir.read import NirNet, NirNode, as_net, read_nir
 from hsnn.frontends.onnx import from_onnx
 from hsnn.ir.hybrid import RECORD_KEY, HybridModel
 from hsnn.ops import DOMAIN, OPSET_VERSION
+from hsnn.ops.counting import NO_FLOOR
 from hsnn.ops.functions import DEFAULT_OPSET
 
 if TYPE_CHECKING:
@@ -189,17 +190,16 @@ class _Builder:
                 )
             return made
         inputs = [value, *decays, self._emit.constant(f"{name}.threshold", values.plain(meant.threshold)), bias]
+        kind, prefix = "Lif", "" if back is None else "Recurrent"
+        choices: dict[str, str | int] = {"comparison": policy.comparison, "refractory": meant.refractory}
+        if meant.most is not None:
+            kind, choices = "CountingLif", {"max_spikes": meant.most}
+            floor = np.array(NO_FLOOR) if meant.v_min is None else values.plain(meant.v_min)
+            inputs.append(self._emit.constant(f"{name}.v_min", floor))
         if back is not None:
             inputs.append(self._emit.constant(f"{name}.recurrent_weight", back[0]))
         made = self._emit.node(
-            "Lif" if back is None else "RecurrentLif",
-            inputs,
-            f"{name}/spikes",
-            name,
-            reset=meant.reset,
-            comparison=policy.comparison,
-            refractory=meant.refractory,
-            decay_input=0,
+            f"{prefix}{kind}", inputs, f"{name}/spikes", name, reset=meant.reset, decay_input=0, **choices
         )
         if policy.sends == "now" or node.kind == "Threshold":
             return made

@@ -22,6 +22,7 @@ import numpy as np
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.nir.policy import NirPolicy
 from hsnn.frontends.nir.read import NirNode
+from hsnn.ir.arithmetic import VOLTAGE_MAX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class NeuronMeaning:
         shift: Voltage that hsnn's zero stands for.
         reset: ``zero``, ``subtract``, ``subtract_late`` or ``none``.
         refractory: Timesteps.
+        most: Most spikes in a timestep, of neurons that count or have a floor; None for others.
+        v_min: Lowest voltage that a timestep leaves, of these; None for no floor.
         feedback: What a neuron's own spike adds to its input one timestep later; None for nothing.
     """
 
@@ -57,6 +60,8 @@ class NeuronMeaning:
     shift: Array
     reset: str
     refractory: int = 0
+    most: int | None = None
+    v_min: Array | None = None
     feedback: Array | None = None
 
 
@@ -145,9 +150,28 @@ def _spiking(name: str, values: dict[str, Array], policy: NirPolicy, base: Neuro
         if bool((base.current_decay != 1.0).any()):
             raise _no_dynamics(name, "its reset would pass through the current", "initial=zero or reset=subtract")
         reset, feedback = "none", -threshold
-    return NeuronMeaning(
-        base.gain, base.current_decay, base.voltage_decay, bias, shifted, start, reset, refractory, feedback
+    made = NeuronMeaning(
+        base.gain,
+        base.current_decay,
+        base.voltage_decay,
+        bias,
+        shifted,
+        start,
+        reset,
+        refractory,
+        feedback=feedback,
     )
+    return made if policy.spikes == "one" and policy.floor == "none" else _counting(name, made, policy)
+
+
+def _counting(name: str, meant: NeuronMeaning, policy: NirPolicy) -> NeuronMeaning:
+    """Let neurons send several spikes in a timestep, or hold their voltage above a floor."""
+    if policy.comparison == ">":
+        raise _no_dynamics(name, "neurons that count, or have a floor, spike at the threshold", "comparison=>=")
+    if meant.reset not in ("zero", "subtract") or meant.refractory or bool(meant.shift.any()):
+        raise _no_dynamics(name, "neurons that count, or have a floor, start at zero and reset at once", "spikes=one")
+    floor = None if policy.floor == "none" or meant.threshold is None else -meant.threshold
+    return replace(meant, most=VOLTAGE_MAX if policy.spikes == "many" else 1, v_min=floor)
 
 
 def _as_it_is(name: str, resistance: Array, kept: Array) -> Array:

@@ -25,6 +25,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "integrator": ("euler", "exact"),
         "reset": ("value", "subtract", "subtract_next", "zero_next", "spyx"),
         "comparison": (">", ">="),
+        "spikes": ("one", "many"),
+        "floor": ("none", "threshold"),
         "synapse": ("ode", "jump", "kept"),
         "gain": ("decay", "one", "rockpool", "spyx"),
         "integrate": ("dt", "one"),
@@ -49,6 +51,8 @@ class NirPolicy:
             the next timestep is zero, whatever comes in; ``spyx``: ``subtract_next`` of ``IF`` and ``LIF``,
             ``subtract`` of ``CubaLIF``.
         comparison: ``>`` or ``>=``.
+        spikes: What a neuron sends in a timestep: ``one`` spike, or ``many``: one for every threshold that it holds.
+        floor: Lowest voltage that a timestep leaves: ``none``, or minus the ``threshold``.
         synapse: Of ``CubaLIF`` and ``CubaLI``: ``ode``: a spike adds ``w_in`` times the decay of the current, as the
             equation says; ``jump``: it adds ``w_in``; ``kept``: it adds ``w_in`` times what is kept of the current.
         gain: Of neurons with a leak: ``decay``: the input is multiplied by the decay, as the equation says; ``one``:
@@ -75,6 +79,8 @@ class NirPolicy:
     initial: str = "reset"
     inputs: str = "graded"
     sends: str = "now"
+    spikes: str = "one"
+    floor: str = "none"
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -110,8 +116,8 @@ PRESETS: Mapping[str, NirPolicy] = MappingProxyType(
         "norse": NirPolicy(
             1e-3, "euler", "value", ">", synapse="jump", integrate="one", tau="times_dt", initial="leak"
         ),
-        "sinabs": NirPolicy(1.0, "exact", "subtract", ">=", initial="zero"),
-        "sinabs-unnormalized": NirPolicy(1.0, "exact", "subtract", ">=", gain="one", initial="zero"),
+        "sinabs": NirPolicy(1.0, "exact", "subtract", ">=", initial="zero", spikes="many"),
+        "sinabs-unnormalized": NirPolicy(1.0, "exact", "subtract", ">=", gain="one", initial="zero", spikes="many"),
         "rockpool": NirPolicy(1e-3, "exact", "subtract", ">=", synapse="kept", gain="rockpool", initial="zero"),
         "spyx": NirPolicy(
             1.0, "euler", "spyx", ">", synapse="jump", gain="spyx", integrate="one", initial="zero", sends="next"
@@ -155,6 +161,11 @@ def parse_policy(text: str) -> NirPolicy:
     if missing:
         raise _bad(f"the NIR policy {text!r} does not say {', '.join(missing)}", choices())
     return NirPolicy(**_typed(given), name=first if first == EQUATIONS else "")  # type: ignore[arg-type]  # checked there
+
+
+def read_back(policy: NirPolicy, kind: str) -> NirPolicy:
+    """Return how the library of a preset reads a type of node; that of sinabs 3.1.3 gives an ``IF`` a floor."""
+    return replace(policy, floor="threshold") if policy.name.startswith("sinabs") and kind == "IF" else policy
 
 
 def changed_policy(policy: NirPolicy, text: str) -> NirPolicy:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
-from hsnn.frontends.nir.policy import POLICY_KEY, TIMESTEPS_KEY, NirPolicy, parse_policy
+from hsnn.frontends.nir.policy import POLICY_KEY, TIMESTEPS_KEY, NirPolicy, parse_policy, read_back
 from hsnn.frontends.nir.sheet import Sheet, Wire
 from hsnn.frontends.nir.write_layers import Layer, operands, write_layer
 from hsnn.frontends.nir.write_neurons import refused, written_neuron
@@ -204,24 +204,30 @@ class _Writer:
         if made.drive_bias is not None:
             wire = self._sheet.shifted(f"{name}.bias", wire, made.drive_bias)
         written = getattr(nir, made.kind)(**made.fields)
+        if self._asked is not None:
+            self._require_read(name, made.kind, made.changes)
         changes = {key: value for key, value in made.changes.items() if getattr(self._policy, key) != value}
-        if changes and self._asked is not None:
-            key, value = next(iter(changes.items()))
-            raise refused(
-                f"{name!r} has {key}={value}, but {self._asked.name or 'the policy'} reads {key}="
-                f"{getattr(self._policy, key)}",
-                f"neurons with {key}={getattr(self._policy, key)}, or a policy with {key}={value}",
-            )
         if changes:
             written.metadata = {POLICY_KEY: ",".join(f"{key}={value}" for key, value in changes.items())}
-        if node.op_type == "RecurrentLif":
+        if node.op_type.startswith("Recurrent"):
             return self._recurrent(name, node, written, wire)
         return self._sheet.put(name, written, wire, shape)
+
+    def _require_read(self, name: str, kind: str, needed: Mapping[str, str]) -> None:
+        """Refuse a neuron that the reader of the policy would take for another."""
+        policy = read_back(self._policy, kind)
+        for key, value in needed.items():
+            if getattr(policy, key) != value:
+                reader = self._policy.name or "the policy"
+                raise refused(
+                    f"{name!r} has {key}={value}, but {reader} reads {key}={getattr(policy, key)}",
+                    f"neurons with {key}={getattr(policy, key)}, or a policy with {key}={value}",
+                )
 
     def _recurrent(self, name: str, node: ir.Node, written: Any, wire: Wire) -> Wire:
         import nir
 
-        weights = constant(node.inputs[5])
+        weights = constant(node.inputs[-1])
         assert weights is not None
         shape = self._shape(node.outputs[0])
         nodes: Mapping[str, Any] = {

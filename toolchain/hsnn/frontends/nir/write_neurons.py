@@ -15,7 +15,9 @@ import numpy as np
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.nir.neurons import input_factor, synapse_factor
+from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.ops import OPS
+from hsnn.ops.counting import NO_FLOOR
 from hsnn.passes.trains.nodes import constant
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = NDArray[np.float64]
 
-WRITTEN = ("Lif", "RecurrentLif", "LeakyIntegrator")
+WRITTEN = ("Lif", "RecurrentLif", "CountingLif", "RecurrentCountingLif", "LeakyIntegrator")
 """Neurons that NIR has."""
 _RESETS: Mapping[tuple[str, int], str] = {
     ("zero", 0): "value",
@@ -45,7 +47,7 @@ class WrittenNeuron:
         kind: Type of the node.
         fields: Its fields, float64 of the feature shape.
         drive_bias: Constant that has to be added to its input, since this type of node has no leak voltage; or None.
-        changes: Choices of the policy that this neuron needs: ``reset`` and ``comparison``, where it cares.
+        changes: Choices of the policy that this neuron needs: ``reset``, ``comparison``, ``spikes``, ``floor``.
     """
 
     kind: str
@@ -75,7 +77,7 @@ def written_neuron(
 
     Args:
         name: Name of the node that is written, for errors.
-        node: ``Lif``, ``RecurrentLif`` or ``LeakyIntegrator`` of the hsnn domain.
+        node: One of ``WRITTEN`` of the hsnn domain.
         shape: Feature shape.
         policy: How the reader integrates; its ``reset`` and ``comparison`` are not asked.
         free: Whether the node may bring a reset of its own.
@@ -93,6 +95,8 @@ def written_neuron(
     if node.op_type == "LeakyIntegrator":
         return _dynamics(neuron, policy, spiking=False)
     threshold = _parameter(node, "threshold", shape)
+    if node.op_type.endswith("CountingLif"):
+        return _counting(neuron, node, threshold, policy)
     reset, refractory = node.attributes["reset"].as_string(), node.attributes["refractory"].as_int()
     comparison = {"comparison": node.attributes["comparison"].as_string()}
     if bool((current == 1.0).all() and (voltage == 1.0).all()) and not refractory and reset != "subtract_late":
@@ -107,7 +111,26 @@ def written_neuron(
         )
     made = _dynamics(neuron, policy, spiking=True)
     fields = {**made.fields, "v_threshold": threshold, "v_reset": np.zeros(shape)}
-    return WrittenNeuron(made.kind, fields, made.drive_bias, {"reset": _RESETS[reset, refractory], **comparison})
+    changes = {"reset": _RESETS[reset, refractory], **comparison, "spikes": "one", "floor": "none"}
+    return WrittenNeuron(made.kind, fields, made.drive_bias, changes)
+
+
+def _counting(neuron: _Neuron, node: ir.Node, threshold: Array, policy: NirPolicy) -> WrittenNeuron:
+    """Write neurons that count or have a floor; NIR has a word for neither, so policies say it."""
+    most, floor = node.attributes["max_spikes"].as_int(), _parameter(node, "v_min", threshold.shape)
+    if most not in (1, VOLTAGE_MAX):
+        raise refused(f"{neuron.name!r} sends up to {most} spikes in a timestep", "one, or any number")
+    if bool((floor > NO_FLOOR).any()) and not np.array_equal(floor, -threshold):
+        raise refused(f"{neuron.name!r} has a floor of {floor.min():g}", "no floor, or one of minus the threshold")
+    made = _dynamics(neuron, policy, spiking=True)
+    changes = {
+        "reset": _RESETS[node.attributes["reset"].as_string(), 0],
+        "comparison": ">=",
+        "spikes": "one" if most == 1 else "many",
+        "floor": "threshold" if bool((floor > NO_FLOOR).any()) else "none",
+    }
+    fields = {**made.fields, "v_threshold": threshold, "v_reset": np.zeros(threshold.shape)}
+    return WrittenNeuron(made.kind, fields, made.drive_bias, changes)
 
 
 def _dynamics(neuron: _Neuron, policy: NirPolicy, *, spiking: bool) -> WrittenNeuron:

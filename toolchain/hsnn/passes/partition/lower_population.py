@@ -20,6 +20,7 @@ from hsnn.ir.spiking import (
     FloatResonator,
     FloatSigmaDelta,
 )
+from hsnn.ops.counting import NO_FLOOR
 from hsnn.ops.resonators import RESONATE_FIRE
 from hsnn.passes.partition.chip_neuron import ChipNeuron, Parameters, fixed_scale
 
@@ -109,7 +110,7 @@ def _lower_counting(neuron: ChipNeuron, parameter: Parameters, bias: Float) -> F
         comparison=">=",
         scale=fixed_scale(neuron.node, neuron.name),
         max_spikes=attributes["max_spikes"].as_int(),
-        v_min=np.where(floor <= np.finfo(np.float32).min, -np.inf, floor),
+        v_min=np.where(floor <= NO_FLOOR, -np.inf, floor),
     )
 
 
