@@ -52,16 +52,14 @@ class Explains(Protocol):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("what to measure")
-    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
-    group.add_argument(
-        "-i", "--input", metavar="FILE", help="samples: an .npz with an array for each input, or an .npy"
-    )
+    options.add_artifact(group)
+    options.add_input(group, what="samples: ")
     group.add_argument(
         "--samples", type=values.positive, default=64, metavar="N", help="measure on the first N samples (default 64)"
     )
     how = parser.add_argument_group("how to measure")
     how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
-    how.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
+    options.add_host(how)
     how.add_argument(
         "--batch-size", type=values.positive, default=32, metavar="N", help="samples of a batch (default 32)"
     )

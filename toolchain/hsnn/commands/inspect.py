@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hsnn.commands import options
 from hsnn.report.cells import Cell, Column, Table, count, decimal, extent, visible
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("artifact")
-    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
+    options.add_artifact(group)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -31,14 +31,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("what to teach")
-    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip with synapses that learn")
-    group.add_argument(
-        "-i",
-        "--input",
-        required=True,
-        metavar="FILE",
-        help="an .npz with an array for each input, or an .npy; one row a sample",
-    )
+    options.add_artifact(group, "a folder or .zip with synapses that learn")
+    options.add_input(group, required=True)
     group.add_argument("--labels", metavar="FILE", help="an .npy or .npz with the class number of each sample")
     group.add_argument("--label-key", metavar="NAME", help="array with the labels, in --labels or else in --input")
     group.add_argument("--samples", type=values.positive, metavar="N", help="teach the first N samples only")
@@ -48,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--force", action="store_true", help="replace an artifact that is there")
     how = parser.add_argument_group("how to teach it")
     how.add_argument("--target", default="emulator", help="where it learns (default emulator): see docs/learning.md")
-    how.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
+    options.add_host(how)
     options.add_timeout(how)
 
 

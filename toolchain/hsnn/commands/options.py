@@ -156,6 +156,22 @@ def compile_options(args: argparse.Namespace) -> Options:
     )
 
 
+def add_artifact(group: argparse._ArgumentGroup, help_text: str = "a folder or .zip that hsnn-compile wrote") -> None:
+    """Declare the artifact."""
+    group.add_argument("artifact", metavar="ARTIFACT", help=help_text)
+
+
+def add_input(group: argparse._ArgumentGroup, *, required: bool = False, what: str = "") -> None:
+    """Declare the file of samples; ``what`` goes before what it has to be."""
+    text = f"{what}an .npz with an array for each input, or an .npy; one row a sample"
+    group.add_argument("-i", "--input", required=required, metavar="FILE", help=text)
+
+
+def add_host(group: argparse._ArgumentGroup) -> None:
+    """Declare where host parts run."""
+    group.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
+
+
 def add_limits(group: argparse._ArgumentGroup) -> None:
     """Declare the limits of the errors that integers may bring."""
     group.add_argument(

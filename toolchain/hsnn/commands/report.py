@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hsnn.commands import options
+
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
     from hsnn.program import Program
@@ -27,7 +29,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("report")
-    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
+    options.add_artifact(group)
     group.add_argument("-o", "--output", metavar="FILE", help="page to write (default: ARTIFACT.report.html)")
     group.add_argument("--open", action="store_true", help="show it in the browser")
 

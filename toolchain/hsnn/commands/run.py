@@ -38,14 +38,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("what to run")
-    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
-    group.add_argument(
-        "-i",
-        "--input",
-        required=True,
-        metavar="FILE",
-        help="an .npz with an array for each input, or an .npy; one row a sample",
-    )
+    options.add_artifact(group)
+    options.add_input(group, required=True)
     group.add_argument(
         "--labels", metavar="FILE", help="an .npy or .npz with the class number of each sample, for the accuracy"
     )
@@ -59,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how to run it")
     how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
     how.add_argument("--device", metavar="NAME", help="device of --target gpu: cuda (default), cuda:1, ... or cpu")
-    how.add_argument("--host", default="cpu", help="where host parts run: cpu (default), cuda, ...; see: targets")
+    options.add_host(how)
     how.add_argument(
         "--batch-size", type=values.positive, metavar="N", help="samples that go through a stage at once (default 32)"
     )

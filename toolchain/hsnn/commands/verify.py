@@ -38,13 +38,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     group = parser.add_argument_group("what to verify")
-    group.add_argument("artifact", metavar="ARTIFACT", help="a folder or .zip that hsnn-compile wrote")
-    group.add_argument(
-        "-i",
-        "--input",
-        metavar="FILE",
-        help="samples to compare on: an .npz with an array for each input, or an .npy; one row a sample",
-    )
+    options.add_artifact(group)
+    options.add_input(group, what="samples to compare on: ")
     group.add_argument(
         "--target",
         choices=("loihi2-sim", "emulator", "loihi2"),
