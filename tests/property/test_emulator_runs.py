@@ -270,10 +270,10 @@ def test_no_threads_at_all():
 
 
 def test_without_llvmlite(monkeypatch):
-    def missing(name):
-        raise target.PackageNotFoundError(name)
+    def missing():
+        raise target.PackageNotFoundError("llvmlite")
 
-    monkeypatch.setattr(target, "version", missing)
+    monkeypatch.setattr(target, "_llvmlite", missing)
     assert not TARGET.status().available
     with pytest.raises(TargetMissingError, match="HSNN-T040"):
         TARGET.load(layer())

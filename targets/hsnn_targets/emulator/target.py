@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ class EmulatorTarget:
     def status(self) -> TargetStatus:
         """Tell whether llvmlite is installed; does not import it."""
         try:
-            found = version("llvmlite")
+            found = _llvmlite()
         except PackageNotFoundError:
             return TargetStatus(False, "llvmlite is not installed; pip install llvmlite")
         return TargetStatus(True, "compiled kernels on this processor", {"llvmlite": found})
@@ -80,6 +81,12 @@ class EmulatorTarget:
         from hsnn_targets.emulator.machine import EmulatorExecutable
 
         return EmulatorExecutable(network, threads, choose_tier(self.tier), self.synapses)
+
+
+@cache
+def _llvmlite() -> str:
+    """Its version; looking for it takes milliseconds."""
+    return version("llvmlite")
 
 
 def count_threads(wanted: int | None) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal, TypeAlias, get_args
 
 from hsnn.errors import UsageError
@@ -30,6 +31,7 @@ NEEDED: Mapping[Tier, tuple[str, ...]] = {
 """Processor features of each tier, as LLVM names them."""
 
 
+@cache
 def usable_tiers() -> tuple[Tier, ...]:
     """Tiers that this processor can run, slowest first; imports llvmlite."""
     from llvmlite import binding  # type: ignore[import-untyped]

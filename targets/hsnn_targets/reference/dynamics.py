@@ -69,8 +69,8 @@ def deliver(projection: Projection, spikes: Int32, post_shape: tuple[int, ...]) 
         case SparseProjection():
             gathered = np.zeros((batch, size(post_shape)), np.int64)
             rows = np.repeat(np.arange(size(post_shape)), np.diff(projection.indptr))
-            for row, column, weight in zip(rows, projection.indices, projection.data, strict=True):
-                gathered[:, row] += int(weight) * flat[:, column]
+            for sample in range(batch):
+                np.add.at(gathered[sample], rows, projection.data * flat[sample, projection.indices])
             return rules.wrap_int32(gathered << projection.weight_exp).reshape(batch, *post_shape)
         case ConvProjection():
             return rules.wrap_int24(_correlate(projection, spikes, post_shape) << projection.weight_exp)
