@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,22 @@ def test_version(capsys):
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"hsnn {version('hsnn')}\n"
+
+
+MISSING = {
+    "torch": (["check", "net:make", "--input-shape", "4"], "pip install 'hsnn[torch]'"),
+    "pydantic": (["run", "net.hsnn", "--input", "x.npy"], "pip install pydantic"),
+}
+
+
+@pytest.mark.parametrize("module", MISSING)
+def test_a_library_that_is_missing_is_named(module, artifact, samples):
+    Path("net.py").write_text("def make(): return 1", encoding="utf-8")
+    words, fix = MISSING[module]
+    code = f"import sys; sys.modules[{module!r}] = None; from hsnn.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.startswith("error: HSNN-U154")) == (1, True), done.stderr
+    assert fix in done.stderr
 
 
 def test_help_loads_nothing_heavy():

@@ -77,6 +77,8 @@ def _guarded(arguments: list[str], console: Console) -> int:
         return _fail(HsnnError("HSNN-U114", f"out of memory: {error}", fix=fix), console)
     except OSError as error:
         return _fail(HsnnError("HSNN-U115", f"the system refused: {error}"), console)
+    except ModuleNotFoundError as error:
+        return _fail(_missing(error, console), console)
     except Exception as error:  # noqa: BLE001  # the border of the program: a user gets one clear line
         return _fail(_internal(error, console), console)
 
@@ -101,6 +103,18 @@ def _dispatch(arguments: list[str], console: Console) -> int:
 def _fail(error: HsnnError, console: Console) -> int:
     console.failure(error)
     return error.exit_status
+
+
+def _missing(error: ModuleNotFoundError, console: Console) -> HsnnError:
+    """Name the library that is missing, if it is one that the installation may lack."""
+    from hsnn.doctor import LIBRARIES
+
+    for library in LIBRARIES:
+        if library.module == (error.name or "").partition(".")[0]:
+            fix = f"pip install 'hsnn[{library.extra}]'" if library.extra else f"pip install {library.package}"
+            found = f"{library.package} is not installed; it is for {library.purpose}"
+            return HsnnError("HSNN-U154", found, fix=fix)
+    return _internal(error, console)
 
 
 def _internal(error: Exception, console: Console) -> HsnnError:
