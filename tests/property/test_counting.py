@@ -33,7 +33,7 @@ def counting(network):
 
 def test_emulator_equals_reference():
     several = many = binary = floored = 0
-    for seed in range(150):
+    for seed in range(80):
         network, inputs = draw(seed, timesteps=(None, None, 1, 60)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         for tier in usable_tiers():
@@ -46,10 +46,10 @@ def test_emulator_equals_reference():
             binary += sends_spikes(neuron)
             below = (expected.voltage[neuron.name] == neuron.v_min) & (neuron.v_min < 0)
             floored += int(np.count_nonzero(below & (neuron.v_min > -rules.VOLTAGE_MAX)))
-    assert several > 5_000
-    assert many > 100
-    assert binary > 30
-    assert floored > 500
+    assert several > 3_000
+    assert many > 60
+    assert binary > 15
+    assert floored > 250
 
 
 def test_gpu_equals_reference():
@@ -57,12 +57,12 @@ def test_gpu_equals_reference():
     from hsnn_targets.gpu.target import GpuTarget
 
     seen = 0
-    for seed in range(60):
+    for seed in range(40):
         network, inputs = draw(seed)
         seen += len(counting(network))
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         require_equal(GpuTarget("cpu").load(network).run(inputs, trace=True), expected)
-    assert seen > 40
+    assert seen > 30
 
 
 def test_recordings_replays_and_artifacts_keep_them():

@@ -14,9 +14,12 @@ from hsnn.ir.hybrid import HybridModel
 Array = NDArray[np.float32]
 
 _SPIKING = {"u": "u_next", "driven": "driven", "v_in": "v_in", "v": "v_next"}
+_COUNTING = {**_SPIKING, "v_in": "v_open"}
 KEPT = {
     "Lif": _SPIKING,
     "RecurrentLif": _SPIKING,
+    "CountingLif": _COUNTING,
+    "RecurrentCountingLif": _COUNTING,
     "LeakyIntegrator": {"u": "u_next", "driven": "driven", "v": "v_next"},
 }
 """What each operator's ONNX function holds at a timestep, under the name that it has there: the current, what of it
