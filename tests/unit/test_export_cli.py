@@ -118,3 +118,62 @@ def test_without_its_float_model_an_artifact_is_not_exported(hybrid, capsys):
     for kind in ("nir", "onnx"):
         assert main(["export", str(hybrid / "bare.hsnn"), "--to", kind, "-o", str(hybrid / "none")]) == 2
         assert "HSNN-U151" in capsys.readouterr().err
+
+
+@pytest.fixture
+def factory(tmp_path, monkeypatch):
+    """The name of a function that returns a torch module, and a file of weights for it."""
+    import torch
+
+    (tmp_path / "exported_net.py").write_text(
+        "import torch\nfrom torch import nn\nfrom hsnn import nn as snn\n\n\ndef net():\n"
+        "    torch.manual_seed(0)\n"
+        "    layers = nn.Linear(6, 5), snn.Lif(0.2, voltage_decay=0.25), nn.Linear(5, 3), snn.LeakyIntegrator()\n"
+        "    return nn.Sequential(snn.TrainEncode(7), *layers, snn.TrainDecode())\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from hsnn.frontends.torch import load_factory
+
+    state = load_factory("exported_net:net").state_dict()
+    torch.save(
+        {name: value * 2 if name.endswith("weight") else value for name, value in state.items()}, tmp_path / "w.pt"
+    )
+    return "exported_net:net", str(tmp_path / "w.pt")
+
+
+def test_a_torch_module_is_exported_without_being_built(factory, tmp_path, capsys):
+    import torch
+
+    from hsnn.frontends.torch import load_factory, load_weights
+
+    name, weights = factory
+    arguments = ["export", name, "--weights", weights, "--input-shape", "7x6"]
+    for kind in ("nir", "onnx"):
+        assert main([*arguments, "--to", kind, "-o", str(tmp_path / f"net.{kind}"), "-q"]) == 0
+    graph = nir.read(tmp_path / "net.nir")
+    assert {type(node).__name__ for node in graph.nodes.values()} == {"Input", "Affine", "LIF", "LI", "Output"}
+    x = (torch.rand(3, 7, 6) > 0.5).float()
+    expected = load_weights(load_factory(name), weights)(x).detach().numpy()
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: x.numpy()})[0], expected, atol=1e-5)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--to", "nir"], "HSNN-U139"),
+        (["--to", "netx", "--input-shape", "7x6"], "HSNN-U155"),
+    ],
+)
+def test_wrong_use_of_a_torch_module(factory, arguments, code, tmp_path, capsys):
+    assert main(["export", factory[0], "-o", str(tmp_path / "none"), *arguments]) == 2
+    assert code in capsys.readouterr().err
+
+
+def test_an_artifact_needs_no_example(hybrid, capsys):
+    arguments = ["export", str(hybrid / "net.hsnn"), "--to", "nir", "-o", str(hybrid / "none"), "--input-shape", "7x6"]
+    assert main(arguments) == 2
+    assert "HSNN-U152" in capsys.readouterr().err

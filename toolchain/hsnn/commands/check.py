@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsnn.commands import options
-from hsnn.errors import CapacityError, HsnnError, UnsupportedError, UsageError
+from hsnn.errors import CapacityError, HsnnError, UnsupportedError
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check and report."""
     from hsnn.commands.files import require_file
-    from hsnn.commands.models import example_inputs, is_file, named_model, require_model
+    from hsnn.commands.models import example_inputs, is_file, named_model, require_example, require_model
     from hsnn.commands.plain import error_fields, plain_fields
 
     if Path(args.model).is_dir() and not (Path(args.model) / "manifest.json").is_file():
@@ -51,12 +51,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
         return check_folder.run(args, console)
     require_model(args.model)
-    if not is_file(args.model) and args.input_shape is None and args.example is None:
-        raise UsageError(
-            "HSNN-U139",
-            "a torch model can only be traced with an example input",
-            fix="add --input-shape, such as 1x28x28 for one sample, or --example samples.npz",
-        )
+    if not is_file(args.model):
+        require_example(args)
     for name in ("weights", "example"):
         require_file(getattr(args, name), name)
     chosen = options.compile_options(args)

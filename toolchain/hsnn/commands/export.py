@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from hsnn.commands import options
 from hsnn.errors import UnsupportedError, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Pins: TypeAlias = tuple[tuple[str, Side], ...]
 
-USAGE = "export ARTIFACT|MODEL.onnx --to netx|nir|onnx -o FILE"
+USAGE = "export ARTIFACT|MODEL --to netx|nir|onnx -o FILE"
 HELP = "write a model, or its integers, for another program"
 DESCRIPTION = """\
 Write a compiled model in the format of another program. What that format does not know, or what that
@@ -31,6 +32,7 @@ examples:
   hsnn-compile export network.hsnn --to netx -o network.net
   hsnn-compile export network.hsnn --to nir -o network.nir
   hsnn-compile export network.onnx --to nir --nir-policy norse -o network.nir
+  hsnn-compile export my_model:network --weights trained.safetensors --input-shape 1x28x28 --to nir -o network.nir
   hsnn-compile export network.hsnn --to onnx -o network.onnx
 """
 
@@ -41,8 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "artifact",
         metavar="ARTIFACT",
-        help="a folder or .zip that hsnn-compile wrote; for nir and onnx also a hybrid .onnx file",
+        help="a folder or .zip that hsnn-compile wrote; for nir and onnx, which need no integers, also a hybrid .onnx "
+        "file or a function that returns a torch module, written package.module:function",
     )
+    model = parser.add_argument_group("a torch module")
+    options.add_weights(model)
+    options.add_example(model)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--to", choices=("netx", "nir", "onnx"), required=True, help="format: netx is lava-dl's .net, nir is .nir"
@@ -86,6 +92,26 @@ def _check_options(args: argparse.Namespace) -> None:
             raise UsageError(
                 "HSNN-U152", f"{option} is given with --to {args.to}", allowed=f"--to {format_}", fix="leave it out"
             )
+    if not _is_factory(args.artifact):
+        for name in ("weights", "input_shape", "example"):
+            if getattr(args, name) is not None:
+                found = f"--{name.replace('_', '-')} is given for {args.artifact!r}"
+                raise UsageError("HSNN-U152", found, allowed="with package.module:function", fix="leave it out")
+    elif args.to == "netx":
+        raise UsageError(
+            "HSNN-U155",
+            f"{args.artifact!r} is a torch module, and a .net file holds integers",
+            allowed="an artifact",
+            fix=f"build it first: hsnn-compile {args.artifact} --calibration samples.npz -o network.hsnn, then "
+            "hsnn-compile export network.hsnn --to netx -o FILE",
+        )
+
+
+def _is_factory(text: str) -> bool:
+    """Whether a text is ``package.module:function`` rather than a path."""
+    from hsnn.commands.models import is_file
+
+    return ":" in text and not is_file(text) and not Path(text).exists()
 
 
 def _netx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
@@ -110,7 +136,7 @@ def _netx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
 def _nir(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
     from hsnn.frontends.nir.write import to_nir
 
-    hybrid, pins = _float_model(args.artifact)
+    hybrid, pins = _float_model(args)
     export = to_nir(hybrid, policy=args.nir_policy, pins=pins)
     nodes = {name: type(node).__name__ for name, node in export.graph.nodes.items()}
     facts: dict[str, Json] = {
@@ -127,7 +153,7 @@ def _onnx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
 
     from hsnn.frontends.write_onnx import onnx_bytes
 
-    data = onnx_bytes(_float_model(args.artifact)[0], inline=args.inline)
+    data = onnx_bytes(_float_model(args)[0], inline=args.inline)
     graph = onnx.load_from_string(data).graph
     ends = {
         "inputs": {info.name: info.doc_string for info in graph.input},
@@ -137,15 +163,19 @@ def _onnx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
     return data, {what: dict(values) for what, values in ends.items()}, [f"{len(graph.node)} operators", *said]
 
 
-def _float_model(path: str) -> tuple[HybridModel, Pins]:
-    """The float model of an artifact, and what was pinned when it was compiled; or a hybrid ONNX file.
+def _float_model(args: argparse.Namespace) -> tuple[HybridModel, Pins]:
+    """The float model of an artifact, and what was pinned when it was compiled; or a hybrid ONNX file, or a module.
 
     Raises:
-        UsageError: ``HSNN-U151``, if the artifact was written without its float model; and what reading raises.
+        UsageError: ``HSNN-U151``, if the artifact was written without its float model; ``HSNN-U139`` for a torch module
+            without an example; and what reading raises.
     """
     from hsnn.commands.files import require_file
-    from hsnn.commands.models import is_onnx
+    from hsnn.commands.models import is_onnx, traced
 
+    path: str = args.artifact
+    if _is_factory(path):
+        return traced(args, path), ()
     if is_onnx(path):
         from hsnn.frontends.onnx import from_onnx
 

@@ -131,6 +131,35 @@ def load_torch(text: str, weights: str | None) -> nn.Module:
     return module if weights is None else load_weights(module, weights)
 
 
+def traced(args: argparse.Namespace, text: str) -> HybridModel:
+    """Load a torch module and trace it with what ``--input-shape`` or ``--example`` describe.
+
+    Raises:
+        UsageError: HSNN-U139 without either; and what the front end raises.
+    """
+    from hsnn.frontends.dispatch import front_end
+
+    require_example(args)
+    for name in ("weights", "example"):
+        require_file(getattr(args, name), name)
+    model = load_torch(text, args.weights)
+    return front_end(model, example_inputs(args, model))
+
+
+def require_example(args: argparse.Namespace) -> None:
+    """Check that a torch model can be traced.
+
+    Raises:
+        UsageError: HSNN-U139 without ``--input-shape`` and ``--example``.
+    """
+    if args.input_shape is None and args.example is None:
+        raise UsageError(
+            "HSNN-U139",
+            "a torch model can only be traced with an example input",
+            fix="add --input-shape, such as 1x28x28 for one sample, or --example samples.npz",
+        )
+
+
 def example_inputs(args: argparse.Namespace, model: Model) -> tuple[Any, ...] | None:
     """Make the example inputs that ``--input-shape`` or ``--example`` describe; None without either.
 
@@ -143,7 +172,7 @@ def example_inputs(args: argparse.Namespace, model: Model) -> tuple[Any, ...] | 
         from hsnn.samples import examples_of
 
         return examples_of(load_samples(args.example, model, "example"))
-    if args.input_shape is not None and not is_netx(args.model):
+    if args.input_shape is not None and not is_netx(getattr(args, "model", "")):
         from hsnn.frontends.torch import example_inputs as make
 
         return tuple(make(args.input_shape))

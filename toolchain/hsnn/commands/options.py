@@ -39,6 +39,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "file of lava-dl, or a .nir file",
     )
     add_weights(group)
+    add_example(group)
+
+
+def add_example(group: argparse._ArgumentGroup) -> None:
+    """Declare what a torch model is traced with."""
     group.add_argument(
         "--input-shape",
         metavar="SHAPE",
