@@ -165,6 +165,7 @@ def test_a_torch_module_is_exported_without_being_built(factory, tmp_path, capsy
     ("arguments", "code"),
     [
         (["--to", "nir"], "HSNN-U139"),
+        (["--to", "nir", "--input-shape", "7x6", "--time", "soon"], "HSNN-U111"),
         (["--to", "netx", "--input-shape", "7x6"], "HSNN-U155"),
     ],
 )

@@ -89,8 +89,9 @@ def refuse_calling(args: argparse.Namespace) -> None:
     Raises:
         UsageError: HSNN-U153 if one is given.
     """
+    given = getattr(args, "model", None) or args.artifact
     for name in ("time", "outputs"):
         if getattr(args, name) is not None:
             raise UsageError(
-                "HSNN-U153", f"--{name} is given with {args.model!r}", allowed="a torch model", fix="leave it out"
+                "HSNN-U153", f"--{name} is given with {given!r}", allowed="a torch model", fix="leave it out"
             )

@@ -87,12 +87,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _check_options(args: argparse.Namespace) -> None:
+    from hsnn.commands.calling import refuse_calling
+
     for option, given, format_ in (("--nir-policy", args.nir_policy, "nir"), ("--inline", args.inline, "onnx")):
         if given and args.to != format_:
             raise UsageError(
                 "HSNN-U152", f"{option} is given with --to {args.to}", allowed=f"--to {format_}", fix="leave it out"
             )
     if not _is_factory(args.artifact):
+        refuse_calling(args)
         for name in ("weights", "input_shape", "example"):
             if getattr(args, name) is not None:
                 found = f"--{name.replace('_', '-')} is given for {args.artifact!r}"

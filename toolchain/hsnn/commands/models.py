@@ -137,12 +137,13 @@ def traced(args: argparse.Namespace, text: str) -> HybridModel:
     Raises:
         UsageError: HSNN-U139 without either; and what the front end raises.
     """
+    from hsnn.commands.calling import called
     from hsnn.frontends.dispatch import front_end
 
     require_example(args)
     for name in ("weights", "example"):
         require_file(getattr(args, name), name)
-    model = load_torch(text, args.weights)
+    model = called(load_torch(text, args.weights), args)
     return front_end(model, example_inputs(args, model))
 
 
