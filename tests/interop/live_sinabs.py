@@ -10,7 +10,10 @@ from random_check import assert_same
 from random_hybrids import RandomHybrid
 from registry import EXACT, POLICY, REFUSED, construct
 from sinabs.activation import MaxSpike, MembraneReset, MembraneSubtract, SingleSpike
+from sinabs.from_torch import from_model
 from torch import nn
+
+from hsnn.nn import MergedTime
 
 LIBRARY = "sinabs 3.1.3, live modules"
 ZERO_STATE = "state starts at zero for every sample, as `sinabs.reset_states` does"
@@ -156,8 +159,23 @@ def other_reset():
     assert_equal(BatchFirst(sl.IAF(reset_fn=MembraneSubtract(0.4), **ONE), sl.IAF(**ONE)))
 
 
+@construct(LIBRARY, "what `from_model` makes of an ordinary network, in `hsnn.nn.MergedTime`", POLICY, note=ZERO_STATE)
+def converted():
+    torch.manual_seed(0)
+    ann = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(27, 4), nn.ReLU())
+    with torch.no_grad():
+        ann[0].weight.mul_(4.0)
+        ann[4].weight.mul_(4.0)
+    network = from_model(ann, input_shape=(1, 8, 8), batch_size=1)
+    assert_equal(MergedTime(network, timesteps=TIMESTEPS), shape=(TIMESTEPS, 1, 8, 8))
+
+
 @construct(
-    LIBRARY, "squeezed layers with a fixed `batch_size`", REFUSED, code="HSNN-F091", note="the batch has to be free"
+    LIBRARY,
+    "squeezed layers with a fixed `batch_size`",
+    REFUSED,
+    code="HSNN-F091",
+    note="`hsnn.nn.MergedTime` frees the batch",
 )
 def fixed_batch():
     assert_equal(nn.Sequential(sl.IAFSqueeze(batch_size=2, **ONE)))

@@ -144,6 +144,29 @@ def test_what_fails_by_itself_says_where():
         adapt(snn.TimeFirst(network()), (torch.rand(3, STEPS, 7),))
 
 
+class Squeezed(nn.Module):
+    """Splits batch and time by numbers that it keeps, as sinabs's squeezed layers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.batch_size, self.num_timesteps = 2, -1
+
+    def forward(self, x):
+        train = x.reshape(self.batch_size, self.num_timesteps, *x.shape[1:])
+        return train.cumsum(1).flatten(0, 1)
+
+
+def test_merged_time_frees_the_batch():
+    x, squeezed = torch.rand(3, STEPS, 4), Squeezed()
+    merged = snn.MergedTime(nn.Sequential(squeezed), timesteps=STEPS)
+    torch.testing.assert_close(merged(x), x.cumsum(1))
+    assert squeezed.batch_size == 2
+    with pytest.raises(HsnnError, match="HSNN-U022"):
+        merged(torch.rand(3, STEPS + 1, 4))
+    with pytest.raises(HsnnError, match="HSNN-U021"):
+        snn.MergedTime(squeezed, timesteps=0)
+
+
 def test_outputs_that_are_not_there():
     for keep in ([], [-1]):
         with pytest.raises(HsnnError, match="HSNN-U021"):
@@ -157,10 +180,21 @@ def test_outputs_that_are_not_there():
 
 
 def test_how_time_is_written():
-    assert time("first") == Time()
-    assert time("steps=8,inputs=train") == Time(8, {"inputs": "train"})
+    assert time("first") == Time("first")
+    assert time("steps=8,inputs=train") == Time("steps", 8, {"inputs": "train"})
+    assert time("merged=8") == Time("merged", 8)
     assert indices("0,2") == (0, 2)
-    for text in ("", "last", "steps", "steps=0", "steps=-1", "steps=4,inputs=x", "steps=4,steps=5", "steps=4,more=1"):
+    for text in (
+        "",
+        "last",
+        "steps",
+        "steps=0",
+        "steps=-1",
+        "steps=4,inputs=x",
+        "steps=4,steps=5",
+        "merged=4,inputs=train",
+        "steps=4,more=1",
+    ):
         with pytest.raises(argparse.ArgumentTypeError):
             time(text)
     for text in ("", "-1", "a", "0,"):

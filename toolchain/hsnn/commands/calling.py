@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hsnn.errors import UsageError
+from hsnn.ops.spec import MOST_TIMESTEPS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,11 +20,14 @@ class Time:
     """How a torch model sees time.
 
     Attributes:
-        steps: Timesteps of the loop around a model that computes one; None for a model that takes the time axis first.
-        options: Arguments of :class:`hsnn.nn.OverTime`.
+        kind: ``first``, if it takes the time axis first; ``steps``, if it computes one timestep; ``merged``, if batch
+            and time are one axis.
+        timesteps: Timesteps of a sample; 0 for ``first``.
+        options: Further arguments of :class:`hsnn.nn.OverTime`, for ``steps``.
     """
 
-    steps: int | None = None
+    kind: str
+    timesteps: int = 0
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -35,7 +39,7 @@ def add_calling(group: argparse._ArgumentGroup) -> None:
         metavar="HOW",
         help="how a torch model sees time, where its forward does not say it: first, if it takes (timestep, batch, "
         "...); steps=16, if it computes one timestep, with inputs=repeat|train and outputs=mean|sum|last|train behind "
-        "commas",
+        "commas; merged=16, if it takes (batch * timestep, ...), as sinabs's squeezed layers do",
     )
     group.add_argument(
         "--outputs",
@@ -46,23 +50,24 @@ def add_calling(group: argparse._ArgumentGroup) -> None:
 
 
 def time(text: str) -> Time:
-    """Read ``first``, or ``steps=16,inputs=train,outputs=sum``.
+    """Read ``first``, ``merged=16``, or ``steps=16,inputs=train,outputs=sum``.
 
     >>> time("steps=16,outputs=sum")
-    Time(steps=16, options={'outputs': 'sum'})
+    Time(kind='steps', timesteps=16, options={'outputs': 'sum'})
     """
     if text == "first":
-        return Time()
-    pairs = [part.partition("=")[::2] for part in text.split(",")]
+        return Time("first")
+    (kind, count), *pairs = (part.partition("=")[::2] for part in text.split(","))
     given = dict(pairs)
-    steps = given.pop("steps", "")
-    allowed = {"inputs": _INPUTS, "outputs": _OUTPUTS}
+    allowed = {"inputs": _INPUTS, "outputs": _OUTPUTS} if kind == "steps" else {}
     wrong = [key for key, value in given.items() if value not in allowed.get(key, ())]
-    if len(pairs) != len(given) + 1 or wrong or not (steps.isascii() and steps.isdecimal() and int(steps)):
+    number = count.isascii() and count.isdecimal() and 1 <= int(count) <= MOST_TIMESTEPS
+    if kind not in ("steps", "merged") or not number or wrong or len(pairs) != len(given):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither first nor steps=N, with inputs={'|'.join(_INPUTS)} and outputs={'|'.join(_OUTPUTS)}"
+            f"{text!r} is none of first, merged=N, and steps=N with inputs={'|'.join(_INPUTS)} and "
+            f"outputs={'|'.join(_OUTPUTS)}"
         )
-    return Time(int(steps), given)
+    return Time(kind, int(count), given)
 
 
 def indices(text: str) -> tuple[int, ...]:
@@ -75,11 +80,16 @@ def indices(text: str) -> tuple[int, ...]:
 
 def called(module: nn.Module, args: argparse.Namespace) -> nn.Module:
     """Wrap a module so that it is called as hsnn calls models, where the arguments say how it is called itself."""
-    from hsnn.nn import KeepOutputs, OverTime, TimeFirst
+    from hsnn.nn import KeepOutputs, MergedTime, OverTime, TimeFirst
 
     if args.time is not None:
         found: Time = args.time
-        module = TimeFirst(module) if found.steps is None else OverTime(module, timesteps=found.steps, **found.options)
+        if found.kind == "first":
+            module = TimeFirst(module)
+        elif found.kind == "merged":
+            module = MergedTime(module, timesteps=found.timesteps)
+        else:
+            module = OverTime(module, timesteps=found.timesteps, **found.options)
     return module if args.outputs is None else KeepOutputs(module, args.outputs)
 
 

@@ -21,7 +21,7 @@ from hsnn.nn.fixed import (
 from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
-from hsnn.nn.over_time import KeepOutputs, OverTime, TimeFirst
+from hsnn.nn.over_time import KeepOutputs, MergedTime, OverTime, TimeFirst
 from hsnn.nn.resonate import FixedResonateFire, ResonateFire
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.structure import AxonalDelay, Delay, MergeTime, SplitTime, TimeDistributed
@@ -50,6 +50,7 @@ __all__ = [
     "Lif",
     "MembraneDecode",
     "MergeTime",
+    "MergedTime",
     "OverTime",
     "PoissonEncode",
     "RateDecode",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -84,6 +85,51 @@ class TimeFirst(nn.Module):
     def forward(self, x: Tensor) -> Any:
         """Turn ``(batch, timestep, *feature)`` around, and call the module."""
         return self.module(x.transpose(0, 1))
+
+
+class MergedTime(nn.Module):
+    """Hands a module its input with batch and time in one axis; for models with sinabs's squeezed layers.
+
+    Such layers split ``(batch * timestep, *feature)`` by a number of samples or of timesteps that they keep. In the copy
+    that this holds they keep the number of timesteps, so that the number of samples is free.
+
+    Args:
+        module: Takes one tensor, ``(batch * timestep, *feature)``, and returns such tensors; it is copied.
+        timesteps: Timesteps of a sample, at least 1.
+
+    Raises:
+        UsageError: ``HSNN-U021``, if there is no timestep.
+    """
+
+    def __init__(self, module: nn.Module, *, timesteps: int) -> None:
+        super().__init__()
+        if timesteps < 1:
+            raise UsageError("HSNN-U021", f"MergedTime has timesteps {timesteps}", allowed="at least 1")
+        self.module, self.timesteps = copy.deepcopy(module), timesteps
+        for part in self.module.modules():
+            if hasattr(part, "batch_size") and hasattr(part, "num_timesteps"):
+                part.batch_size, part.num_timesteps = -1, timesteps
+
+    def forward(self, x: Tensor) -> Any:
+        """Merge ``(batch, timestep, *feature)``, call the module, and split what it returns.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if the input has another number of timesteps.
+        """
+        if x.ndim < 3 or x.shape[1] != self.timesteps:
+            raise UsageError(
+                "HSNN-U022",
+                f"MergedTime got a tensor of shape {tuple(x.shape)}",
+                allowed=f"(batch, {self.timesteps}, *feature)",
+            )
+        outputs = self.module(x.flatten(0, 1))
+        if isinstance(outputs, tuple | list):
+            return tuple(item.unflatten(0, (-1, self.timesteps)) for item in outputs)
+        return outputs.unflatten(0, (-1, self.timesteps))
+
+    def extra_repr(self) -> str:
+        """Arguments, for ``print(module)``."""
+        return f"timesteps={self.timesteps}"
 
 
 class KeepOutputs(nn.Module):

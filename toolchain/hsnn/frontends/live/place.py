@@ -140,7 +140,9 @@ class Placer:
                 f"{tuple('batch' if extent == BATCH_SIZE else extent for extent in shape)} goes into neurons",
                 allowed="(timestep, batch, *feature), (batch, timestep, *feature) or (batch, *feature, timestep), as "
                 "the neurons take it",
-                fix="--time first, or hsnn.nn.TimeFirst(model), for a model that takes (timestep, batch, *feature)",
+                fix="--time merged=16, or hsnn.nn.MergedTime(model, timesteps=16), for (batch * timestep, *feature)"
+                if layout.startswith("merged")
+                else "--time first, or hsnn.nn.TimeFirst(model), for a model that takes (timestep, batch, *feature)",
             )
         ref, timesteps = value.ref, shape[1 - batch_axis]
         if layout == "time_last":
