@@ -90,8 +90,8 @@ class TimeFirst(nn.Module):
 class MergedTime(nn.Module):
     """Hands a module its input with batch and time in one axis; for models with sinabs's squeezed layers.
 
-    Such layers split ``(batch * timestep, *feature)`` by a number of samples or of timesteps that they keep. In the copy
-    that this holds they keep the number of timesteps, so that the number of samples is free.
+    Such layers split ``(batch * timestep, *feature)`` by a number of samples or of timesteps that they keep. In the
+    copy that this holds they keep the number of timesteps, so that the number of samples is free.
 
     Args:
         module: Takes one tensor, ``(batch * timestep, *feature)``, and returns such tensors; it is copied.
@@ -108,7 +108,7 @@ class MergedTime(nn.Module):
         self.module, self.timesteps = copy.deepcopy(module), timesteps
         for part in self.module.modules():
             if hasattr(part, "batch_size") and hasattr(part, "num_timesteps"):
-                part.batch_size, part.num_timesteps = -1, timesteps
+                part.__dict__.update(batch_size=-1, num_timesteps=timesteps)
 
     def forward(self, x: Tensor) -> Any:
         """Merge ``(batch, timestep, *feature)``, call the module, and split what it returns.

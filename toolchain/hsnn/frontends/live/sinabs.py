@@ -162,8 +162,8 @@ def _in_time(module: Any, layer: Any, gain: Tensor | None) -> LiveNeuron:
         raise inexpressible(
             f"it has batch_size={module.batch_size} and num_timesteps={steps}",
             allowed="num_timesteps alone, so that the batch is free",
-            fix="--time merged=16 with the timesteps of a sample, hsnn.nn.MergedTime(model, timesteps=16) in Python; or give "
-            "num_timesteps instead of batch_size",
+            fix="--time merged=16 with the timesteps of a sample, hsnn.nn.MergedTime(model, timesteps=16) in Python; "
+            "or give num_timesteps instead of batch_size",
         )
     layout: Layout = "merged_batch_first" if squeezed else "batch_first"
     return LiveNeuron((layer,), layout=layout, gain=gain, timesteps=steps)
