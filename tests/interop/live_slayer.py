@@ -139,6 +139,17 @@ def transposed():
     )
 
 
+@construct(LIBRARY, "block.alif.Recurrent", POLICY, note=ZERO_STATE)
+def recurrent_adaptive():
+    equal(
+        lambda: Chain(
+            alif.Recurrent(adaptive(norm=norm.MeanOnlyBatchNorm), 12, 16, weight_scale=3, delay=True),
+            alif.Dense(adaptive(threshold=0.4), 16, 8, weight_scale=8),
+        ),
+        events(5, 12),
+    )
+
+
 @construct(
     LIBRARY,
     "block.cuba.Recurrent",
@@ -191,7 +202,8 @@ def decays():
 )
 def wgt_scale():
     settings = neuron(norm=norm.WgtScaleBatchNorm, current_decay=1.0)
-    equal(lambda: Chain(cuba.Dense(settings, 12, 20, weight_scale=16)), events(10, 12))
+    equal(lambda: Chain(cuba.Dense(dict(settings), 12, 20, weight_scale=16)), events(10, 12))
+    equal(lambda: Chain(cuba.Recurrent(dict(settings), 12, 20, weight_scale=16)), events(10, 12))
 
 
 @construct(LIBRARY, "alif blocks", POLICY, note=ZERO_STATE)

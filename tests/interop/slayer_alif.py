@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from registry import POLICY, REFUSED, construct
-from slayer import BATCH, LIBRARY, SLAYER, T, _refuse, assert_equal, fired, norm, slayer
+from registry import POLICY, construct
+from slayer import BATCH, LIBRARY, SLAYER, T, assert_equal, fired, norm, slayer
 
 alif = slayer.block.alif
 
@@ -65,6 +65,12 @@ def entry():
     )
 
 
-@construct(LIBRARY, "alif.Recurrent", REFUSED, code="HSNN-F072", note="adaptive neurons with synapses to themselves")
+@construct(LIBRARY, "alif.Recurrent", POLICY, note=SLAYER + "; netx has no ALIF")
 def recurrent():
-    _refuse(alif.Recurrent(adaptive(), 12, 20, weight_scale=4), x=fired(12, 12))
+    assert_equal(
+        lambda shift: [
+            alif.Recurrent(adaptive(norm=norm.MeanOnlyBatchNorm), 12, 16, weight_scale=4, delay_shift=shift),
+            alif.Dense(adaptive(threshold=0.5), 16, 8, weight_scale=8, delay_shift=shift),
+        ],
+        fired(5, 12),
+    )

@@ -85,6 +85,7 @@ class EveryOperator(nn.Module):
         self.fixed_resonate = snn.FixedResonateFire(0.25, **turn, **grid)
         self.fixed_read = snn.FixedLeakyIntegrator(**grid)
         self.fixed_recurrent = snn.FixedRecurrentLif(torch.eye(3) / 2, threshold=0.5, **grid)
+        self.fixed_both = snn.FixedRecurrentAdaptiveLif(torch.eye(3) / 2, threshold=0.5, **grid)
         self.changes = nn.Sequential(snn.FixedDelta(0.25, **grid), snn.FixedSigmaDelta(0.25, **grid))
 
     def forward(self, a, b):
@@ -94,7 +95,7 @@ class EveryOperator(nn.Module):
         pairs = torch.cat([s, s], dim=2)
         s = s + self.resonate(pairs) + self.fixed_resonate(pairs) + sum(fixed(s) for fixed in self.fixed)
         s = s + self.recurrent_counting(self.counting(s))
-        s = s + self.fixed_read(self.fixed_recurrent(s)) + self.changes(s)
+        s = s + self.fixed_read(self.fixed_recurrent(s)) + self.fixed_both(s) + self.changes(s)
         s = self.recurrent(self.each(self.delay(self.lif(s)) + self.lif(s)))
         return sum(decode(self.read(s)) for decode in self.decoders), s
 

@@ -89,6 +89,9 @@ CASES = {
     "fixed_resonate_izhikevich": snn.FixedResonateFire(
         0.5, resolution=1 / 64, cos_decay=0.6, sin_decay=0.3, firing="izhikevich"
     ),
+    "fixed_recurrent_adaptive": snn.FixedRecurrentAdaptiveLif(
+        torch.tensor([[0.25, -1, 0], [1, 0, 0.5], [0, 0, 0.5]]), threshold=0.5, resolution=1 / 64, threshold_step=0.125
+    ),
     "fixed_delta": snn.FixedDelta(0.375, resolution=1 / 64),
     "fixed_sigma_delta": snn.FixedSigmaDelta(0.75, resolution=1 / 64, bias=-0.5),
     "delta": snn.Delta(torch.full((1, 2, 3), 0.4)),

@@ -26,7 +26,8 @@ from hsnn.nn.adaptive import AdaptiveLif
 from hsnn.nn.bit_plane_encode import BitPlaneEncode
 from hsnn.nn.counting import CountingLif, RecurrentCountingLif
 from hsnn.nn.encoders import GradedEncode
-from hsnn.nn.fixed import FixedAdaptiveLif, FixedLif, FixedRecurrentLif
+from hsnn.nn.fixed import FixedLif, FixedRecurrentLif
+from hsnn.nn.fixed_adaptive import FixedAdaptiveLif, FixedRecurrentAdaptiveLif
 from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.neurons import Lif, RecurrentLif
 from hsnn.nn.resonate import FixedResonateFire
@@ -227,7 +228,7 @@ def _compare_spikes(made: _Call, node: str, value: Array, flipped: Bools) -> tup
     quantum = _quantum(made.layer)
     flips: Bools = np.abs(made.y.numpy() - value) > quantum / 2
     before: NDArray[np.int64] = np.cumsum(flips, axis=0) - flips
-    if isinstance(made.layer, RecurrentLif | FixedRecurrentLif | RecurrentCountingLif):
+    if isinstance(made.layer, RecurrentLif | FixedRecurrentLif | FixedRecurrentAdaptiveLif | RecurrentCountingLif):
         before = before.sum(axis=2, keepdims=True)
     fresh = ~flipped.reshape(1, -1, *(1,) * (flips.ndim - 2))
     first = flips & (before == 0) & fresh

@@ -13,11 +13,11 @@ from hsnn.nn.counting import CountingLif, RecurrentCountingLif
 from hsnn.nn.decoders import MembraneDecode, RateDecode, TrainDecode, WeightedSumDecode, WindowSumDecode
 from hsnn.nn.encoders import DirectEncode, GradedEncode, PoissonEncode, RateEncode, TrainEncode
 from hsnn.nn.fixed import (
-    FixedAdaptiveLif,
     FixedLeakyIntegrator,
     FixedLif,
     FixedRecurrentLif,
 )
+from hsnn.nn.fixed_adaptive import FixedAdaptiveLif, FixedRecurrentAdaptiveLif
 from hsnn.nn.fixed_sigma_delta import FixedDelta, FixedSigmaDelta
 from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.neurons import Lif, RecurrentLif
@@ -41,6 +41,7 @@ __all__ = [
     "FixedDelta",
     "FixedLeakyIntegrator",
     "FixedLif",
+    "FixedRecurrentAdaptiveLif",
     "FixedRecurrentLif",
     "FixedResonateFire",
     "FixedSigmaDelta",

@@ -8,7 +8,8 @@ without gradients: networks are trained in lava-dl, or with the layers of the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from hsnn.errors import UsageError
 from hsnn.nn.neuron import Neuron, Parameter
 from hsnn.nn.symbolic import exporting
 
+Fire: TypeAlias = "Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]"
 _BORDER = 10.0
 """How much nearer than a threshold a value has to be to a border of rounding to count as undecided."""
 
@@ -38,7 +40,7 @@ def border_margin(x: Tensor, resolution: float) -> Tensor:
     return border
 
 
-class _FixedNeuron(Neuron):
+class FixedNeuron(Neuron):
     """Neurons with a current and a voltage on a grid."""
 
     resolution: float
@@ -50,6 +52,12 @@ class _FixedNeuron(Neuron):
         self._add_value("current_decay", current_decay, learn=False, low=0.0, high=1.0)
         self._add_value("voltage_decay", voltage_decay, learn=False, low=0.0, high=1.0)
         self._add_value("bias", bias, learn=False, low=-math.inf, high=math.inf)
+
+    def _add_feedback(self, recurrent_weight: Tensor) -> None:
+        shape = tuple(recurrent_weight.shape)
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise UsageError("HSNN-U021", f"recurrent_weight of {self.op.name} has shape {shape}", allowed="a square")
+        self._add_value("recurrent_weight", recurrent_weight, learn=False, low=-math.inf, high=math.inf)
 
     def _parameters_in_order(self) -> tuple[Tensor, ...]:
         return tuple(getattr(self, name) for name in self.op.inputs[1:])
@@ -80,6 +88,7 @@ class _FixedNeuron(Neuron):
         """Yield what is sent and how far it was from its threshold, in the order of operations of the ONNX function."""
         keep_u, keep_v = (1 - self.current_decay).double(), (1 - self.voltage_decay).double()
         u = v = sent = torch.zeros_like(x[0])
+        fire = self._firing(u)
         for arriving in x.unbind(0):
             back = self._feedback(sent)
             current = self._cut(keep_u * u.double()) + self._cut(
@@ -87,8 +96,12 @@ class _FixedNeuron(Neuron):
             )
             v = (self._cut(keep_v * v.double()) + current).float() + self.bias
             u = current.float()
-            sent, distance, v = self._fire(v)
+            sent, distance, v = fire(v)
             yield sent, distance
+
+    def _firing(self, rest: Tensor) -> Fire:
+        """Return what tells at each timestep of one run which neurons fire; ``rest`` is a state of zeros."""
+        return self._fire
 
     def _fire(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what is sent for a voltage, how far that was from its threshold, and the voltage behind it.
@@ -101,7 +114,7 @@ class _FixedNeuron(Neuron):
         return wide - torch.fmod(wide, self.resolution)
 
 
-class FixedLif(_FixedNeuron):
+class FixedLif(FixedNeuron):
     """:class:`~hsnn.nn.Lif` with reset to zero, on a grid.
 
     Args:
@@ -188,10 +201,7 @@ class FixedRecurrentLif(FixedLif):
             bias=bias,
             comparison=comparison,
         )
-        shape = tuple(recurrent_weight.shape)
-        if len(shape) != 2 or shape[0] != shape[1]:
-            raise UsageError("HSNN-U021", f"recurrent_weight of {self.op.name} has shape {shape}", allowed="a square")
-        self._add_value("recurrent_weight", recurrent_weight, learn=False, low=-math.inf, high=math.inf)
+        self._add_feedback(recurrent_weight)
 
     @staticmethod
     def _op_name() -> str:
@@ -201,68 +211,7 @@ class FixedRecurrentLif(FixedLif):
         return sent @ self.recurrent_weight.t()
 
 
-class FixedAdaptiveLif(_FixedNeuron):
-    """:class:`~hsnn.nn.AdaptiveLif` on a grid, with what spikes leave behind on that grid too.
-
-    Args:
-        threshold: As in :class:`FixedLif`.
-        resolution: As in :class:`FixedLif`.
-        current_decay: As in :class:`FixedLif`.
-        voltage_decay: As in :class:`FixedLif`.
-        threshold_decay: As in :class:`~hsnn.nn.AdaptiveLif`.
-        refractory_decay: As in :class:`~hsnn.nn.AdaptiveLif`.
-        threshold_step: As in :class:`~hsnn.nn.AdaptiveLif`.
-        bias: As in :class:`FixedLif`.
-
-    Raises:
-        UsageError: As in :class:`FixedLif`.
-    """
-
-    threshold: Tensor
-    threshold_decay: Tensor
-    refractory_decay: Tensor
-    threshold_step: Tensor
-
-    def __init__(
-        self,
-        threshold: Parameter = 1.0,
-        *,
-        resolution: float,
-        current_decay: Parameter = 1.0,
-        voltage_decay: Parameter = 0.5,
-        threshold_decay: Parameter = 0.2,
-        refractory_decay: Parameter = 0.2,
-        threshold_step: Parameter = 0.5,
-        bias: Parameter = 0.0,
-    ) -> None:
-        super().__init__(
-            "FixedAdaptiveLif",
-            current_decay=current_decay,
-            voltage_decay=voltage_decay,
-            bias=bias,
-            resolution=resolution,
-        )
-        self._add_value("threshold", threshold, learn=False, low=torch.finfo(torch.float32).tiny, high=math.inf)
-        self._add_value("threshold_decay", threshold_decay, learn=False, low=0.0, high=1.0)
-        self._add_value("refractory_decay", refractory_decay, learn=False, low=0.0, high=1.0)
-        self._add_value("threshold_step", threshold_step, learn=False, low=0.0, high=math.inf)
-
-    def _largest(self) -> Tensor:
-        return self.threshold.max()
-
-    def _steps(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        keep_raised, keep_against = (1 - self.threshold_decay).double(), (1 - self.refractory_decay).double()
-        raised = against = torch.zeros_like(x[0])
-        for v, _ in super()._steps(x):
-            raised = self._cut(keep_raised * raised.double()).float()
-            against = self._cut(keep_against * against.double()).float()
-            level, reached = self.threshold + raised, v - against
-            s = (reached >= level).to(x.dtype)
-            raised, against = raised + s * self.threshold_step, against + s * (level + level)
-            yield s, reached - level
-
-
-class FixedLeakyIntegrator(_FixedNeuron):
+class FixedLeakyIntegrator(FixedNeuron):
     """:class:`~hsnn.nn.LeakyIntegrator` on a grid.
 
     Args:

@@ -100,32 +100,59 @@ FIXED_RECURRENT_LIF = OpSpec(
 )
 """``RecurrentLif`` with reset to zero, on a grid."""
 
-FIXED_ADAPTIVE_LIF = OpSpec(
-    "FixedAdaptiveLif",
-    "neuron",
-    (
-        *("x", "current_decay", "voltage_decay", "threshold", "bias"),
-        *("threshold_decay", "refractory_decay", "threshold_step"),
-    ),
-    (RESOLUTION,),
-    "same",
-    "binary",
-    f"""{{{_START}{_DECAYS}
+_ADAPTIVE_INPUTS = (
+    *("x", "current_decay", "voltage_decay", "threshold", "bias"),
+    *("threshold_decay", "refractory_decay", "threshold_step"),
+)
+_ADAPTIVE_START = f"""{_START}{_DECAYS}
         lasting_raised = Sub (one, threshold_decay)
         lasting_refractory = Sub (one, refractory_decay)
         keep_raised = Cast <to = 11> (lasting_raised)
         keep_refractory = Cast <to = 11> (lasting_refractory)
-        u_end, v_end, raised_end, refractory_end, s = Scan <num_scan_inputs = 1, body = fixed_adaptive_lif_step
-                (float[] u, float[] v, float[] raised, float[] refractory, float[] a)
-                => (float[] u_next, float[] v_next, float[] raised_next, float[] refractory_next, float[] spike) {{
-{_INTEGRATE}{_kept("raised")}{_kept("refractory")}
+"""
+_ADAPT = f"""{_INTEGRATE}{_kept("raised")}{_kept("refractory")}
             v_next = Identity (v_in)
             raised_kept = Cast <to = 1> (raised_left)
             refractory_kept = Cast <to = 1> (refractory_left)
-{ADAPT}        }}> (rest, rest, rest, rest, x)
+{ADAPT}"""
+
+FIXED_ADAPTIVE_LIF = OpSpec(
+    "FixedAdaptiveLif",
+    "neuron",
+    _ADAPTIVE_INPUTS,
+    (RESOLUTION,),
+    "same",
+    "binary",
+    f"""{{{_ADAPTIVE_START}
+        u_end, v_end, raised_end, refractory_end, s = Scan <num_scan_inputs = 1, body = fixed_adaptive_lif_step
+                (float[] u, float[] v, float[] raised, float[] refractory, float[] a)
+                => (float[] u_next, float[] v_next, float[] raised_next, float[] refractory_next, float[] spike) {{
+{_ADAPT}        }}> (rest, rest, rest, rest, x)
     }}""",
 )
 """``AdaptiveLif`` on a grid."""
+
+FIXED_RECURRENT_ADAPTIVE_LIF = OpSpec(
+    "FixedRecurrentAdaptiveLif",
+    "neuron",
+    (*_ADAPTIVE_INPUTS, "recurrent_weight"),
+    (RESOLUTION,),
+    "same",
+    "binary",
+    f"""{{{_ADAPTIVE_START}
+        to_post = Transpose <perm = [1, 0]> (recurrent_weight)
+        u_end, v_end, raised_end, refractory_end, s_end, s = Scan
+                <num_scan_inputs = 1, body = fixed_recurrent_adaptive_lif_step
+                (float[] u, float[] v, float[] raised, float[] refractory, float[] spike_before, float[] x_t)
+                => (float[] u_next, float[] v_next, float[] raised_next, float[] refractory_next, float[] spike,
+                    float[] spike_out) {{
+            back = MatMul (spike_before, to_post)
+            a = Add (x_t, back)
+{_ADAPT}            spike_out = Identity (spike)
+        }}> (rest, rest, rest, rest, rest, x)
+    }}""",
+)
+"""``FixedAdaptiveLif`` whose spikes come back."""
 
 FIXED_LEAKY_INTEGRATOR = OpSpec(
     "FixedLeakyIntegrator",
@@ -189,6 +216,7 @@ FIXED_NEURONS: tuple[OpSpec, ...] = (
     FIXED_LIF,
     FIXED_RECURRENT_LIF,
     FIXED_ADAPTIVE_LIF,
+    FIXED_RECURRENT_ADAPTIVE_LIF,
     FIXED_LEAKY_INTEGRATOR,
     FIXED_RESONATE_FIRE,
     FIXED_DELTA,

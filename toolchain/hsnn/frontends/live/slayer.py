@@ -1,4 +1,4 @@
-"""Neurons of lava-dl's slayer (read at 0.6.0): CUBA, ALIF, resonators, sigma-delta and the recurrent CUBA block.
+"""Neurons of lava-dl's slayer (read at 0.6.0): CUBA, ALIF, resonators, sigma-delta and the recurrent blocks.
 
 Time is the last axis: ``(batch, *feature, timestep)``. States are integers in steps of ``1 / s_scale``, decays in
 1/4096, and every state is rounded toward zero::
@@ -32,10 +32,12 @@ from hsnn.nn import (
     FixedDelta,
     FixedLeakyIntegrator,
     FixedLif,
+    FixedRecurrentAdaptiveLif,
     FixedRecurrentLif,
     FixedSigmaDelta,
     LeakyIntegrator,
 )
+from hsnn.nn.symbolic import OpLayer
 
 _BASE = f"{PACKAGE}.neuron.base.Neuron"
 UNITS = (f"{PACKAGE}.block.base.AbstractRecurrent", f"{PACKAGE}.block.base.AbstractKWTA")
@@ -76,35 +78,51 @@ def _cuba(module: Any) -> LiveNeuron:
 
 def _recurrent(module: Any) -> LiveNeuron:
     neuron = module.neuron
-    if module.bias is not None:
-        raise inexpressible("it has a bias, which slayer never exports", allowed="a bias from MeanOnlyBatchNorm")
     gain, values = _current_options(neuron)
-    weight = effective_weight(module.recurrent_synapse)
     # The block calls its neurons once for each timestep, and the current that they keep is that behind the norm.
     shift = values.pop("bias")
-    layer = FixedRecurrentLif(weight.reshape(weight.shape[:2]), **values, **_firing(neuron))
-    shift = None if is_zero(shift) else shift
-    return LiveNeuron((layer,), layout="time_last", gain=gain, shift=shift, protocol=_around_recurrent, probe="neuron")
+    layer = FixedRecurrentLif(_feedback(module, gain), **values, **_firing(neuron))
+    return _around(layer, gain, None if is_zero(shift) else shift)
 
 
 def _adaptive(module: Any) -> LiveNeuron:
+    gain, shift, values = _adaptive_options(module)
+    return LiveNeuron((FixedAdaptiveLif(**values),), layout="time_last", gain=gain, shift=shift)
+
+
+def _recurrent_adaptive(module: Any) -> LiveNeuron:
+    gain, shift, values = _adaptive_options(module.neuron)
+    return _around(FixedRecurrentAdaptiveLif(_feedback(module, gain), **values), gain, shift)
+
+
+def _feedback(module: Any, gain: Tensor | None) -> Tensor:
+    """Return the weights from the neurons of a block to themselves, which its norm divides too."""
+    if module.bias is not None:
+        raise inexpressible("it has a bias, which slayer never exports", allowed="a bias from MeanOnlyBatchNorm")
+    weight = effective_weight(module.recurrent_synapse)
+    weight = weight.reshape(weight.shape[:2])
+    return weight if gain is None else weight * gain
+
+
+def _around(layer: OpLayer, gain: Tensor | None, shift: Tensor | None) -> LiveNeuron:
+    return LiveNeuron((layer,), layout="time_last", gain=gain, shift=shift, protocol=_around_recurrent, probe="neuron")
+
+
+def _adaptive_options(module: Any) -> tuple[Tensor | None, Tensor | None, dict[str, Any]]:
+    """Return gain and shift of the input, since the norm stands in front of the current, and all else."""
     check_common(module)
     mean, divisor = norm_of(module, module.norm)
     if not module._threshold > 0:
         raise inexpressible(f"its threshold is {module._threshold:g}", allowed=f"{1 / module.w_scale:g} or more")
-    layer = FixedAdaptiveLif(
-        module._threshold,
-        resolution=1.0 / module.s_scale,
-        current_decay=_lost(module, "current_decay"),
-        voltage_decay=_lost(module, "voltage_decay"),
-        threshold_decay=_lost(module, "threshold_decay"),
-        refractory_decay=_lost(module, "refractory_decay"),
-        threshold_step=module.threshold_step,
-    )
-    # Its norm stands in front of the current.
+    values = {
+        "threshold": module._threshold,
+        "resolution": 1.0 / module.s_scale,
+        "threshold_step": module.threshold_step,
+    }
+    values |= {f"{name}_decay": _lost(module, f"{name}_decay") for name in ("current", "voltage")}
+    values |= {f"{name}_decay": _lost(module, f"{name}_decay") for name in ("threshold", "refractory")}
     shift = None if is_zero(mean) else -mean / divisor
-    gain = None if bool(divisor == 1) else 1 / divisor
-    return LiveNeuron((layer,), layout="time_last", gain=gain, shift=shift)
+    return None if bool(divisor == 1) else 1 / divisor, shift, values
 
 
 def _sigma_delta(module: Any) -> LiveNeuron:
@@ -143,8 +161,9 @@ CONVERTERS: dict[str, Callable[[Any], LiveNeuron]] = {
     f"{PACKAGE}.axon.delta.Delta": _delta,
     f"{PACKAGE}.dendrite.sigma.Sigma": _sigma,
     f"{PACKAGE}.block.cuba.Recurrent": _recurrent,
+    f"{PACKAGE}.block.alif.Recurrent": _recurrent_adaptive,
 }
-KNOWN = "slayer's CUBA, ALIF, RF, RF_IZ and sigma-delta neurons, and block.cuba.Recurrent"
+KNOWN = "slayer's CUBA, ALIF, RF, RF_IZ and sigma-delta neurons, and the blocks Recurrent of CUBA and ALIF"
 
 
 def _sum() -> LeakyIntegrator:

@@ -136,15 +136,13 @@ def _adaptive(
     graph: Graph, neuron: Adaptive, base: Cuba, drive: Train, bias: Bias, recurrent: Bias, place: Place
 ) -> Train:
     """Add ALIF neurons, whose bias slayer adds to the input of the current."""
-    if recurrent is not None:
-        raise _refused(place, "adaptive neurons with recurrent synapses", allowed="'dense' layers of adaptive neurons")
     if base.threshold == 0:
         raise _refused(place, "adaptive neurons with a vThMant of 0 fire at rest", allowed="1 or more")
     value = drive.value
     if bias is not None and bias.any():
         value = graph.node("Add", value, _bias(graph, bias, drive))
     sent = graph.node(
-        f"{DOMAIN}.FixedAdaptiveLif",
+        f"{DOMAIN}.FixedAdaptiveLif" if recurrent is None else f"{DOMAIN}.FixedRecurrentAdaptiveLif",
         value,
         _decay(graph, base.current_decay, drive),
         _decay(graph, base.voltage_decay, drive),
@@ -153,6 +151,7 @@ def _adaptive(
         _decay(graph, neuron.threshold_decay, drive),
         _decay(graph, neuron.refractory_decay, drive),
         graph.constant(_per_channel(neuron.threshold_step, drive) / WEIGHT_ONE),
+        *([] if recurrent is None else [graph.constant(recurrent / WEIGHT_ONE)]),
         scale=VOLTAGE_ONE,
         resolution=1.0 / VOLTAGE_ONE,
     )
