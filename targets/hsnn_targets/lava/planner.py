@@ -18,7 +18,8 @@ from hsnn_targets.lava.layout import lava_shape
 from hsnn_targets.lava.plastic import plastic_part
 from hsnn_targets.lava.populations import neuron_part, part_name
 from hsnn_targets.lava.schedule import Schedule, ring_dtype
-from hsnn_targets.lava.synapses import Sender, synapse_parts
+from hsnn_targets.lava.sender import Sender
+from hsnn_targets.lava.synapses import synapse_parts
 
 if TYPE_CHECKING:
     from hsnn.ir.populations import Population

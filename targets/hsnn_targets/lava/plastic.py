@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn_targets.lava.clock import Window
-    from hsnn_targets.lava.synapses import Sender
+    from hsnn_targets.lava.sender import Sender
 
 NO_LEARNER = "Lava's library has no neuron that sends a third factor to LearningDense"
 LEARNED = ("weights", "tag_1", "tag_2", "x1", "x2", "y1", "y2", "y3")

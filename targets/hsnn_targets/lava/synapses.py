@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hsnn.ir.shape import Shape, size
 from hsnn_targets.lava.blueprint import Part
 from hsnn_targets.lava.layout import lava_shape, neuron_order
 from hsnn_targets.lava.plastic import stored_part
+from hsnn_targets.lava.sender import Sender
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,21 +21,6 @@ DELAY_DENSE_WORK = 1 << 15
 """Multiplications up to which DelayDense beats a delay line in front of Dense: a process costs Lava about
 0.2 ms a timestep, DelayDense touches every weight ``delay + 1`` times in about 5 ns each."""
 INT8_MAX, INT32_MAX = (1 << 7) - 1, (1 << 31) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """What a projection needs to know of its source.
-
-    Attributes:
-        shape: Feature shape.
-        peak: Largest magnitude of a payload.
-        message_bits: Bits of a payload with its sign; 0 for binary spikes.
-    """
-
-    shape: Shape
-    peak: int = 1
-    message_bits: int = 0
 
 
 def synapse_parts(
