@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
 from hsnn.errors import HsnnError, UnsupportedError
+from hsnn.frontends.torch_operators import known_operators
 from hsnn.frontends.torch_state import described, failing_module, first_line
 from hsnn.nn.symbolic import tracing
 from hsnn.ops.functions import DEFAULT_OPSET
@@ -120,9 +121,10 @@ def _output_name(path: Sequence[object]) -> str:
 
 def _converted(module: nn.Module, program: torch.export.ExportedProgram) -> onnx_ir.Model:
     try:
-        exported = torch.onnx.export(
-            program, (), dynamo=True, opset_version=DEFAULT_OPSET, optimize=False, verbose=False
-        )
+        with known_operators():
+            exported = torch.onnx.export(
+                program, (), dynamo=True, opset_version=DEFAULT_OPSET, optimize=False, verbose=False
+            )
     except torch.onnx.errors.OnnxExporterError as error:
         operator, where = _unconverted(module, program, error)
         raise UnsupportedError(
