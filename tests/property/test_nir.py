@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,10 +147,8 @@ def run_hybrid(hybrid, x):
     return session.run(None, {hybrid.inputs[0].name: x.astype(np.float32)})[0]
 
 
-@pytest.mark.parametrize("build", ["dense", "image", "line"])
-@pytest.mark.parametrize("seed", range(8))
-def test_random_graphs_follow_the_equations(build, seed, tmp_path):
-    random = Random(seed)
+def follow(random, build, seed, tmp_path):
+    """Hold what is compiled to the equations; return the graph, what it gets and what it sends."""
     graph = getattr(random, build)()
     shape = tuple(graph.nodes["input"].input_type["input"])
     x = np.random.default_rng(seed + 100).normal(size=(4, T, *shape)).astype(np.float32)
@@ -163,6 +162,25 @@ def test_random_graphs_follow_the_equations(build, seed, tmp_path):
     close = np.array([np.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(found, expected, strict=True)])
     assert close.mean() >= 0.75, np.abs(found - expected).max(axis=1)
     assert np.abs(expected).max() > 0
+    return graph, x, expected
+
+
+@pytest.mark.parametrize("build", ["dense", "image", "line"])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_graphs_follow_the_equations(build, seed, tmp_path):
+    follow(Random(seed), build, seed, tmp_path)
+
+
+@pytest.mark.parametrize(("spikes", "floor"), [("many", "none"), ("many", "threshold"), ("one", "threshold")])
+@pytest.mark.parametrize("build", ["dense", "image", "line"])
+def test_neurons_that_count_or_have_a_floor_follow_them(build, spikes, floor, tmp_path):
+    random = Random(31)
+    counting = {"reset": "subtract", "comparison": ">=", "initial": "zero", "spikes": spikes, "floor": floor}
+    random.policy = replace(random.policy, **counting)
+    graph, x, expected = follow(random, build, 31, tmp_path)
+    plain = replace(random.policy, spikes="one", floor="none")
+    others = [simulate(graph, sample.astype(np.float64), plain) for sample in x]
+    assert not np.allclose(expected, np.stack(others)), "nothing of it shows"
 
 
 def test_every_type_of_node_is_in_the_random_graphs():

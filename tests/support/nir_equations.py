@@ -92,10 +92,14 @@ def neuron(kind, node, x, state, policy):
     if policy.reset == "zero_next":
         v = np.where(state.get("s", 0 * node.r) == 1, 0, v)
     s = spike(v, node.v_threshold, policy)
+    if policy.spikes == "many":
+        s = np.floor(np.maximum(v, 0.0) / node.v_threshold)
     if policy.reset == "value":
-        v = np.where(s == 1, reset, v)
+        v = np.where(s > 0, reset, v)
     if policy.reset == "subtract":
         v = v - s * node.v_threshold
+    if policy.floor == "threshold":
+        v = np.maximum(v, -node.v_threshold)
     state["v"], state["s"] = v, s
     return s
 
