@@ -12,9 +12,9 @@ import netx_networks as networks
 import numpy as np
 import slayer as library
 import torch
-from netx_lava import assert_same, kinds, loadable, on_lava, shipped, written
+from netx_lava import assert_same, for_lava, kinds, loadable, on_lava, shipped, written
 from registry import EXACT, POLICY, REFUSED, construct
-from slayer import BATCH, T, slayer
+from slayer import BATCH, T, cuba, neuron, slayer
 from slayer_resonators import with_geometry
 
 from hsnn.frontends.netx.build import NetxOptions, from_netx
@@ -67,6 +67,20 @@ def recurrent():
 def conv():
     types = ["input", "conv", "conv", "flatten", "dense"]
     hold(seeded(networks.conv), library.fired(1, 2, 7, 6), types, shape=(2, 7, 6))
+
+
+@construct(LIBRARY, "read-out neurons (slayer's Affine), whose voltage is read", EXACT, lava=True)
+def read_out():
+    torch.manual_seed(0)
+    blocks = [cuba.Dense(neuron(), 12, 20, weight_scale=4), cuba.Affine(neuron(), 20, 6, weight_scale=2)]
+    with tempfile.TemporaryDirectory() as folder:
+        item = written(Path(folder), blocks, library.fired(7, 12))
+        for types in (["dense", "dense"], ["input", "dense", "dense"]):
+            assert kinds(item.folder) == types
+            theirs = on_lava(item.folder, for_lava(item.x), layers=2, shape=(12,), read="v")
+            assert np.array_equal(theirs / 4096, item.ours[-1])
+            assert item.ours[-1].any()
+            item.as_hsnn_writes_it()
 
 
 @construct(LIBRARY, "axonal delays of dense layers, CUBA and SDNN", POLICY, note="without biases", lava=True)
