@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ class Agreement:
     Attributes:
         value: Name in the hybrid model.
         relative: Largest difference over the largest value, of values that are no spikes.
-        flipped: Spikes that differ.
+        flipped: Spikes that differ; of neurons that count, by how many the counts do.
         spikes: Spikes in the whole model.
         difference: The first that differs, if one does.
     """
@@ -67,8 +68,8 @@ def _run_stage(stage: Stage, whole: Mapping[str, Array]) -> dict[str, Array]:
 
 def _compare(stage: str, value: str, expected: Array, found: Array, *, spikes: bool) -> Agreement:
     a, b = expected.astype(np.float64), found.astype(np.float64)
-    binary = spikes and bool(np.all((a == 0) | (a == 1)))
-    wrong = a != b if binary else np.abs(a - b) > 1e-5 * max(float(np.abs(a).max(initial=0.0)), 1e-6)
+    counted = spikes and bool(np.all((a >= 0) & (a == np.rint(a))))
+    wrong = a != b if counted else np.abs(a - b) > 1e-5 * max(float(np.abs(a).max(initial=0.0)), 1e-6)
     where = np.argwhere(wrong)
     difference = None
     if where.size:
@@ -77,14 +78,14 @@ def _compare(stage: str, value: str, expected: Array, found: Array, *, spikes: b
         difference = Difference(
             stage,
             value,
-            "spikes" if binary else "value",
+            "spikes" if counted else "value",
             index[0] if timed else None,
             index[1] if timed else index[0],
             index[2:] if timed else index[1:],
             float(a[index]),
             float(b[index]),
         )
-    if binary:
-        return Agreement(value, 0.0, len(where), int(a.sum()), difference)
+    if counted:
+        return Agreement(value, 0.0, math.ceil(np.abs(a - b).sum()), int(a.sum()), difference)
     relative = float(np.abs(a - b).max(initial=0.0)) / max(float(np.abs(a).max(initial=0.0)), 1e-6)
     return Agreement(value, relative, 0, 0, difference)
