@@ -14,6 +14,10 @@ from snntorch import _neurons, surrogate
 from snntorch._neurons.leakykernel import LeakyKernel
 from torch import nn
 
+from hsnn import register_neuron
+from hsnn.frontends.live import registry as live_registry
+from hsnn.nn import Lif
+
 
 def loop(first, second=None, call=explicit):
     assert_equal(Loop(first, snn.Leaky(0.8, threshold=0.3) if second is None else second, call))
@@ -218,6 +222,31 @@ def state_of_a_hidden_neuron():
         return neuron(x, torch.zeros_like(x)), None
 
     loop(snn.Leaky(0.8, init_hidden=True), snn.Leaky(0.8, init_hidden=True), call)
+
+
+class Louder(snn.Leaky):
+    """Another equation behind snnTorch's way of calling."""
+
+    def forward(self, input_, mem=None):
+        return super().forward(2.0 * input_, mem)
+
+
+@construct(LIBRARY, "a class on top of Leaky that changes `forward`", REFUSED, code="HSNN-F090", note="register it")
+def on_top():
+    loop(Louder(0.8, threshold=0.6))
+
+
+@construct(LIBRARY, "the same, its equation told by `hsnn.register_neuron`: it is called as Leaky is", EXACT)
+def on_top_registered():
+    @register_neuron(Louder)
+    def convert(neuron):
+        kept = 1 - neuron.beta.detach()
+        return Lif(threshold=neuron.threshold / 2, voltage_decay=kept, reset="subtract_late")
+
+    try:
+        loop(Louder(0.8, threshold=0.6))
+    finally:
+        live_registry._REGISTERED.clear()
 
 
 OTHERS = {

@@ -192,6 +192,13 @@ def test_what_is_not_understood_is_refused(run, code):
     assert "Hidden" in str(caught.value) or "Explicit" in str(caught.value) or "Variant" in str(caught.value)
 
 
+def test_a_layer_alone_does_not_say_how_states_are_passed():
+    hsnn.register_neuron(Explicit)(lambda neuron: snn.Lif(1.0, voltage_decay=0.5, comparison=">="))
+    with pytest.raises(HsnnError, match=r"HSNN-F096: a Explicit is called with 2 arguments") as caught:
+        adapt(Net().eval(), (torch.rand(2, 6),))
+    assert "LiveNeuron with a protocol" in caught.value.fix
+
+
 def test_registering():
     with pytest.raises(HsnnError, match="HSNN-F096"):
         hsnn.register_neuron(3)

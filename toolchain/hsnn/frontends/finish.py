@@ -50,8 +50,9 @@ def finish(model: onnx.ModelProto) -> HybridModel:
             "HSNN-F025",
             "nothing in the model is spiking: it has no neuron of the hsnn domain",
             allowed="at least one " + ", ".join(op.name for op in OPS.values() if op.kind == "neuron"),
-            fix="build the spiking part from hsnn.nn layers, or make neurons of the rectified linear units of a plain "
-            "network: hsnn-compile NETWORK.onnx --spike '*'",
+            fix="build the spiking part from hsnn.nn layers, tell the equation of neuron classes of your own with "
+            "hsnn.register_neuron (docs/interop.md), or make neurons of the rectified linear units of a plain network: "
+            "hsnn-compile NETWORK.onnx --spike '*'",
         )
     _check_batch_axis(complete.graph)
     _check_validity(complete, full=False)

@@ -6,6 +6,7 @@ Classes are matched by their qualified names over the method resolution order, s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from torch import nn
@@ -13,6 +14,7 @@ from torch import nn
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
 from hsnn.frontends.live import norse, sinabs, slayer, slayer_blocks, snntorch, spikingjelly
 from hsnn.frontends.live.spec import LiveNeuron, about, title
+from hsnn.nn import RecurrentLif
 from hsnn.nn.symbolic import OpLayer
 
 Convert: TypeAlias = Callable[[nn.Module], "LiveNeuron | OpLayer"]
@@ -26,7 +28,8 @@ def register_neuron(neuron: type[nn.Module] | str) -> Callable[[Convert], Conver
 
     The decorated function gets a module of that class (or of a class derived from it) and returns the hsnn layer
     with the same equation. For neurons that are called once for each timestep with one tensor and keep their state
-    that is all; others return a :class:`~hsnn.frontends.live.LiveNeuron`, which also says how they are called.
+    that is all, and for those on top of a library's neuron, which are called as that is; others return a
+    :class:`~hsnn.frontends.live.LiveNeuron`, which also says how they are called.
     It takes precedence over what hsnn knows of a library.
 
     ::
@@ -102,7 +105,7 @@ def _converted(path: str, module: nn.Module) -> LiveNeuron:
                 "HSNN-F090",
                 f"{title(path, module)} is a {known.rsplit('.', 1)[1]} that changes {', '.join(changed)}",
                 allowed="the library's own classes",
-                fix="register hsnn layers that compute the same with hsnn.register_neuron",
+                fix=_way_out(module),
             )
         convert = library.CONVERTERS[known] if known else None
     if convert is None:
@@ -111,14 +114,14 @@ def _converted(path: str, module: nn.Module) -> LiveNeuron:
             f"{title(path, module)} is a neuron that hsnn has no equation for",
             allowed=getattr(library, "KNOWN", "")
             or ", ".join(sorted(name.rsplit(".", 1)[1] for name in library.CONVERTERS)),
-            fix="register hsnn layers that compute the same with hsnn.register_neuron",
+            fix=_way_out(module),
         )
     try:
         result = convert(module)
     except HsnnError as error:
         raise about(error, title(path, module)) from error
     if isinstance(result, OpLayer):
-        return LiveNeuron((result,))
+        return _called_as_its_library_does(module, names, result)
     if not isinstance(result, LiveNeuron):
         raise UsageError(
             "HSNN-F096",
@@ -126,6 +129,36 @@ def _converted(path: str, module: nn.Module) -> LiveNeuron:
             allowed="a layer of hsnn.nn, or a LiveNeuron",
         )
     return result
+
+
+def _called_as_its_library_does(module: nn.Module, names: tuple[str, ...], layer: OpLayer) -> LiveNeuron:
+    """Return a registered layer with the calling convention of the library's class that the neuron stands on."""
+    converters = {name: convert for library in _LIBRARIES for name, convert in library.CONVERTERS.items()}
+    known = next((name for name in names if name in converters), None)
+    if known is None:
+        return LiveNeuron((layer,))
+    try:
+        base: LiveNeuron = converters[known](module)
+    except HsnnError:  # an option of the class, which the layer stands for
+        return LiveNeuron((layer,))
+    return replace(
+        base,
+        outputs=(layer, *(None,) * (len(base.outputs) - 1)),
+        gain=None,
+        shift=None,
+        out_gain=None,
+        out_shift=None,
+        flat=isinstance(layer, RecurrentLif),
+        sized=None,
+    )
+
+
+def _way_out(module: nn.Module) -> str:
+    return (
+        f"tell its equation next to the model: @hsnn.register_neuron({type(module).__name__}) above a function that "
+        "takes the neuron and returns what computes the same, such as hsnn.nn.Lif(threshold=..., voltage_decay=...); "
+        "docs/interop.md, 'Neurons of your own'"
+    )
 
 
 def _changes(kind: type, known: int) -> tuple[str, ...]:

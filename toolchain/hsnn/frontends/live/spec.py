@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from hsnn.errors import HsnnError, UnsupportedError
+from hsnn.errors import HsnnError, UnsupportedError, UsageError
 from hsnn.nn.symbolic import OpLayer
 
 Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_batch_first", "time_last"]
@@ -21,8 +21,20 @@ Protocol: TypeAlias = Callable[[nn.Module, Emit], Callable[..., Any]]
 """Makes the ``forward`` that stands in for the library's while the model is traced."""
 
 
-def _one_tensor(_: nn.Module, emit: Emit) -> Callable[..., Any]:
-    return lambda x: emit(x, ())[0]
+def _one_tensor(module: nn.Module, emit: Emit) -> Callable[..., Any]:
+    def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if args or kwargs:
+            raise UsageError(
+                "HSNN-F096",
+                f"a {type(module).__name__} is called with {1 + len(args) + len(kwargs)} arguments, and what is "
+                "registered for it is a layer alone",
+                allowed="one tensor for each timestep, and one in return",
+                fix="return a hsnn.frontends.live.LiveNeuron with a protocol that says how it is called, as "
+                "docs/interop.md shows under 'Neurons of your own'",
+            )
+        return emit(x, ())[0]
+
+    return forward
 
 
 @dataclass(frozen=True, slots=True, eq=False)
