@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from hsnn.errors import HsnnError
 from hsnn.frontends.netx.build import NetxOptions, build
+from hsnn.frontends.netx.extract import DamagedError, extract
 from hsnn.frontends.netx.read import parse_arrays, read_net
 from hsnn.verify.netx_files import CUBA, arrays_of, conv, dense, even, write_net
+from support.hdf5_damage import edits, entries
 
-pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py")
 
-FILES, VALUES, WHOLE = 400, 400, 4
+FILES, VALUES, EDITED, WHOLE = 400, 400, 120, 4
 LAYERS = (
     {"type": b"input", "shape": [2, 6, 6], "weight": 40.0, "bias": 6.0, **CUBA},
     conv(0, 2, (3, 4, 4), 3, bias=even(1, 3), delay=np.array([0.0, 1.0, 2.0])),
@@ -147,9 +151,36 @@ def test_damaged_values_are_errors_with_a_code_or_a_network():
         for _ in range(generator.integers(1, 4)):
             arrays = mutate(arrays, generator)
         try:
-            parse_arrays(arrays)
+            build(parse_arrays(arrays), NetxOptions())
             codes.add("")
         except HsnnError as error:
             codes.add(error.code)
-    assert codes == {"", "HSNN-F071", "HSNN-F072"}
+    assert codes == {"", "HSNN-F071", "HSNN-F072", "HSNN-F074"}
     assert time.perf_counter() - start < 120
+
+
+def test_edited_files_are_errors_with_a_code_or_a_network(tmp_path):
+    """Huge declared sizes, cycles, links, other types: files that HDF5 itself opens."""
+    data = write_net(tmp_path / "whole.net", LAYERS).read_bytes()
+    path, changes, outcomes = tmp_path / "edited.net", edits("/layer"), []
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    for seed in range(EDITED):
+        generator = np.random.default_rng(seed)
+        path.write_bytes(data)
+        with h5py.File(path, "r+") as file:
+            for _ in range(generator.integers(1, 3)):
+                parent, leaf = str(generator.choice(entries(file))).rsplit("/", 1)
+                with suppress(ValueError, KeyError, RuntimeError):  # What was changed before leads nowhere.
+                    changes[generator.integers(len(changes))](file, file[parent or "/"], leaf, generator)
+        try:
+            build(parse_arrays(extract(str(path))), NetxOptions())
+            outcomes.append("")
+        except DamagedError:
+            outcomes.append("HSNN-F070")
+        except HsnnError as error:
+            outcomes.append(error.code)
+    assert {"", "HSNN-F070", "HSNN-F071"} <= set(outcomes) <= {"", *(f"HSNN-F07{digit}" for digit in "0124")}
+    assert outcomes.count("") < EDITED // 2
+    assert time.perf_counter() - start < 120
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 << 10

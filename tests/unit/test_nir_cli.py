@@ -83,6 +83,10 @@ def test_a_folder_is_checked_line_by_line(files, capsys):
     assert [item["path"] for item in found["models"]] == ["deep/broken.nir", "deep/broken.onnx", "net.nir"]
     assert found["models"][0]["error"]["code"] == "HSNN-F080"
     assert found["models"][2]["neurons"] == 8
+    assert main(["check", "."]) == 2
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("net.nir"))
+    assert line.split()[1] == "incomplete"
+    assert "--nir-policy" in line
     assert found["compiles"] == 1
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hsnn.program import Json
 
 SUFFIXES = (".onnx", ".nir", ".net")
+_OPEN = ("HSNN-F074", "HSNN-F084", "HSNN-F085")
+"""Codes for what a file leaves open: its timesteps, the shape of its input, the policy of NIR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Line:
 
     Attributes:
         path: The file, below the folder.
-        verdict: ``compiles``, ``unsupported``, ``too large`` or ``unreadable``.
+        verdict: ``compiles``, ``unsupported``, ``too large``, ``unreadable``, or ``incomplete`` where the command line
+            does not say what the file leaves open.
         detail: How much goes where, or what is in the way.
         result: The same for ``--json``.
         exit_status: That of ``check`` for this file alone.
@@ -97,8 +100,11 @@ def _line(file: Path, folder: Path, args: argparse.Namespace) -> Line:
         error = check.verdict(report)
     except HsnnError as raised:
         verdict = "unsupported" if raised.exit_status == 3 else "unreadable"
+        detail = f"{raised.code}: {raised.found}"
+        if raised.code in _OPEN:
+            verdict, detail = "incomplete", f"{detail}; {raised.fix}"
         result: dict[str, Json] = {"path": name, "verdict": verdict, "error": error_fields(raised)}
-        return Line(name, verdict, f"{raised.code}: {raised.found}", result, raised.exit_status)
+        return Line(name, verdict, detail, result, raised.exit_status)
     result = {"path": name, "problems": [dict(problem) for problem in report.problems]}
     if error is not None:
         verdict = "unsupported" if error.exit_status == 3 else "too large"

@@ -44,6 +44,12 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 EMULATOR, REFERENCE = "emulator", "reference"
 
 
+_SAME_MODEL = (
+    "name the model as it was compiled, with the same --weights, --time and --outputs; one that draws its weights at "
+    "every call needs a seed"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Rung:
     """One comparison.
@@ -84,7 +90,10 @@ class VerifyReport:
             if rung.status == "failed":
                 where = f": {rung.difference}" if rung.difference else ""
                 raise VerificationError(
-                    "HSNN-V001", f"{rung.name} failed: {rung.detail}{where}", allowed="no difference beyond the limits"
+                    "HSNN-V001",
+                    f"{rung.name} failed: {rung.detail}{where}",
+                    allowed="no difference beyond the limits",
+                    fix=_SAME_MODEL if rung.name == "torch = ONNX" else "",
                 )
 
 

@@ -40,7 +40,8 @@ def check_ends(network: IntegerNetwork) -> list[UnsupportedError]:
     changes = {isinstance(item, SigmaDeltaPopulation) for item in network.populations}
     if len(network.inputs) != 1 or (network.inputs[0].graded and changes != {True}):
         found = ", ".join(f"{port.name} ({'graded' if port.graded else 'binary'})" for port in network.inputs)
-        allowed = "one input of binary spikes; of messages or values for sigma-delta neurons"
+        allowed = "one input of binary spikes, as TrainEncode(values='binary') makes them, or a .nir file with "
+        allowed += "--nir-policy NAME,inputs=binary; of messages or values for sigma-delta neurons"
         reasons.append(refused(f"segment {network.name!r} has the inputs {found}", allowed))
     if not network.populations or network.outputs != (network.populations[-1].name,):
         found = f"segment {network.name!r} gives back {', '.join(network.outputs)}"
