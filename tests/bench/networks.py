@@ -20,7 +20,7 @@ from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.result import ChipTrace
 from hsnn_targets.emulator import EmulatorTarget
 
-Inputs = dict[str, NDArray[np.int32]]
+Inputs = dict[str, NDArray[np.integer]]
 DATA_SAMPLES = 32
 """Real samples of a model; larger batches repeat them."""
 THRESHOLDS = Path("build/bench/thresholds.json")
@@ -95,6 +95,12 @@ def spikes(net: IntegerNetwork, batch: int, rate: float) -> Inputs:
     """Random spikes."""
     shape = (net.timesteps, batch, *net.inputs[0].shape)
     return {"in": (np.random.default_rng(1).random(shape, np.float32) < rate).astype(np.int32)}
+
+
+def narrow(net: IntegerNetwork, inputs: Inputs) -> Inputs:
+    """Binary spikes as bytes, which is how sessions hand them over."""
+    graded = {port.name: port.graded for port in net.inputs}
+    return {name: array if graded[name] else array.astype(np.uint8) for name, array in inputs.items()}
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from equality import hold_against
 from floats import LIBRARIES, load, missing
-from networks import Case, made_case
+from networks import Case, made_case, narrow
 from section import Column, Row, Section, Settings
 from turns import Seconds, ratio, repeated, take_turns
 
@@ -77,7 +77,8 @@ def _floats(case: Case, library: str, tiers: tuple[str, ...], batch: int, thread
 
 
 def _ours(case: Case, tier: str, threads: int, batch: int) -> object:
-    return repeated(EmulatorTarget(tier=tier, threads=threads).load(case.network).run, case.samples(batch))
+    inputs = narrow(case.network, case.samples(batch))
+    return repeated(EmulatorTarget(tier=tier, threads=threads).load(case.network).run, inputs)
 
 
 def _row(case: Case, rival: str, batch: int, tier: str, threads: int, theirs: Seconds, ours: Seconds) -> Row:

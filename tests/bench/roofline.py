@@ -19,10 +19,13 @@ from llvmlite import binding
 from section import Column, Row, Section, Settings
 from turns import Work, take_turns
 
+from hsnn_targets.emulator.heap import aligned
 from hsnn_targets.emulator.tiers import usable_tiers
 
 TAPS, STEPS, NEURONS = 64, 64, 64
 """Words of four bytes of a product, and timesteps and neurons of an update: 16 KiB at most."""
+FAR_ROWS = 2048
+"""Rows of 128 bytes that no first-level cache holds, and every second-level one does."""
 ROUNDS = 400
 """Passes over them in one call: about a millisecond."""
 FEATURES = {
@@ -166,17 +169,21 @@ def _product_amx() -> Kernel:
     return Kernel(whole.replace("ret void", "call void @llvm.x86.tilerelease()\nret void"), 16 * 32 * 4 * TAPS)
 
 
-def rows(tier: str) -> Kernel:
-    """Rows of bytes (``b``) added to 16-bit sums of 128 neurons: what an event costs at least."""
+def rows(tier: str, name: str = "rows", count: int = TAPS) -> Kernel:
+    """Rows of bytes (``b``) added to 16-bit sums of 128 neurons: what an event costs at least.
+
+    Two bytes share a lane; the sum of whole lanes and that of their high bytes give both. So many rows that they
+    outgrow the first-level cache tell what an event of a larger layer costs.
+    """
     lanes = {"portable": 16, "avx2": 16}.get(tier, 32)
-    parts = 128 // lanes
-    text = Text("rows", f"<{lanes} x i16>", parts, TAPS)
+    parts = 64 // lanes
+    text = Text(name, f"<{lanes} x i16>", 2 * parts, count)
     after = []
     for part in range(parts):
-        row = text.load(f"<{lanes} x i8>", "b", part * lanes, 128)
-        wide = text.add(f"sext <{lanes} x i8> {row} to <{lanes} x i16>")
-        after.append(text.add(f"add <{lanes} x i16> %s{part}, {wide}"))
-    return Kernel(text.function(after, ""), 128 * TAPS)
+        row = text.load(f"<{lanes} x i16>", "b", 2 * part * lanes, 128)
+        high = text.add(f"ashr <{lanes} x i16> {row}, {_constant(lanes, 'i16', 8)}")
+        after += [text.add(f"add <{lanes} x i16> %s{2 * part + k}, {value}") for k, value in enumerate((row, high))]
+    return Kernel(text.function(after, ""), 128 * count)
 
 
 def update(tier: str) -> Kernel:
@@ -186,20 +193,21 @@ def update(tier: str) -> Kernel:
     (exact up to ``2**24``); the caller has set that rounding for AVX2, AVX-512 has it in the instruction.
     """
     lanes = {"portable": 8, "avx2": 8}.get(tier, 16)
-    groups = 2 if lanes == 16 else 3
+    groups = 4 if lanes == 16 else 3
     ints = f"<{lanes} x i32>"
     text = Text("update", ints, 3 * groups, STEPS)
     after: list[str] = []
     for group in range(groups):
         got = text.load(ints, "a", group * lanes * 4, NEURONS * 4)
-        decayed = [_shrink(text, tier, f"%s{3 * group + place}", lanes) for place in (0, 1)]
+        # A spike clears its voltage where this decays: comparing and converting overlap.
+        before = f"%s{3 * group + 1}"
+        fired = text.add(f"icmp sgt {ints} {before}, {_constant(lanes, 'i32', 1 << 18)}")
+        decayed = [_shrink(text, tier, f"%s{3 * group}", lanes), _shrink(text, tier, before, lanes, cleared=fired)]
         current = text.add(f"add {ints} {decayed[0]}, {got}")
         moved = text.add(f"add {ints} {decayed[1]}, {current}")
         moved = text.add(f"add {ints} {moved}, {_constant(lanes, 'i32', 80)}")
-        fired = text.add(f"icmp sgt {ints} {moved}, {_constant(lanes, 'i32', 1 << 18)}")
-        kept = text.add(f"select <{lanes} x i1> {fired}, {ints} zeroinitializer, {ints} {moved}")
         flags = text.add(f"sext <{lanes} x i1> {fired} to {ints}")
-        after += [current, kept, text.add(f"sub {ints} %s{3 * group + 2}, {flags}")]
+        after += [current, moved, text.add(f"sub {ints} %s{3 * group + 2}, {flags}")]
     floats = f"<{lanes} x float>"
     declared = {
         "portable": "",
@@ -209,20 +217,25 @@ def update(tier: str) -> Kernel:
     return Kernel(text.function(after, declared), groups * lanes * STEPS)
 
 
-def _shrink(text: Text, tier: str, state: str, lanes: int) -> str:
-    """A state times 3072 / 4096, cut toward zero."""
+def _shrink(text: Text, tier: str, state: str, lanes: int, cleared: str = "") -> str:
+    """A state times 3072 / 4096, cut toward zero; 0 where it is cleared."""
     ints, longs, floats = f"<{lanes} x i32>", f"<{lanes} x i64>", f"<{lanes} x float>"
     if tier == "portable":
         wide = text.add(f"sext {ints} {state} to {longs}")
         grown = text.add(f"mul {longs} {wide}, {_constant(lanes, 'i64', 3072)}")
+        grown = _cleared(text, cleared, longs, grown, lanes)
         cut = text.add(f"sdiv {longs} {grown}, {_constant(lanes, 'i64', 4096)}")
         return text.add(f"trunc {longs} {cut} to {ints}")
     value, keep = text.add(f"sitofp {ints} {state} to {floats}"), _constant(lanes, "float", 0.75)
     if tier == "avx2":
-        grown = text.add(f"fmul {floats} {value}, {keep}")
+        grown = _cleared(text, cleared, floats, text.add(f"fmul {floats} {value}, {keep}"), lanes)
         return text.add(f"call {ints} @llvm.x86.avx.cvtt.ps2dq.256({floats} {grown})")
     grown = text.add(f"call {floats} @llvm.x86.avx512.mul.ps.512({floats} {value}, {floats} {keep}, i32 11)")
-    return text.add(f"fptosi {floats} {grown} to {ints}")
+    return text.add(f"fptosi {floats} {_cleared(text, cleared, floats, grown, lanes)} to {ints}")
+
+
+def _cleared(text: Text, flags: str, kind: str, value: str, lanes: int) -> str:
+    return text.add(f"select <{lanes} x i1> {flags}, {kind} zeroinitializer, {kind} {value}") if flags else value
 
 
 def _constant(lanes: int, kind: str, value: float) -> str:
@@ -241,6 +254,7 @@ def compiled(tier: str, kernel: Kernel, name: str) -> Callable[..., None]:
     module = binding.parse_assembly(kernel.text)
     module.verify()
     options = binding.create_pipeline_tuning_options(speed_level=3)
+    options.loop_unrolling = False  # sums would leave the registers
     builder = binding.create_pass_builder(native, options)
     builder.getModulePassManager().run(module, builder)
     engine = binding.create_mcjit_compiler(module, native)
@@ -284,19 +298,25 @@ class Peaks:
     ways: dict[str, Work] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        kernels = {"product": product(self.tier), "rows": rows(self.tier), "update": update(self.tier)}
+        kernels = {
+            "product": product(self.tier),
+            "rows": rows(self.tier),
+            "far": rows(self.tier, "far", FAR_ROWS),
+            "update": update(self.tier),
+        }
         for name, kernel in kernels.items():
             if kernel is None:
                 continue
-            self.amounts[name] = kernel.amount * ROUNDS * self.threads
-            self.ways[name] = self._work(compiled(self.tier, kernel, name))
+            rounds = ROUNDS * TAPS // FAR_ROWS if name == "far" else ROUNDS
+            self.amounts[name] = kernel.amount * rounds * self.threads
+            self.ways[name] = self._work(compiled(self.tier, kernel, name), rounds)
 
-    def _work(self, function: Callable[..., None]) -> Work:
+    def _work(self, function: Callable[..., None], rounds: int) -> Work:
         memory = [operands() for _ in range(self.threads)]
         pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
         def once(a: Any, b: Any, out: Any) -> None:
-            function(ROUNDS, a.ctypes.data, b.ctypes.data, out.ctypes.data)
+            function(rounds, a.ctypes.data, b.ctypes.data, out.ctypes.data)
 
         def work() -> None:
             if pool is None:
@@ -310,9 +330,9 @@ class Peaks:
 def operands() -> tuple[Any, Any, Any]:
     """Random bytes for ``a`` and ``b``; ``out`` starts with the shapes of tiles of 16 rows of 64 bytes."""
     rng = np.random.default_rng(0)
-    a = np.zeros(STEPS * NEURONS, np.int32)
+    a, b, out = aligned(STEPS * NEURONS, np.int32), aligned(128 * FAR_ROWS, np.uint8), aligned(4096, np.uint8)
     a[:] = rng.integers(0, 1 << 16, a.size)
-    b, out = rng.integers(0, 256, 1 << 14).astype(np.uint8), np.zeros(4096, np.uint8)
+    b[:] = rng.integers(0, 256, b.size)
     out[0], out[16:32:2], out[48:56] = 1, 64, 16
     return a, b, out
 
@@ -359,13 +379,16 @@ COLUMNS = (
     Column("product_best", "best", ".0f"),
     Column("rows", "events: additions, G/s", ".0f"),
     Column("rows_best", "best", ".0f"),
+    Column("far", "of rows in L2", ".0f"),
+    Column("far_best", "best", ".0f"),
     Column("update", "LIF updates, G/s", ".2f"),
     Column("update_best", "best", ".2f"),
     Column("memory", "memory, GB/s", ".1f"),
     Column("cache", "L2, GB/s", ".0f"),
 )
 NOTES = """\
-Loops of their own in the same instructions as each tier, operands in the first-level cache, sums and states in
-registers. They are what the processor can do, not what the emulator does. Products are multiply-accumulates of bytes.
+Loops of their own in the same instructions as each tier, operands in the first-level cache (but for rows that lie in
+the second), sums and states in registers. They are what the processor can do, not what the emulator does. Products are
+multiply-accumulates of bytes.
 """
 SECTION = Section("peaks", "What this processor can do", COLUMNS, measure, NOTES)

@@ -7,13 +7,14 @@ from itertools import product
 
 import numpy as np
 from equality import hold_against, hold_against_reference
-from networks import Case, Work, cases
+from networks import Case, Work, cases, narrow
 from parts import PARTS, Parts
 from roofline import Peaks, memory_rates
 from section import Column, Row, Section, Settings
-from turns import Seconds, ratio, repeated, take_turns
+from turns import OWN, WALL, Seconds, ratio, repeated, take_turns
 
 from hsnn.ir.integer import IntegerNetwork, count_synapses
+from hsnn.ir.projections import DenseProjection
 from hsnn.ir.shape import size
 from hsnn_targets.emulator import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
@@ -26,6 +27,8 @@ NETWORKS = {
 ACTIVITIES = {"tiny": (0.1,), "quick": (0.1,), "full": (0.01, 0.03, 0.1, 0.5)}
 BATCHES = {"tiny": (1, 2), "quick": (1, 32, 256), "full": (1, 32, 256)}
 THREADS = {"tiny": (1,), "quick": (1, 2), "full": (1, 2)}
+NEAR_BYTES = 32 << 10
+"""Rows of weights, as bytes, beyond this come from the second-level cache."""
 CACHE_BYTES = 32 << 20
 """Weights beyond this have to come from memory in every run."""
 
@@ -63,7 +66,7 @@ def _rows(
     turns: int,
 ) -> Iterator[Row]:
     """Let all ways of one batch take turns, peaks among them."""
-    inputs = case.samples(batch)
+    inputs = narrow(case.network, case.samples(batch))
     first = next(iter(loaded.values())).run(inputs)
     for executable in loaded.values():
         hold_against(case, first, executable.run(inputs))
@@ -71,13 +74,14 @@ def _rows(
     for way, peak in peaks.items():
         ways |= {f"{way} {name}": run for name, run in peak.ways.items()}
         ways |= {f"{way} without {name}": run for name, run in parts[way].ways(inputs).items()}
-    taken = take_turns(ways, turns)
+    clock = OWN if all(count == 1 for _, count in loaded) else WALL
+    taken = take_turns(ways, turns, clock=clock)
     total = sum(work.operations.values())
     portable = taken[str(next(iter(loaded)))]
     for way in loaded:
         seconds = taken[str(way)] / batch
         without = {name: taken[f"{way} without {name}"] for name in ("call", "ports", "neurons")}
-        limit = _limit(case.network, work, peaks[way], way, taken, memory[way[1]], batch)
+        limit, dense = _limit(case.network, work, peaks[way], way, taken, memory[way[1]], batch)
         yield {
             "network": case.name,
             "activity": case.activity,
@@ -89,6 +93,7 @@ def _rows(
             "samples_per_second": 1 / float(np.median(seconds)),
             "nanoseconds_per_operation": 1e9 * float(np.median(seconds)) / max(total, 1),
             "of_peak": float(np.median(limit / seconds)),
+            "of_products": None if way[0] == "portable" else float(np.median(dense / seconds)),
             "times_portable": ratio(portable, taken[str(way)]),
             **Parts.split(taken[str(way)], without, batch),
             "operations_per_sample": total,
@@ -98,21 +103,28 @@ def _rows(
 
 def _limit(
     net: IntegerNetwork, work: Work, peaks: Peaks, way: tuple, taken: dict[str, Seconds], memory: float, batch: int
-) -> Seconds:
+) -> tuple[Seconds, Seconds]:
     """Seconds that a sample takes at the peaks of the same turn.
 
-    Each projection counts as what is cheaper at the peak, a product or events; then all neurons. What has to go
-    through memory at the measured rate is a limit of its own.
+    Each projection counts as what is cheaper at the peak, a product or events, whose rows come from the cache that
+    holds them; then all neurons. What has to go through memory at the measured rate is a limit of its own.
+
+    Returns:
+        The limit, and what products and neurons alone would take.
     """
     pace = {name: taken[f"{way} {name}"] / amount for name, amount in peaks.amounts.items()}
+    layers = {p.name: p.weights.size for p in net.projections if isinstance(p, DenseProjection)}
     synapses = np.zeros_like(pace["rows"])
     for name, operations in work.operations.items():
-        events = operations * pace["rows"]
+        events = operations * pace["far" if layers.get(name, 0) > NEAR_BYTES else "rows"]
         synapses += np.minimum(events, work.products[name] * pace["product"]) if "product" in pace else events
     weights = sum(count_synapses(net, p) for p in net.projections if hasattr(p, "weights") and p.weights.ndim == 2)
-    ports = sum(size(net.source(name).shape) for name in (*(port.name for port in net.inputs), *net.outputs))
-    moved = 4 * net.timesteps * ports + (weights / batch if weights > CACHE_BYTES else 0)
-    return np.maximum(synapses + work.updates * pace["update"], moved / memory / 1e9)
+    ports = sum(size(port.shape) * (4 if port.graded else 1) for port in net.inputs)
+    outputs = sum(size(net.source(name).shape) for name in net.outputs)
+    moved = net.timesteps * (ports + 4 * outputs) + (weights / batch if weights > CACHE_BYTES else 0)
+    neurons, through = work.updates * pace["update"], moved / memory / 1e9
+    products = sum(work.products.values()) * pace.get("product", np.nan * pace["rows"])
+    return np.maximum(synapses + neurons, through), products + neurons
 
 
 COLUMNS = (
@@ -125,6 +137,7 @@ COLUMNS = (
     Column("best_microseconds", "best", ".1f"),
     Column("nanoseconds_per_operation", "ns an operation", ".4f"),
     Column("of_peak", "of the peak", ".0%"),
+    Column("of_products", "of products", ".0%"),
     Column("times_portable", "x portable, 1 thread", ".2f"),
     *(Column(name, name, ".1f") for name in PARTS),
 )
@@ -132,11 +145,13 @@ NOTES = """\
 A: dense 784-256-10, 32 timesteps. B: convolutions of 16 and 32 channels (stride 2) on 28 x 28, dense 128 and 10, 16
 timesteps. loop: dense 256-256-10 with a recurrent projection of delay 3, 32 timesteps. digits, fashion and has8: the
 largest spiking segment of models that come with hsnn, with samples of their data. Times are medians of one sample's
-share of a batch, `best` is the fastest turn. Synaptic operations count the synapses that spikes really went through.
+share of a batch, `best` is the fastest turn; where only one thread is measured, they are the processor's. Synaptic
+operations count the synapses that spikes really went through.
 The peak counts what is cheaper at the rates of the table above, products or events, for each projection, then all
-neurons, or what has to pass through memory; all are measured in the same turns. The last four columns tell where the
-microseconds of a sample go: the call from Python, reading ports, synapses, and neurons with their results; the peak
-knows nothing of the first two. They come of networks that lack these parts, so noise may put a small one below 0.
+neurons, or what has to pass through memory; all are measured in the same turns. `of products` is the same if every
+synapse were a product: beyond 100% where events save more than everything else costs. The last four columns tell where
+the microseconds of a sample go: the call from Python, reading ports, synapses, and neurons with their results; the
+peak knows nothing of the first two. They come of networks that lack these parts, so noise may put a small one below 0.
 """
 
 

@@ -97,9 +97,9 @@ for tier in usable_tiers():
     compiled(tier, update(tier), "update")(2, a.ctypes.data, b.ctypes.data, out.ctypes.data)
     u, v, n = (np.zeros(lanes, np.int32) for _ in range(3))
     for t in [*range(STEPS), *range(STEPS)]:
+        fired = v > 1 << 18
         u = shrink(u, 1024) + a.reshape(STEPS, NEURONS)[t, :lanes]
-        v = shrink(v, 1024) + u + 80
-        n, v = n + (v > 1 << 18), np.where(v > 1 << 18, 0, v)
+        n, v = n + fired, shrink(np.where(fired, 0, v), 1024) + u + 80
     found = out[: 12 * lanes].view(np.int32).reshape(3, lanes)
     np.testing.assert_array_equal(found, np.stack([u, v, n]))
     print(tier, int(n.sum()))
