@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
-from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes
+from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes, pack_bits
 from hsnn_targets.emulator.port_rows import look_at_row, read_row
 from hsnn_targets.emulator.spike_lists import compresses, list_spikes
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
@@ -15,11 +15,6 @@ from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Pr
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Record, UInt8
     from hsnn_targets.emulator.vector_tables import Vector
-
-WORD = 8
-"""Spikes counted together: as many as fit a word."""
-GATHER = np.uint64(0x0102040810204080)
-"""Times a word of bytes 0 and 1, this has the lowest bits of all bytes in its highest byte, in their order."""
 
 
 @inner
@@ -92,10 +87,7 @@ def send_timestep(population: Record, program: Program, scratch: Scratch, t: int
 @inner
 def send_bits(node: Record, scratch: Scratch, t: int, bits: UInt8) -> None:
     """Write the spikes of timestep ``t`` of the window as bits, the first neuron in the lowest."""
-    words = scratch.fired.view(np.uint64)
-    first = (node["plane_at"] + t * node["plane_stride"]) // WORD
-    for k in range(bits.size):
-        bits[k] = np.uint8((words[first + k] * GATHER) >> np.uint64(56))
+    pack_bits(scratch.fired, node["plane_at"] + t * node["plane_stride"], bits)
 
 
 @inner

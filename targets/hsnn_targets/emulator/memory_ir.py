@@ -1,4 +1,4 @@
-"""What the language of kernels lacks: copying bytes as a block, counting ones, and finding bytes that are not 0."""
+"""What the language of kernels lacks: bytes copied as a block, ones counted, bytes that are not 0 found or packed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from llvmlite import ir  # type: ignore[import-untyped]
 
 from hsnn_targets.emulator.language.types import UNSIGNED, Typed
 from hsnn_targets.emulator.lowering import BYTE, FLAG, LONG, Builder, Value, declare, intrinsic
-from hsnn_targets.emulator.vector_ir import Array
+from hsnn_targets.emulator.vector_ir import Array, Loop
+
+TOGETHER, BYTES = 64, 8
+"""Bytes that are looked at together, and the bytes that as many bits take."""
 
 
 @intrinsic
@@ -26,9 +29,32 @@ def count_ones(builder: Builder, word: Value) -> Value:
 @intrinsic
 def nonzero_bytes(builder: Builder, array: Array, at: Value) -> Typed:
     """Look at ``array[at : at + 64]``: bit ``i`` of the result tells whether byte ``i`` is not 0."""
-    bytes_ = ir.VectorType(BYTE, 64)
-    found = builder.icmp_unsigned("!=", array.load(at, bytes_), ir.Constant(bytes_, [0] * 64))
-    return Typed(UNSIGNED, (builder.bitcast(found, LONG),))
+    return Typed(UNSIGNED, (_nonzero(builder, array, at),))
+
+
+@intrinsic
+def pack_bits(builder: Builder, array: Array, at: Value, bits: Array) -> None:
+    """Write to all of ``bits`` which bytes from ``array[at]`` on are not 0, the first in the lowest bit.
+
+    Bytes up to the next multiple of 64 are looked at.
+    """
+    words = Loop(builder, builder.sdiv(bits.size, LONG(BYTES)), [])
+    found = _nonzero(builder, array, builder.add(at, builder.mul(words.count, LONG(TOGETHER))))
+    bits.store(found, builder.mul(words.count, LONG(BYTES)))
+    words.close([])
+    done = builder.mul(words.count, LONG(BYTES))
+    left = builder.sub(bits.size, done)
+    with builder.if_then(builder.icmp_signed(">", left, LONG(0))):
+        found = _nonzero(builder, array, builder.add(at, builder.mul(done, LONG(BYTES))))
+        rest = Loop(builder, left, [found])
+        bits.store(builder.trunc(rest.values[0], BYTE), builder.add(done, rest.count))
+        rest.close([builder.lshr(rest.values[0], LONG(BYTES))])
+
+
+def _nonzero(builder: Builder, array: Array, at: Value) -> Value:
+    bytes_ = ir.VectorType(BYTE, TOGETHER)
+    found = builder.icmp_unsigned("!=", array.load(at, bytes_), ir.Constant(bytes_, [0] * TOGETHER))
+    return builder.bitcast(found, LONG)
 
 
 @intrinsic

@@ -52,6 +52,8 @@ class Places(NamedTuple):
     Attributes:
         words: The arrays as words, each behind that of an empty array of results, but for the first.
         outputs: Name, start, end and shape of what each output that is a population sends, in ``sent``.
+        packed: Name, start, end and shape of each population's packed spikes, then what they are packed from: shape,
+            and order of axes.
     """
 
     sent: Int64
@@ -60,6 +62,7 @@ class Places(NamedTuple):
     states: Int64
     words: tuple[int, ...]
     outputs: tuple[tuple[str, int, int, Shape], ...]
+    packed: tuple[tuple[str, int, int, Shape, Shape, Shape], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +97,9 @@ class Layout:
                 self._places.clear()
             sent, final, bits, states = (p.places(batch) for p in (self.sent, self.final, self.bits, self.states))
             words = (*_words(sent), 0, 0, *_words(final), 0, 0, *_words(bits), 0, 0, *_words(states))
-            found = Places(sent, final, bits, states, words, tuple(self._outputs(sent, batch)))
+            found = Places(
+                sent, final, bits, states, words, tuple(self._outputs(sent, batch)), tuple(self._packed(bits, batch))
+            )
             self._places[batch] = found
         return found
 
@@ -104,6 +109,14 @@ class Layout:
                 place = self.place[name]
                 shape = (self.network.timesteps, batch, *self.shapes[place])
                 yield name, int(sent[place]), int(sent[place]) + size(shape), shape
+
+    def _packed(self, bits: Int64, batch: int) -> Iterator[tuple[str, int, int, Shape, Shape, Shape]]:
+        for name in self.spiking if self.bits.size else ():
+            place = self.place[name]
+            feature = self.shapes[place]
+            shape = (self.network.timesteps, batch, -(-size(feature) // 8))
+            axes = (1, 2, 0) if len(feature) == 3 else tuple(range(len(feature)))
+            yield name, int(bits[place]), int(bits[place]) + size(shape), shape, (*shape[:2], *feature), axes
 
     @property
     def plain(self) -> bool:
@@ -173,9 +186,9 @@ class Results:
         """What follows: the same tuple for all batches of one size where only outputs are wanted."""
         if self._layout.plain:
             return self._places.words
-        pairs = ((self.final, self.final_at), (self.bits, self.bits_at), (self.states, self.states_at))
-        rest = [word for own, at in pairs for word in (*_words(own), *_words(at))]
-        return (*_words(self.sent_at), *rest)
+        words = self._places.words
+        final, bits, states = (_words(own) if own.size else (0, 0) for own in (self.final, self.bits, self.states))
+        return (*words[:2], *final, *words[4:6], *bits, *words[8:10], *states, *words[12:])
 
     def gather(self, inputs: Inputs, counted: Sequence[int]) -> SegmentResult:
         """Shape the results; ``counted`` are the spikes of each population, and maybe more."""
@@ -186,7 +199,6 @@ class Results:
                 spike_counts={name: counted[place[name]] for name in layout.spiking},
             )
         traced = tuple(p.name for p in layout.network.neurons) if layout.trace else ()
-        packed = layout.spiking if layout.bits.size else ()
         recorded = tuple(place) if layout.states.size else ()
         return SegmentResult(
             outputs=self._gather_outputs(inputs),
@@ -194,18 +206,17 @@ class Results:
             current={name: self.final_of(place[name], 0) for name in traced},
             voltage={name: self.final_of(place[name], 1) for name in traced},
             spike_counts={name: counted[place[name]] for name in layout.spiking},
-            packed={name: self.bits_of(place[name]) for name in packed},
+            packed=self.gather_bits(),
             currents={name: self.states_of(place[name], 0) for name in recorded},
             voltages={name: self.states_of(place[name], 1) for name in recorded},
         )
 
-    def bits_of(self, place: int) -> PackedSpikes:
-        """Spikes of a population as the kernels pack them, channels last; a view."""
-        feature = self._layout.shapes[place]
-        shape = (self._layout.network.timesteps, self.batch, -(-size(feature) // 8))
-        start = self.bits_at[place]
-        axes = (1, 2, 0) if len(feature) == 3 else tuple(range(len(feature)))
-        return PackedSpikes((*shape[:2], *feature), self.bits[start : start + size(shape)].reshape(shape), axes)
+    def gather_bits(self) -> dict[str, PackedSpikes]:
+        """Spikes as the kernels pack them, channels last; views."""
+        return {
+            name: PackedSpikes(whole, self.bits[start:end].reshape(shape), axes)
+            for name, start, end, shape, whole, axes in self._places.packed
+        }
 
     def states_of(self, place: int, state: int) -> Int32:
         """Currents (``state`` 0) or voltages (1) over time, ``(timestep, sample, *feature)``; a view."""

@@ -191,7 +191,7 @@ class GpuExecutable:
             part = sent.cpu().numpy().reshape(kept.shape[0], -1, *kept.shape[2:])
             kept[:, block.first : block.last] = part
         if results.bits_at[place] >= 0:
-            kept_bits = results.bits_of(place)
+            kept_bits = results.gather_bits()[self.network.neurons[place].name]
             kept_bits.bits[:, block.first : block.last] = pack((sent != 0).to(torch.uint8), kept_bits).cpu().numpy()
         if results.final_at[place] >= 0:
             for number, values in enumerate((state.u, state.v)):
