@@ -42,7 +42,7 @@ def serve(kind: str, batch: int) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
-        sys.stdout.write(f"{timed(plain, int(line))}\n")
+        sys.stdout.write(f"{timed(plain, int(line), OWN)}\n")
         sys.stdout.flush()
 
 
@@ -93,12 +93,12 @@ def _row(kind: str, batch: int, turns: int, against: Path | None) -> Row:
 
 def _against(plain: Work, folder: Path, kind: str, batch: int, turns: int) -> float:
     """Turns with another checkout; both run as often in a row."""
-    copies = max(1, round(0.05 / timed(plain)))
+    copies = max(1, round(0.05 / timed(plain, clock=OWN)))
     with other(folder, kind, batch) as theirs:
         pairs = []
         for turn in range(turns):
-            first = timed(plain, copies) if turn % 2 else theirs(copies)
-            second = theirs(copies) if turn % 2 else timed(plain, copies)
+            first = timed(plain, copies, OWN) if turn % 2 else theirs(copies)
+            second = theirs(copies) if turn % 2 else timed(plain, copies, OWN)
             pairs.append((first, second) if turn % 2 else (second, first))
     ours, before = np.array(pairs).T
     return ratio(ours, before)
