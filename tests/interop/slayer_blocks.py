@@ -5,9 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from registry import ABSENT, construct
-from slayer import LIBRARY, cuba, export, fired, make_ready, neuron, slayer
+import h5py
+import numpy as np
+from registry import ABSENT, POLICY, REFUSED, construct
+from slayer import LIBRARY, SLAYER, T, assert_equal, cuba, export, fired, make_ready, neuron, slayer
 from slayer_resonators import resonator
+
+from hsnn.frontends.netx.build import NetxOptions, from_netx
 
 rf_iz = slayer.block.rf_iz
 FAMILIES = {name: getattr(slayer.block, name) for name in ("cuba", "alif", "sigma_delta", "rf", "rf_iz")}
@@ -57,6 +61,37 @@ def exported(*blocks, x):
     make_ready(blocks, x)
     with tempfile.TemporaryDirectory() as folder:
         export(blocks, Path(folder) / "a.net")
+
+
+def averaging(groups):
+    """An Average block with an export, as the older slayer wrote it: Intel's ntidigits.net has such a layer."""
+    block = cuba.Average(groups)
+
+    def write(handle):
+        handle.create_dataset("type", (1,), "S10", [b"average"])
+        handle["shape"] = np.array([groups, 1, 1])
+
+    block.export_hdf5 = write
+    return block
+
+
+@construct(LIBRARY, "average as the last layer", POLICY, note=SLAYER + "; the test writes it, as the older slayer did")
+def average_layer():
+    assert_equal(
+        lambda shift: [cuba.Dense(neuron(), 12, 20, weight_scale=4, delay_shift=shift), averaging(5)], fired(8, 12)
+    )
+
+
+@construct(LIBRARY, "concat", REFUSED, code="HSNN-F072", note="lava-dl describes it, and nothing writes or reads it")
+def concat():
+    with tempfile.TemporaryDirectory() as folder:
+        with h5py.File(Path(folder) / "a.net", "w") as file:
+            for index, kind in enumerate((b"input", b"concat")):
+                group = file.create_group(f"layer/{index}")
+                group.create_dataset("type", (1,), "S10", [kind])
+                group["shape"] = np.array([12])
+            file["layer/1/layers"] = np.array([0])
+        from_netx(Path(folder) / "a.net", NetxOptions(timesteps=T))
 
 
 @construct(LIBRARY, "Average, of every kind of neurons", ABSENT, note=NO_NEURONS)
