@@ -173,6 +173,19 @@ def test_the_shim_hashes_one_class_and_leaves_dataclasses_as_they_were():
     assert Other.__hash__ is None
 
 
+@pytest.mark.lava
+def test_the_shim_leaves_scipy_signal_to_those_that_convolve():
+    code = (
+        "import sys; from hsnn_targets.lava.shim import import_lava; import_lava()\n"
+        "import hsnn_targets.lava.assemble, lava.proc.conv.models; print('scipy.signal' in sys.modules)\n"
+        "import numpy as np; from lava.proc.conv import utils\n"
+        "one = np.ones((1, 1), int); print(utils.signal.convolve2d(one, one)); print('scipy.signal' in sys.modules)\n"
+        "from scipy.signal._signaltools import convolve2d; print(utils.signal.convolve2d is convolve2d)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.split() == ["False", "[[1]]", "True", "True"], run.stderr
+
+
 def test_messages_survive_being_cut_anywhere():
     source, sink = os.pipe()
     channel = Channel(source, sink)

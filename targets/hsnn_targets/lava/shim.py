@@ -6,8 +6,11 @@ Its instances carry no state that changes, so hashing it by its fields is safe.
 
 Its virtual ports call ``numpy.reshape(..., newshape=...)``, a keyword that numpy 2.4 has removed.
 
-Source: lava-nc 0.10.0 ``magma/compiler/var_model.py`` and ``magma/core/process/ports/ports.py``; CPython
-3.11 changelog, bpo-44674; numpy 2.4 release notes, expired deprecations.
+Its convolutions import ``scipy.signal`` for one function, and every Lava process imports these. That is half of what a
+process takes to start, so it is left to those that convolve.
+
+Source: lava-nc 0.10.0 ``magma/compiler/var_model.py``, ``magma/core/process/ports/ports.py`` and
+``proc/conv/utils.py``; CPython 3.11 changelog, bpo-44674; numpy 2.4 release notes, expired deprecations.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 NEEDS_HASH = frozenset({"ByteEncoder"})
@@ -54,6 +58,30 @@ def import_lava() -> None:
         with hashable_defaults():
             importlib.import_module("lava.magma.compiler.var_model")
     _mend_reshape(importlib.import_module("lava.magma.core.process.ports.ports").ReshapePort)
+    with _imported_late("scipy.signal"):
+        importlib.import_module("lava.proc.conv.utils")
+
+
+class _Late(ModuleType):
+    """Stands for a module that is imported when something of it is wanted."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def _imported_late(name: str) -> Iterator[None]:
+    """Let what is imported now see a stand-in for a module, unless that has been imported before."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = _Late(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _mend_reshape(port: Any) -> None:

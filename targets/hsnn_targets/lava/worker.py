@@ -36,6 +36,8 @@ from hsnn_targets.lava.guard import Guard, name_shared_memory
 from hsnn_targets.lava.shim import import_lava
 
 OPEN_FILES = 1 << 16
+CONVOLVE = ("conv", "wide_conv")
+"""Kinds of parts that need ``scipy.signal``; see ``shim.py``."""
 BEAT_SECONDS = 0.5
 """About how long a run goes on without a sign of life."""
 
@@ -96,7 +98,10 @@ class _Runner:
         assemble = importlib.import_module(f"hsnn_targets.{'loihi2' if board else 'lava'}.assemble")
         channel.send({"beat": "build"})
         self._steps = RunSteps
-        self._processes = assemble.build_processes(Blueprint.load(Path.cwd()))
+        blueprint = Blueprint.load(Path.cwd())
+        if any(part.kind in CONVOLVE for part in blueprint.parts):
+            importlib.import_module("scipy.signal")  # once, before Lava forks
+        self._processes = assemble.build_processes(blueprint)
         self._any = next(iter(self._processes.values()))
         executable = assemble.compile_processes(self._processes)
         channel.send({"beat": "start"})
