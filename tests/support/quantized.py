@@ -8,7 +8,7 @@ from hsnn.passes.quantization.quantize import QuantizeOptions, quantize
 from hsnn.passes.simulation.calibrate import calibrate
 from hsnn.passes.simulation.simulate import simulate
 from hsnn.report.layers import compare_layers
-from hsnn.runtime.bridge import to_payloads
+from hsnn.verify.layers import payloads_of
 from hsnn_targets.reference.machine import ReferenceTarget
 
 
@@ -18,19 +18,6 @@ def spikes(rng, *shape, rate=0.3):
 
 def quantized(graph, inputs, **options):
     return quantize(graph, calibrate(graph, [inputs]), QuantizeOptions(**options))
-
-
-def payloads_of(result, inputs):
-    network = result.network
-    return {
-        port.name: to_payloads(
-            np.asarray(inputs[port.name], np.float32),
-            port,
-            scale=result.input_scales[port.name],
-            timesteps=network.timesteps,
-        )[0]
-        for port in network.inputs
-    }
 
 
 def run_both(graph, inputs, result):

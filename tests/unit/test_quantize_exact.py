@@ -10,8 +10,9 @@ import pytest
 from hsnn.ir.populations import ConstantSource
 from hsnn.ir.projections import ConvProjection
 from hsnn.ir.spiking import FloatConv, FloatDense, SpikeInput, SpikingGraph
+from hsnn.verify.layers import payloads_of
 from support.float_graphs import integrator, lif, single, sparse
-from support.quantized import payloads_of, quantized, run_both, spikes
+from support.quantized import quantized, run_both, spikes
 
 # ---------------------------------------------------------------- exactness
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hsnn.verify.layers import payloads_of
 from support.float_graphs import lif, single
-from support.quantized import payloads_of, quantized, run_both
+from support.quantized import quantized, run_both
 
 # ---------------------------------------------------------------- graded inputs
 

@@ -19,55 +19,51 @@ if TYPE_CHECKING:
 
 
 def _conv(view: View) -> Affine:
-    value, weights = view.spikes(), np.asarray(view.constant(1), np.float64)
-    spatial = weights.ndim - 2
-    require_merged(view)
-    if spatial not in (1, 2):
-        raise NotLinearError(f"it is a {spatial}-dimensional convolution")
-    _require_explicit_padding(view)
-    ones = (1,) * spatial
-    pre, post = _as_image(value.shape), _as_image(view.shape)
-    pads = view.ints_attribute("pads", (0,) * (2 * spatial))
-    conv = ConvMap(
-        weights=weights.reshape(*weights.shape[:2], *(1,) * (2 - spatial), *weights.shape[2:]),
-        pre=pre,
-        post=post,
-        stride=_pair(view.ints_attribute("strides", ones), 1),
-        pads=(*_pair(pads[:spatial], 0), *_pair(pads[spatial:], 0)),
-        dilation=_pair(view.ints_attribute("dilations", ones), 1),
-        groups=view.int_attribute("group", 1),
-    )
-    result = _through_image(value, conv, view.shape)
-    if len(view.node.inputs) < 3 or view.node.inputs[2] is None:
-        return result
-    return result.shifted(np.asarray(view.constant(2), np.float64).reshape(-1, *ones))
+    value, weights = view.spikes(), _kernel(view, "convolution")
+    linear = _conv_map(view, weights, value.shape, view.shape, groups=view.int_attribute("group", 1))
+    return _biased(view, _through_image(value, linear, view.shape))
 
 
 def _conv_transpose(view: View) -> Affine:
     """Turn around the convolution that leads from the result to the operand."""
-    value, weights = view.spikes(), np.asarray(view.constant(1), np.float64)
-    spatial = weights.ndim - 2
-    require_merged(view)
-    if spatial not in (1, 2):
-        raise NotLinearError(f"it is a {spatial}-dimensional transposed convolution")
-    _require_explicit_padding(view)
+    value, weights = view.spikes(), _kernel(view, "transposed convolution")
     if "output_shape" in view.node.attributes:
         raise NotLinearError("its padding follows from output_shape; export it with explicit pads")
+    linear = _conv_map(view, weights, view.shape, value.shape, groups=view.int_attribute("group", 1))
+    return _biased(view, _through_image(value, transposed(linear), view.shape))
+
+
+def _kernel(view: View, what: str) -> Float:
+    """Weights of a convolution of one or two dimensions, ``(_, _, *kernel)``."""
+    weights = np.asarray(view.constant(1), np.float64)
+    require_merged(view)
+    if weights.ndim not in (3, 4):
+        raise NotLinearError(f"it is a {weights.ndim - 2}-dimensional {what}")
+    _require_explicit_padding(view)
+    return weights
+
+
+def _conv_map(view: View, weights: Float, pre: Shape, post: Shape, *, groups: int) -> ConvMap:
+    """Convolution with the strides, pads and dilations of a node; ``(C, L)`` is an image of height one."""
+    spatial = weights.ndim - 2
     ones = (1,) * spatial
     pads = view.ints_attribute("pads", (0,) * (2 * spatial))
-    conv = ConvMap(
+    return ConvMap(
         weights=weights.reshape(*weights.shape[:2], *(1,) * (2 - spatial), *weights.shape[2:]),
-        pre=_as_image(view.shape),
-        post=_as_image(value.shape),
+        pre=_as_image(pre),
+        post=_as_image(post),
         stride=_pair(view.ints_attribute("strides", ones), 1),
         pads=(*_pair(pads[:spatial], 0), *_pair(pads[spatial:], 0)),
         dilation=_pair(view.ints_attribute("dilations", ones), 1),
-        groups=view.int_attribute("group", 1),
+        groups=groups,
     )
-    result = _through_image(value, transposed(conv), view.shape)
+
+
+def _biased(view: View, result: Affine) -> Affine:
+    """Add the bias of a convolution, one number a channel, if it has one."""
     if len(view.node.inputs) < 3 or view.node.inputs[2] is None:
         return result
-    return result.shifted(np.asarray(view.constant(2), np.float64).reshape(-1, *ones))
+    return result.shifted(np.asarray(view.constant(2), np.float64).reshape(-1, *(1,) * (len(view.shape) - 1)))
 
 
 def _average_pool(view: View) -> Affine:
@@ -77,17 +73,7 @@ def _average_pool(view: View) -> Affine:
     if len(kernel) not in (1, 2):
         raise NotLinearError(f"it is a {len(kernel)}-dimensional pooling")
     _require_explicit_padding(view)
-    ones = (1,) * len(kernel)
-    pads = view.ints_attribute("pads", (0,) * (2 * len(kernel)))
-    stencil = ConvMap(
-        weights=np.ones((1, 1, *_pair(kernel, 1))),
-        pre=_as_image(value.shape),
-        post=_as_image(view.shape),
-        stride=_pair(view.ints_attribute("strides", ones), 1),
-        pads=(*_pair(pads[: len(kernel)], 0), *_pair(pads[len(kernel) :], 0)),
-        dilation=_pair(view.ints_attribute("dilations", ones), 1),
-        groups=1,
-    )
+    stencil = _conv_map(view, np.ones((1, 1, *kernel)), value.shape, view.shape, groups=1)
     counted = _counted_places(stencil, with_padding=bool(view.int_attribute("count_include_pad", 0)))
     windows = conv_windows(stencil)
     channels, area = stencil.pre[0], size(stencil.pre[1:])
