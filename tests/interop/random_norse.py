@@ -62,10 +62,12 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
     if kind == "readout" or (not kind and last and pick.random() < 0.35):
         return _readout(pick, shape, mode, dt)
     kind = kind or pick.choice([item for item in kinds[mode][:-1] if len(shape) == 1 or "Recurrent" not in item])
-    rest = pick.choice((-0.3, 0.1))
+    rest = torch.tensor(pick.choice((-0.3, 0.1)))
+    if mode == "step" and kind in ("LIF", "IAF", "Box"):  # others start every neuron at one potential
+        rest = rest + spread(pick, shape, -0.05, 0.0)
     common = {
         "v_th": spread(pick, shape, 0.15, 0.4),
-        "v_reset": torch.tensor(rest),
+        "v_reset": rest,
         "method": pick.choice(METHODS),
         "alpha": torch.tensor(pick.uniform(20.0, 50.0)),
     }
@@ -76,11 +78,11 @@ def neuron(pick: random.Random, shape: Shape, *, mode: str, timesteps: int, last
         return _used(module, mode, {"v": lambda held: held["v"] + rest})
     if kind == "Box":
         soft = pick.random() < 0.5
-        rest = 0.0 if soft else rest
-        changed = {"v_leak": torch.tensor(rest), "reset_method": reset_subtract if soft else reset_value}
+        rest = torch.zeros(()) if soft else rest
+        changed = {"v_leak": rest, "reset_method": reset_subtract if soft else reset_value}
         module = LIFBoxCell(LIFBoxParameters(tau_mem_inv=memory, **(common | changed)), dt=dt)
         return _used(module, mode, {"v": lambda held: held["v"] + rest})
-    p: Any = LIFParameters(tau_syn_inv=synaptic, tau_mem_inv=memory, v_leak=torch.tensor(rest), **common)
+    p: Any = LIFParameters(tau_syn_inv=synaptic, tau_mem_inv=memory, v_leak=rest, **common)
     kept = 1 - dt * synaptic
     states = {"v": lambda held: held["v"] + rest, "i": lambda held: kept * held["u"]}
     if kind.startswith("Refrac"):
@@ -108,6 +110,8 @@ def _readout(pick: random.Random, shape: Shape, mode: str, dt: float) -> Drawn:
     synaptic = torch.tensor(pick.uniform(0.2, 0.8) / dt)
     p = LIParameters(tau_syn_inv=synaptic, tau_mem_inv=memory, v_leak=torch.tensor(rest))
     states = voltage | {"i": lambda held: (1 - dt * synaptic) * held["u"]}
+    if mode == "step" and len(shape) == 1 and pick.random() < 0.5:
+        return _used(norse.LILinearCell(*shape, *shape, p, dt=dt), mode, states, spikes=False)
     return _used(_timed(mode, "LI")(p, dt=dt), mode, states, spikes=False)
 
 

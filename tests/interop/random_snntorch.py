@@ -78,6 +78,7 @@ def _made(pick: random.Random, kind: str, shape: Shape, options: dict[str, Any])
     if kind in ("Leaky", "Synaptic"):
         if kind == "Leaky":
             options |= {"graded_spikes_factor": spread(pick, shape, 0.5, 1.5)}
+            options |= {"learn_graded_spikes_factor": pick.random() < 0.5}
         return getattr(snn, kind)(*decays, **options)
     options |= {"learn_recurrent": False}
     if pick.random() < 0.5:
