@@ -55,14 +55,15 @@ class Definition:
 def definition(function: Callable[..., Any]) -> Definition:
     """Find the definition of a function in its file."""
     code = function.__code__
-    for tree in ast.walk(_module(code.co_filename)):
+    for tree in ast.walk(_module(code.co_filename, Path(code.co_filename).stat().st_mtime_ns)):
         if isinstance(tree, ast.FunctionDef) and tree.name == function.__name__ and _first(tree) == code.co_firstlineno:
             return Definition(function, tree, frozenset(_steady(tree)))
     raise TypeError(f"{function.__name__} is not defined in {code.co_filename}")
 
 
 @cache
-def _module(file: str) -> ast.Module:
+def _module(file: str, changed: int) -> ast.Module:
+    """A file as a syntax tree; it may have been read before, unless it has ``changed``."""
     return ast.parse(Path(file).read_text(encoding="utf-8"), file)
 
 
