@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from hsnn.ir.projections import ConvProjection, Projection
 from hsnn_targets.emulator.tiers import Tier
@@ -26,7 +28,6 @@ class Costs:
         event: Fetching what a spike leads to.
         dense_synapse: Adding one weight of a row.
         far_synapse: The same where the rows of all spikes together outgrow the second-level cache.
-        near_bytes: Rows that stay in that cache.
         run: Starting a run of a convolution's weights.
         conv_synapse: Adding one weight of a run.
     """
@@ -37,26 +38,38 @@ class Costs:
     event: float = 0.4
     dense_synapse: float = 0.0075
     far_synapse: float = 0.014
-    near_bytes: int = 1 << 20
     run: float = 4.0
     conv_synapse: float = 0.038
 
 
 COSTS: Mapping[Tier, Costs] = {
     "avx2": Costs(
-        dot=0.6,
+        dot=0.3,
         call=1.6,
-        scan=0.1,
-        event=3.0,
-        dense_synapse=0.03,
-        far_synapse=0.045,
-        near_bytes=1 << 19,
+        scan=0.05,
+        event=0.5,
+        dense_synapse=0.011,
+        far_synapse=0.028,
         run=3.0,
         conv_synapse=0.13,
     ),
     "avx512": Costs(dot=0.14),
     "amx": Costs(dot=0.05),
 }
+
+
+CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
+"""Where Linux tells the size of a core's second-level cache, in KiB."""
+USUAL_CACHE = 1 << 19
+
+
+@cache
+def _second_cache() -> int:
+    """Bytes of a core's second-level cache, where the system tells."""
+    try:
+        return int(CACHE.read_text().strip().removesuffix("K")) << 10
+    except (OSError, ValueError):
+        return USUAL_CACHE
 
 
 def events_limit(projection: Projection, product: Product, neurons: int, costs: Costs) -> int:
@@ -73,7 +86,7 @@ def events_limit(projection: Projection, product: Product, neurons: int, costs: 
         product.pixels * product.blocks * product.taps.size * costs.dot + calls * costs.call - neurons * costs.scan
     )
     if not isinstance(projection, ConvProjection):
-        far = neurons * product.lanes > costs.near_bytes
+        far = neurons * product.lanes > _second_cache()
         return math.floor(saved / (costs.event + product.lanes * (costs.far_synapse if far else costs.dense_synapse)))
     height, width = projection.weights.shape[2:]
     lines: float = height / projection.stride[0]

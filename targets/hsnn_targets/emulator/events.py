@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
-from hsnn_targets.emulator.memory_ir import count_ones, lowest_one, nonzero_bytes, pack_bits
+from hsnn_targets.emulator.memory_ir import count_ones, nonzero_bytes, pack_bits
 from hsnn_targets.emulator.port_rows import look_at_row, read_row
-from hsnn_targets.emulator.spike_lists import compresses, list_spikes
+from hsnn_targets.emulator.spike_lists import list_spikes
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
 
 if TYPE_CHECKING:
@@ -20,22 +20,11 @@ if TYPE_CHECKING:
 @inner
 def pack(node: Record, vector: Vector | None, scratch: Scratch, span: Span) -> None:
     """Turn the spikes of some timesteps of the window into events."""
-    index, start = scratch.events[node["events_at"] :], scratch.start[node["start_at"] + node["history"] :]
+    start, at = scratch.start[node["start_at"] + node["history"] :], node["events_at"]
     for t in range(span.first, span.last):
-        k = start[t]
         row = node["plane_at"] + t * node["plane_stride"]
-        if compresses(vector):
-            to = node["events_at"] + k
-            to = list_spikes(vector, scratch.fired, row, node["plane_stride"], scratch.events, to)
-            start[t + 1] = to - node["events_at"]
-            continue
-        for first in range(0, node["plane_stride"], TILE):
-            ones = nonzero_bytes(scratch.fired, row + first)
-            while ones != 0:
-                index[k] = first + lowest_one(ones)
-                ones &= ones - np.uint64(1)
-                k += 1
-        start[t + 1] = k
+        to = list_spikes(vector, scratch.fired, row, node["plane_stride"], scratch.events, at + start[t])
+        start[t + 1] = to - at
 
 
 @inner

@@ -55,9 +55,3 @@ def _nonzero(builder: Builder, array: Array, at: Value) -> Value:
     bytes_ = ir.VectorType(BYTE, TOGETHER)
     found = builder.icmp_unsigned("!=", array.load(at, bytes_), ir.Constant(bytes_, [0] * TOGETHER))
     return builder.bitcast(found, LONG)
-
-
-@intrinsic
-def lowest_one(builder: Builder, word: Value) -> Value:
-    """Number of the lowest bit that is set in a word of 64; some bit is."""
-    return builder.cttz(word, FLAG(1))
