@@ -227,3 +227,24 @@ def test_the_command_line_compiles_both(tmp_path, monkeypatch, capsys):
     (tmp_path / "net.onnx").write_bytes(b"")
     assert main(["check", "net.onnx", "--time", "first"]) == 2
     assert "HSNN-U153" in capsys.readouterr().err
+
+
+class Drawing(Step):
+    """Encodes its input by chance, as snnTorch's ``spikegen.rate`` does."""
+
+    def forward(self, x, state=None):
+        return super().forward(torch.bernoulli(x.clamp(0, 1)), state)
+
+
+class ByValue(Step):
+    """Takes an extent from a tensor."""
+
+    def forward(self, x, state=None):
+        count = torch.ones(2, dtype=torch.int64).tolist()[0]
+        return super().forward(x.repeat(count, 1), state)
+
+
+@pytest.mark.parametrize(("kind", "code"), [(Drawing, "HSNN-F012"), (ByValue, "HSNN-F01")])
+def test_what_follows_from_no_input_is_refused(kind, code):
+    with pytest.raises(HsnnError, match=code):
+        adapt(snn.OverTime(kind(), timesteps=STEPS), (torch.rand(3, 6),))

@@ -42,6 +42,16 @@ _UNREADABLE = (
 """What safetensors and torch.load raise for files that hold something else, or are damaged."""
 
 
+def _way_out(error: Exception, module_name: str) -> str:
+    """Say what helps against a module that does not import, or a function that fails."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and missing not in module_name and not module_name.startswith(f"{missing}."):
+        return f"install what provides {missing!r}"
+    if isinstance(error, ImportError | AttributeError):
+        return "run from the folder that holds the package, or install it"
+    return "call it in Python to see where it fails; one that needs arguments goes into a function without any"
+
+
 def load_factory(spec: str) -> nn.Module:
     """Import and call what ``package.module:factory`` names, with the current folder on the path.
 
@@ -68,7 +78,7 @@ def load_factory(spec: str) -> nn.Module:
                 "HSNN-F001",
                 f"{spec!r} cannot be imported and called: {type(error).__name__}: {error}",
                 allowed="a module instance, or a callable that needs no arguments",
-                fix="run from the folder that holds the package, or install it",
+                fix=_way_out(error, module_name),
             ) from error
     if not isinstance(found, nn.Module):
         raise UsageError("HSNN-F002", f"{spec!r} gives a {type(found).__name__}", allowed="a torch.nn.Module")

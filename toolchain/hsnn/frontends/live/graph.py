@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.opaque import OPAQUE
-from hsnn.frontends.live.operators import name_of
+from hsnn.frontends.live.operators import RANDOM, name_of
 from hsnn.frontends.live.spec import LiveNeuron, title
 
 _COLLECT = {"aten.stack.default", "aten.cat.default"}
@@ -50,7 +50,8 @@ def read(module: nn.Module, program: torch.export.ExportedProgram, neurons: Mapp
     """Read what torch traced.
 
     Raises:
-        UnsupportedError: ``HSNN-F092``, if neurons are not called equally often, or the time loop is not in the model.
+        UnsupportedError: ``HSNN-F012``, if random numbers are drawn; ``HSNN-F092``, if neurons are not called equally
+            often, or the time loop is not in the model.
     """
     signature = program.graph_signature
     nodes = tuple(program.graph.nodes)
@@ -68,6 +69,14 @@ def read(module: nn.Module, program: torch.export.ExportedProgram, neurons: Mapp
         if node.target is OPAQUE:
             path = str(node.args[2])
             calls[path] = (*calls.get(path, ()), node)
+    drawn = next((node for node in nodes if name_of(node) in RANDOM and node.users), None)
+    if drawn is not None:
+        raise UnsupportedError(
+            "HSNN-F012",
+            f"{name_of(drawn)} draws random numbers at every call of {type(module).__name__}",
+            allowed="the same result for the same input",
+            fix="encode with hsnn.nn.PoissonEncode(seed=...), or take spike trains, encoded outside, as the input",
+        )
     outputs = next(node for node in nodes if node.op == "output").args[0]
     # Buffers that the model writes are returned in front of its own outputs.
     written = len(signature.output_specs) - len(signature.user_outputs)

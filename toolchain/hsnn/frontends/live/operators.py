@@ -50,6 +50,16 @@ POINTWISE = {
 }
 """Element by element, broadcasting from the last axis; ``linear`` works on the last axis and fits in here."""
 
+RANDOM = {
+    f"aten.{name}"
+    for name in """
+    bernoulli.default bernoulli.p bernoulli_.float multinomial.default normal.Tensor_Tensor normal_.default
+    poisson.default rand.default rand_like.default randint.default randint_like.default randn.default randn_like.default
+    random_.default randperm.default uniform_.default
+    """.split()
+}
+"""They draw random numbers."""
+
 REDUCTIONS = {"aten.mean.dim", "aten.sum.dim_IntList", "aten.amax.default"}
 ALONG_AN_AXIS = {"aten.softmax.int": 1, "aten.log_softmax.int": 1, "aten.cat.default": 1, "aten.narrow.default": 1}
 """Position of the argument that names the axis."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, fx
 
+from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.program import Program, Ref
 from hsnn.nn import Delay, DirectEncode, MembraneDecode, MergeTime, RateDecode, SplitTime, WindowSumDecode
 
@@ -106,14 +107,29 @@ class Forms:
 
 
 def shape_of(node: fx.Node, batch: Any) -> tuple[int, ...] | None:
-    """Return the shape of a node's tensor with ``BATCH_SIZE`` for the batch; ``None`` if it is no tensor."""
+    """Return the shape of a node's tensor with ``BATCH_SIZE`` for the batch; ``None`` if it is no tensor.
+
+    Raises:
+        UnsupportedError: ``HSNN-F013``, if an extent depends on values.
+    """
     value = node.meta.get("val")
     if not isinstance(value, Tensor):
         return None
-    return tuple(
-        int(extent.node.expr.subs(batch, BATCH_SIZE)) if isinstance(extent, torch.SymInt) else extent
-        for extent in value.shape
-    )
+    return tuple(_extent(extent, batch, node) for extent in value.shape)
+
+
+def _extent(extent: int | torch.SymInt, batch: Any, node: fx.Node) -> int:
+    if not isinstance(extent, torch.SymInt):
+        return extent
+    found = extent.node.expr.subs(batch, BATCH_SIZE)
+    if not found.is_Integer:
+        raise UnsupportedError(
+            "HSNN-F013",
+            f"the shape that {node.target} gives in {scope_of(node) or 'the model'} depends on the values of a tensor",
+            allowed="shapes that follow from those of the inputs",
+            fix="take extents from x.shape, not from tensors: .item(), .tolist() and int() of a tensor",
+        )
+    return int(found)
 
 
 def scope_of(node: fx.Node) -> str:
