@@ -19,9 +19,12 @@ def dense(**more):
     return [cuba.Dense(neuron(norm=MEAN), 12, 20, **more, **SMALL), cuba.Dense(neuron(), 20, 8, **SMALL)]
 
 
-def recurrent(**more):
+def recurrent(*, biased=False, **more):
     """A recurrent layer, and a dense one."""
-    return [cuba.Recurrent(neuron(), 12, 16, **more, **SMALL), cuba.Dense(neuron(), 16, 8, **SMALL)]
+    return [
+        cuba.Recurrent(neuron(norm=MEAN if biased else None), 12, 16, **more, **SMALL),
+        cuba.Dense(neuron(), 16, 8, **SMALL),
+    ]
 
 
 def conv():

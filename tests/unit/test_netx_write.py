@@ -37,22 +37,23 @@ def weights(seed, *shape):
     return even(seed, *shape).astype(np.int16)
 
 
-def chain() -> IntegerNetwork:
-    """Convolution, recurrent dense, read-out."""
+def chain(*, loop=False) -> IntegerNetwork:
+    """Convolution, dense, read-out; the dense layer with synapses to itself, or the first two with biases."""
     bias = np.repeat(array(-6, 0, 254), 20).reshape(3, 4, 5)
+    bias *= not loop
     network = IntegerNetwork(
         "chip.0",
         12,
         (InputPort("x", (2, 5, 5)),),
         (
             lif("a", (3, 4, 5), bias_mant=bias, bias_exp=6, du=np.repeat(array(-1, 5, 4095), 20).reshape(3, 4, 5)),
-            lif("b", (7,), bias_mant=array(128), bias_exp=0),
+            lif("b", (7,), bias_mant=array(0 if loop else 128), bias_exp=0),
             IntegratorPopulation("c", (4,), array(4095), array(array(0, 1, 2, 4096)), array(0)),
         ),
         (
             ConvProjection("xa", "x", "a", weights(0, 3, 2, 2, 3), padding=(0, 1)),
             DenseProjection("ab", "a", "b", weights(1, 7, 60) // 4 * 2, 1),
-            DenseProjection("bb", "b", "b", weights(2, 7, 7), delay=1),
+            *([DenseProjection("bb", "b", "b", weights(2, 7, 7), delay=1)] if loop else []),
             DenseProjection("bc", "b", "c", weights(3, 4, 7)),
         ),
         ("c",),
@@ -163,8 +164,9 @@ def read_back(network, tmp_path, schedule="lava") -> IntegerNetwork:
     return network_on(hybrid, x)
 
 
-def test_reading_back_gives_the_same_integers(tmp_path):
-    network = chain()
+@pytest.mark.parametrize("loop", [False, True])
+def test_reading_back_gives_the_same_integers(loop, tmp_path):
+    network = chain(loop=loop)
     found = read_back(network, tmp_path)
     assert found.timesteps == network.timesteps
     assert found.inputs[0].shape == network.inputs[0].shape
@@ -194,7 +196,7 @@ def test_the_types_are_those_of_lava_dl(tmp_path):
     assert path.read_bytes() == net_bytes(chain())
     with h5py.File(path) as file:
         kinds = [file[f"layer/{index}/type"] for index in range(len(file["layer"]))]
-        assert [bytes(kind[0]) for kind in kinds] == [b"input", b"conv", b"flatten", b"dense_rec", b"dense"]
+        assert [bytes(kind[0]) for kind in kinds] == [b"input", b"conv", b"flatten", b"dense", b"dense"]
         assert all(kind.dtype == "S10" and kind.shape == (1,) for kind in kinds)
         assert file["layer/3/neuron/type"].dtype == object
         assert file["layer/3/weight"].dtype == np.float32
@@ -215,7 +217,7 @@ def test_the_verb_export(tmp_path, capsys):
     artifact, path = saved(chain(), tmp_path / "a.hsnn"), tmp_path / "a.net"
     assert main(["export", artifact, "--to", "netx", "-o", str(path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["layers"] == ["input", "conv", "flatten", "dense_rec", "dense"]
+    assert result["layers"] == ["input", "conv", "flatten", "dense", "dense"]
     assert result["schedule"] == "lava"
     assert path.read_bytes() == net_bytes(chain())
     assert main(["export", artifact, "--to", "netx", "-o", str(path)]) == 2
@@ -233,7 +235,7 @@ def changed(index, network=None, **fields):
 
 
 def linked(index, **changes):
-    network = chain()
+    network = chain(loop=True)
     projections = list(network.projections)
     projections[index] = replace(projections[index], **changes)
     return replace(network, projections=tuple(projections))
@@ -249,6 +251,8 @@ def linked(index, **changes):
         (changed(0, dv=np.arange(60, dtype=np.int32).reshape(3, 4, 5)), "dv of 'a'"),
         (linked(0, delay=2), "'xa' has delays of 2 to 2"),
         (linked(2, delay=2), "'bb' is a loop"),
+        (changed(0, chain(loop=True), bias_mant=array(64)), "'b' has synapses to itself, and a biases"),
+        (changed(1, chain(loop=True), bias_mant=array(64)), "'b' has synapses to itself, and b biases"),
         (linked(3, weight_exp=3), "weights of 'bc'"),
         (linked(3, weights=np.zeros((4, 7), np.int16)), "all weights of 'bc' are 0"),
         (linked(3, pre="a", weights=weights(0, 4, 60)), "'c' reads a"),

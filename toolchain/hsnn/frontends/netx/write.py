@@ -86,7 +86,8 @@ def net_layers(network: IntegerNetwork) -> list[Fields]:
     """Return the fields of every layer, in order; raises ``HSNN-F079`` as :func:`net_bytes`."""
     synapses = _synapses(network)
     base, delays = axonal_delays(synapses, network)
-    reasons = check_timing(network, base, delays)
+    loops = {name for name, item in synapses.items() if item.recurrent is not None}
+    reasons = check_timing(network, base, delays, loops)
     writer = _Writer(network, synapses, delays)
     for population in network.populations:
         try:

@@ -17,7 +17,7 @@ from hsnn.ir.populations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -58,7 +58,9 @@ def check_ends(network: IntegerNetwork) -> list[UnsupportedError]:
     return reasons
 
 
-def check_timing(network: IntegerNetwork, base: int, delays: Mapping[str, Ints]) -> list[UnsupportedError]:
+def check_timing(
+    network: IntegerNetwork, base: int, delays: Mapping[str, Ints], loops: Collection[str]
+) -> list[UnsupportedError]:
     """Say what keeps netx from doing in the timesteps of Lava what the network does in its own.
 
     On Lava each layer is a timestep later than the one before. Where nothing has a bias, that only shifts spikes. With
@@ -69,6 +71,7 @@ def check_timing(network: IntegerNetwork, base: int, delays: Mapping[str, Ints])
         network: A chain.
         base: Timesteps that all its populations take.
         delays: Axonal delays beyond it.
+        loops: Populations with synapses to themselves.
     """
     biased = [item.name for item in network.populations if getattr(item, "bias", np.zeros(1)).any()]
     changes = isinstance(network.populations[0], SigmaDeltaPopulation)
@@ -77,6 +80,7 @@ def check_timing(network: IntegerNetwork, base: int, delays: Mapping[str, Ints])
         late = "in the same timestep as those of the layer before" if changes else "before its first input arrives"
         found = f"biases of {', '.join(biased)} work, and each layer begins {late}, as slayer's schedule has it"
         reasons.append(refused(found, "a network that was read with --schedule lava, or one without biases"))
+    reasons += _check_resets(network, loops, biased)
     for name, steps in delays.items():
         why = ""
         if biased:
@@ -90,4 +94,28 @@ def check_timing(network: IntegerNetwork, base: int, delays: Mapping[str, Ints])
         if why:
             allowed = "delays of layers with CUBA or sigma-delta neurons, without biases"
             reasons.append(refused(f"{name!r} has axonal delays {why}", allowed))
+    return reasons
+
+
+def _check_resets(network: IntegerNetwork, loops: Collection[str], biased: Collection[str]) -> list[UnsupportedError]:
+    """Say which layers keep something from before the timestep in which their first input arrives.
+
+    Biases may let a layer of Lava spike before that. Its reset forgets their traces in its neurons, but not the spikes
+    that are on their way back to it, and netx does not reset resonators.
+    """
+    reasons, before = [], []
+    for population in network.populations:
+        before += [population.name] if population.name in biased else []
+        if population.name in loops and isinstance(population, SigmaDeltaPopulation):
+            reasons.append(refused(f"{population.name!r} has synapses to itself", "CUBA neurons in such layers"))
+        elif population.name in loops and before:
+            found = f"{population.name!r} has synapses to itself, and {', '.join(before)} biases"
+            allowed = "no biases up to there: what a layer sends before its reset would come back behind it"
+            reasons.append(refused(found, allowed))
+        elif isinstance(population, ResonatorPopulation) and before:
+            found = f"resonators {population.name!r} follow biases of {', '.join(before)}"
+            allowed = (
+                "no biases up to there: netx does not reset resonators, so earlier spikes would stay in their state"
+            )
+            reasons.append(refused(found, allowed))
     return reasons
