@@ -65,7 +65,7 @@ def readout():
     assert_equal(BatchFirst(sl.IAF(torch.tensor(0.6), **ONE), sl.ExpLeak(tau_mem=4.0)))
 
 
-@construct(LIBRARY, "IAFSqueeze and LIFSqueeze among convolutions, `num_timesteps` given", POLICY, note=ZERO_STATE)
+@construct(LIBRARY, "IAFSqueeze and LIFSqueeze among convolutions and SumPool2d, `num_timesteps` given", POLICY, note=ZERO_STATE)
 def squeeze():
     class Squeezed(nn.Module):
         def __init__(self):
@@ -74,7 +74,7 @@ def squeeze():
             self.net = nn.Sequential(
                 nn.Conv2d(1, 3, 3, bias=False),
                 sl.IAFSqueeze(num_timesteps=TIMESTEPS, spike_threshold=torch.tensor(0.5), **ONE),
-                nn.AvgPool2d(2),
+                sl.SumPool2d(2),
                 nn.Flatten(),
                 nn.Linear(27, 5, bias=False),
                 sl.LIFSqueeze(num_timesteps=TIMESTEPS, tau_mem=3.0, spike_threshold=torch.tensor(0.05), **ONE),

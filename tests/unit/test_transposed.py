@@ -1,4 +1,4 @@
-"""Transposed convolutions and un-pooling as synapses: the cut model computes what torch does."""
+"""Transposed convolutions, sums over windows and un-pooling as synapses: the cut model computes what torch does."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ LAYERS = {
     "dilation": (T2(3, 3, 3, dilation=2, padding=2, groups=3), (3, 4, 4)),
     "one axis": (T1(2, 3, 4, stride=3, padding=1, output_padding=2), (2, 5)),
     "unpool": (nn.Upsample(scale_factor=(2, 3), mode="nearest"), (2, 3, 3)),
+    "sums of norm 1": (nn.Sequential(nn.LPPool2d(1, 2), nn.Conv2d(2, 3, 2)), (2, 4, 6)),
+    "sums of norm 1 along one axis": (nn.LPPool1d(1, 3, stride=2), (2, 7)),
     "sum pool and back": (nn.Sequential(nn.AvgPool2d(2, divisor_override=1), nn.Upsample(scale_factor=2)), (2, 4, 4)),
 }
 

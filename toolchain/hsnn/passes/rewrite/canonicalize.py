@@ -1,13 +1,14 @@
 """Canonicalize: one form for equal things, before anything is decided.
 
 1. Constants are folded, so that every weight is an initializer.
-2. ``Identity`` and unused nodes are removed.
+2. What leaves its operand as it is, ``Identity`` or a longer way to write it, and unused nodes are removed.
 3. Every node has a unique name.
 """
 
 from __future__ import annotations
 
 from hsnn.ir.hybrid import HybridModel, wrap
+from hsnn.passes.rewrite.identities import name_identities
 
 
 def canonicalize(hybrid: HybridModel) -> HybridModel:
@@ -20,6 +21,7 @@ def canonicalize(hybrid: HybridModel) -> HybridModel:
     functions = dict(model.functions)
     model.functions.clear()  # so that folding cannot look into them
     optimizer.fold_constants(model, onnx_shape_inference=False)
+    name_identities(model)
     IdentityEliminationPass()(model)
     RemoveUnusedNodesPass()(model)
     model.functions.update(functions)
