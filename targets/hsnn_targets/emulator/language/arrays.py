@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hsnn_targets.emulator.language.numbers import cast
 from hsnn_targets.emulator.language.types import (
     FLAG_TYPE,
+    FLOAT,
     UNSIGNED,
     WORD,
     Array,
@@ -75,14 +76,14 @@ class Arrays:
         result = Array(kind.element, len(kept_shape), strided=bool(kept_shape) and not straight)
         return Typed(result, (data, *kept_shape, *(kept_strides if result.strided else ())))
 
-    def load(self, place: Code, kind: Number | Record) -> Typed:
+    def load(self, place: Code, kind: Number | Record, *, packed: bool = False) -> Typed:
         """Load an element; a record stays where it is."""
         if isinstance(kind, Record):
             return Typed(kind, (place,))
         b = self.builder
         if kind == FLAG_TYPE:
             return Typed(kind, (b.icmp_unsigned("!=", b.load(place), BYTE(0)),))
-        return Typed(kind, (b.load(b.bitcast(place, kind.code[0].as_pointer())),))
+        return Typed(kind, (b.load(b.bitcast(place, kind.code[0].as_pointer()), align=1 if packed else None),))
 
     def store(self, place: Code, kind: Number | Record, value: Typed) -> None:
         """Store an element, cast to the array's type."""
@@ -94,16 +95,11 @@ class Arrays:
         self.builder.store(code, self.builder.bitcast(place, code.type.as_pointer()))
 
     def field(self, record: Typed, name: str) -> Typed:
-        """``record[name]``."""
-        place, kind = self.field_place(record, name)
-        return self.load(place, kind)
-
-    def field_place(self, record: Typed, name: str) -> tuple[Code, Number]:
-        """Where a field lies, and its type."""
+        """``record[name]``; numpy packs records, so a field may lie anywhere."""
         if not isinstance(record.type, Record) or name not in record.type.dtype.names:
             raise TypeError(f"{record.type} has no field {name!r}")
         dtype, offset = record.type.dtype.fields[name][:2]
-        return self.move(record.code, LONG(offset)), number_of(dtype)
+        return self.load(self.move(record.code, LONG(offset)), number_of(dtype), packed=True)
 
     def fill(self, array: Typed, value: Typed) -> None:
         """``array[:] = value``."""
@@ -161,7 +157,13 @@ class Arrays:
         """An index as 64 bits."""
         if value.type == UNSIGNED:
             return value.code
+        if value.type in (FLAG_TYPE, FLOAT):
+            raise TypeError("an index or the end of a range is an integer")
         return cast(self.builder, value, WORD).code
+
+    def require_positive(self, step: Code) -> None:
+        """Stop at the step of a range that is not positive."""
+        self._check(self.builder.sub(step, LONG(1)), LONG((1 << 63) - 1), inside=True)
 
     def _check(self, index: Code, end: Code, *, inside: bool = False) -> None:
         if not self.checked:

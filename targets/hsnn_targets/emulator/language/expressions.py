@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.language.functions import Unit
     from hsnn_targets.emulator.language.syntax import Definition
 
+READS = (ast.Subscript, ast.Call)
+
 
 class Expressions:
     """Writes expressions of one function.
@@ -65,14 +67,18 @@ class Expressions:
                 return self._number(node.value)
             case ast.BinOp():
                 return operate(self.builder, node.op, self.value(node.left), self.value(node.right))
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(number))) if not isinstance(number, bool):
+                return self._number(-number)  # the lowest integer has no positive twin
             case ast.UnaryOp():
                 return negate(self.builder, node.op, self.value(node.operand))
             case ast.Compare():
                 return self._comparison(node)
             case ast.BoolOp():
-                return self._both_or_either(node)
+                return self._both_or_either(node, self._sure_flag)
             case ast.IfExp():
-                return self._either(node.test, lambda: self.value(node.body), lambda: self.value(node.orelse))
+                return self._either(
+                    self.flag(node.test), lambda: self.value(node.body), lambda: self.value(node.orelse)
+                )
             case ast.Tuple():
                 return group(tuple, [self.value(part) for part in node.elts])
         return self._named(node)
@@ -90,8 +96,17 @@ class Expressions:
         raise TypeError(f"kernels know no {type(node).__name__}")
 
     def flag(self, node: ast.expr) -> Typed:
-        """Write a condition."""
+        """Write a condition; what is not 0 is true."""
+        if isinstance(node, ast.BoolOp):
+            return self._both_or_either(node, self.flag)
         return cast(self.builder, self.value(node), FLAG_TYPE)
+
+    def _sure_flag(self, node: ast.expr) -> Typed:
+        """Write an operand of ``and`` or ``or`` whose value is used: Python's would be the operand itself."""
+        found = self.value(node)
+        if found.type != FLAG_TYPE:
+            raise TypeError("outside of conditions kernels know 'and' and 'or' of flags only")
+        return found
 
     def block(self, name: str) -> Code:
         """A new block of instructions."""
@@ -120,13 +135,22 @@ class Expressions:
         if name in self.variables:
             kind, places = self.variables[name]
             return Typed(kind, tuple(self.builder.load(place) for place in places))
+        self._require_global(name)
         return self._number(self.source.look_up(name))
+
+    def _require_global(self, name: str) -> None:
+        if name in self.source.own:
+            raise TypeError(f"{name} has no value yet")
 
     def _comparison(self, node: ast.Compare) -> Typed:
         left, result = self.value(node.left), None
+        if any(isinstance(part, READS) for other in node.comparators[1:] for part in ast.walk(other)):
+            raise TypeError("all operands of a chain of comparisons are calculated, so the third reads no array")
         for operator, right_node in zip(node.ops, node.comparators, strict=True):
             right = self.value(right_node)
             if isinstance(operator, (ast.Is, ast.IsNot)):
+                if right != NONE:
+                    raise TypeError("kernels ask only whether something is None")
                 same = isinstance(left.type, Nothing) == isinstance(right.type, Nothing)
                 found = Typed(FLAG_TYPE, (FLAG(int(same == isinstance(operator, ast.Is))),))
             else:
@@ -135,19 +159,19 @@ class Expressions:
             left = right
         return result or NONE
 
-    def _both_or_either(self, node: ast.BoolOp) -> Typed:
+    def _both_or_either(self, node: ast.BoolOp, write: Callable[[ast.expr], Typed]) -> Typed:
         """``and`` and ``or``: the operands after the first only where they decide."""
         first, *rest = node.values
         if not rest:
-            return self.flag(first)
-        other = ast.BoolOp(node.op, rest)
+            return write(first)
+        flag, other = write(first), ast.BoolOp(node.op, rest)
         if isinstance(node.op, ast.And):
-            return self._either(first, lambda: self.flag(other), lambda: self._number(False))
-        return self._either(first, lambda: self._number(True), lambda: self.flag(other))
+            return self._either(flag, lambda: self._both_or_either(other, write), lambda: self._number(False))
+        return self._either(flag, lambda: self._number(True), lambda: self._both_or_either(other, write))
 
-    def _either(self, test: ast.expr, then: Callable[[], Typed], otherwise: Callable[[], Typed]) -> Typed:
+    def _either(self, flag: Typed, then: Callable[[], Typed], otherwise: Callable[[], Typed]) -> Typed:
         """One of two values; the other is not even calculated."""
-        b, flag = self.builder, self.flag(test)
+        b = self.builder
         if known(flag) is not None:
             return then() if known(flag) else otherwise()
         blocks = [self.block(name) for name in ("then", "else")]
@@ -201,6 +225,7 @@ class Expressions:
     def thing(self, node: ast.expr) -> Any:
         """What a name stands for that is no value: a function, a class, a module."""
         if isinstance(node, ast.Name) and node.id not in self.values and node.id not in self.variables:
+            self._require_global(node.id)
             return self.source.look_up(node.id)
         if isinstance(node, ast.Attribute):
             module = self.thing(node.value)
@@ -219,11 +244,15 @@ class Expressions:
         if hasattr(thing, INTRINSIC):
             return self._intrinsic(thing, arguments)
         if isinstance(thing, type) and hasattr(thing, "_fields"):
+            if len(arguments) != len(thing._fields):
+                raise TypeError(f"{thing.__name__} has {len(thing._fields)} fields, not {len(arguments)}")
             return group(thing, arguments)
         return self._builtin(thing, arguments)
 
     def _builtin(self, thing: Any, arguments: list[Typed]) -> Typed:
-        b, first = self.builder, arguments[0]
+        b, (first, *others) = self.builder, arguments
+        if others and thing not in (min, max):
+            raise TypeError(f"kernels call {thing} with one argument")
         if thing in (int, bool, float):
             return cast(b, first, {int: WORD, bool: FLAG_TYPE, float: FLOAT}[thing])
         if isinstance(thing, type) and issubclass(thing, np.generic):

@@ -27,11 +27,15 @@ class Unit:
     checked: bool = False
     module: Any = field(default_factory=lambda: ir.Module("kernel"))
     _written: dict[tuple[Callable[..., Any], tuple[Type, ...]], tuple[Code, Type]] = field(default_factory=dict)
+    _begun: set[tuple[Callable[..., Any], tuple[Type, ...]]] = field(default_factory=set)
 
     def call(self, builder: Builder, function: Callable[..., Any], arguments: Sequence[Typed]) -> Typed:
         """Call a function, which is written where it is called with such types for the first time."""
         types = tuple(argument.type for argument in arguments)
         if (function, types) not in self._written:
+            if (function, types) in self._begun:
+                raise TypeError(f"{function.__name__} calls itself")
+            self._begun.add((function, types))
             self._written[function, types] = self._write(function, types)
         code, result = self._written[function, types]
         found = builder.call(code, [part for argument in arguments for part in argument.parts])
@@ -59,10 +63,10 @@ class Unit:
                     writer.assign(name, Typed(type_, tuple(code.args[at : at + count])))
                     at += count
                 writer.write(source.tree.body)
+                writer.finish()
             except WiderError as error:
                 wider[error.name] = error.kind
                 del self.module.globals[code.name]
                 continue
-            writer.finish()
             ir.IRBuilder(entry).branch(start)
             return code, result

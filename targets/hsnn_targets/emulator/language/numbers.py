@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from llvmlite import ir  # type: ignore[import-untyped]
 
 from hsnn_targets.emulator.language.types import FLAG_TYPE, FLOAT, UNSIGNED, WORD, Code, Number, Type, Typed, known
-from hsnn_targets.emulator.lowering import LONG, Builder
+from hsnn_targets.emulator.lowering import LONG, Builder, declare
 
 COMPARISONS: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -51,7 +51,11 @@ def join(one: Type, other: Type) -> Type:
 
 
 def cast(builder: Builder, value: Typed, to: Type) -> Typed:
-    """Turn a number into one of another type: what does not fit is cut off, as in C."""
+    """Turn a number into one of another type.
+
+    Of integers the bits that do not fit are cut off. Floats are cut toward zero and stop at the ends of the type; what
+    is no number becomes 0.
+    """
     start = value.type
     if start == to:
         return value
@@ -65,7 +69,9 @@ def _cast(builder: Builder, value: Typed, start: Number, to: Number) -> Code:
     if start.letter == "f":
         if to.letter == "b":
             return builder.fcmp_unordered("!=", code, ir.Constant(start.code[0], 0.0))
-        return builder.fptoui(code, kind) if to.letter == "u" else builder.fptosi(code, kind)
+        sign = "u" if to.letter == "u" else "s"  # plain fptosi has no meaning out of range
+        whole = declare(builder, f"llvm.fpto{sign}i.sat.i{to.bits}.f64", kind, start.code)
+        return builder.call(whole, [code])
     if to.letter == "f":
         if number is not None:
             return ir.Constant(kind, float(number))
@@ -92,8 +98,12 @@ def operate(builder: Builder, operator: ast.operator, left: Typed, right: Typed)
         return Typed(FLAG_TYPE, (_bits(builder, operator, left.code, right.code),))
     if isinstance(operator, (ast.LShift, ast.RShift)):
         common: Number = UNSIGNED if _is_unsigned(left) else WORD
+        if FLOAT in (left.type, right.type):
+            raise TypeError("kernels know no shifts of floats")
     else:
         common = _common(left, right)
+    if common.letter != "f":
+        _require_meaning(operator, known(right))
     folded = _fold(operator, left, right, common)
     if folded is not None:
         return folded
@@ -116,9 +126,10 @@ def _operate(builder: Builder, operator: ast.operator, one: Code, other: Code, c
         case ast.FloorDiv() | ast.Mod():
             return _divide(builder, operator, one, other, common)
         case ast.LShift():
-            return builder.shl(one, other)
+            return builder.shl(one, _places(builder, other))
         case ast.RShift():
-            return builder.ashr(one, other) if common.letter == "i" else builder.lshr(one, other)
+            shift = builder.ashr if common.letter == "i" else builder.lshr
+            return shift(one, _places(builder, other))
         case ast.BitAnd() | ast.BitOr() | ast.BitXor():
             return _bits(builder, operator, one, other)
     raise TypeError(f"kernels know no {type(operator).__name__}")
@@ -130,27 +141,51 @@ def _bits(builder: Builder, operator: ast.operator, one: Code, other: Code) -> C
     return builder.or_(one, other) if isinstance(operator, ast.BitOr) else builder.xor(one, other)
 
 
+def _require_meaning(operator: ast.operator, right: int | None) -> None:
+    """Refuse what is known to have no meaning."""
+    if right == 0 and isinstance(operator, (ast.FloorDiv, ast.Mod)):
+        raise TypeError("a division by zero")
+    if right is not None and not 0 <= right < WORD.bits and isinstance(operator, (ast.LShift, ast.RShift)):
+        raise TypeError(f"a shift by {right} of {WORD.bits} bits")
+
+
+def _places(builder: Builder, count: Code) -> Code:
+    """How far a shift goes: LLVM's have no meaning beyond the width, so the lowest six bits count."""
+    return count if isinstance(count, ir.Constant) else builder.and_(count, LONG(WORD.bits - 1))
+
+
 def _divide(builder: Builder, operator: ast.operator, one: Code, other: Code, common: Number) -> Code:
-    """Divide toward minus infinity; processors stop at a division by zero, so one divides by 1 instead."""
-    zero, quotient = other.type(0), isinstance(operator, ast.FloorDiv)
-    if not isinstance(other, ir.Constant):
-        other = builder.select(builder.icmp_unsigned("==", other, zero), other.type(1), other)
+    """Divide toward minus infinity.
+
+    Processors stop at a division by zero, so one divides by 1 instead; and at the lowest integer divided by -1, so
+    what is divided by -1 is divided by 1 and changes its sign.
+    """
+    zero, unit, quotient = other.type(0), other.type(1), isinstance(operator, ast.FloorDiv)
+    constant = isinstance(other, ir.Constant)
     if common.letter == "u":
+        if not constant:
+            other = builder.select(builder.icmp_unsigned("==", other, zero), unit, other)
         return builder.udiv(one, other) if quotient else builder.urem(one, other)
+    if constant and other.constant == -1:
+        return builder.sub(zero, one) if quotient else zero
+    turned = None
+    if not constant:
+        turned = builder.icmp_signed("==", other, other.type(-1))
+        harmful = builder.icmp_unsigned("<=", builder.add(other, unit), unit)  # -1 and 0
+        other = builder.select(harmful, unit, other)
     rest = builder.srem(one, other)
     below = builder.and_(
         builder.icmp_signed("!=", rest, zero), builder.icmp_signed("<", builder.xor(rest, other), zero)
     )
-    if quotient:
-        return builder.sub(builder.sdiv(one, other), builder.zext(below, one.type))
-    return builder.add(rest, builder.select(below, other, zero))
+    if not quotient:
+        return builder.add(rest, builder.select(below, other, zero))
+    found = builder.sub(builder.sdiv(one, other), builder.zext(below, one.type))
+    return found if turned is None else builder.select(turned, builder.sub(zero, found), found)
 
 
 def _fold(operator: ast.operator, left: Typed, right: Typed, common: Number) -> Typed | None:
     one, other, fold = known(left), known(right), FOLDS.get(type(operator))
     if one is None or other is None or fold is None or common.letter == "f":
-        return None
-    if other <= 0 and isinstance(operator, (ast.FloorDiv, ast.LShift, ast.RShift)):
         return None
     return Typed(common, (LONG(_wrap(fold(one, other), common)),))
 

@@ -14,6 +14,7 @@ from hsnn_targets.emulator.language.numbers import cast, join, operate
 from hsnn_targets.emulator.language.syntax import Definition
 from hsnn_targets.emulator.language.types import (
     FLAG_TYPE,
+    FLOAT,
     NONE,
     WORD,
     Array,
@@ -56,7 +57,7 @@ class Statements(Expressions):
                 return
             try:
                 self._statement(statement)
-            except TypeError as error:
+            except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
                 if "\n" in str(error):
                     raise
                 place = f"{self.source.place}, line {statement.lineno}"
@@ -69,7 +70,7 @@ class Statements(Expressions):
         if isinstance(self._result, Nothing):
             self.builder.ret_void()
         else:
-            self.builder.unreachable()
+            raise TypeError(f"{self.source.tree.name} ends without a result")
 
     def assign(self, name: str, value: Typed) -> None:
         """Give a name a value."""
@@ -79,8 +80,13 @@ class Statements(Expressions):
         if name not in self.variables:
             kind = join(self._wider.get(name, value.type), value.type)
             with self.builder.goto_entry_block():
-                self.variables[name] = kind, [self.builder.alloca(code) for code in kind.code]
+                places = [self.builder.alloca(code) for code in kind.code]
+                for place in places:  # what is never given a value is 0, or an array of nothing
+                    self.builder.store(ir.Constant(place.type.pointee, None), place)
+                self.variables[name] = kind, places
         kind, places = self.variables[name]
+        if value.type != kind and FLOAT in (value.type, kind):
+            raise TypeError(f"{name} is a float here and an integer there")
         if join(kind, value.type) != kind:
             raise WiderError(name, join(kind, value.type))
         for place, part in zip(places, cast(self.builder, value, kind).parts, strict=True):
@@ -117,7 +123,9 @@ class Statements(Expressions):
                 raise TypeError(f"kernels know no {type(node).__name__}")
 
     def _assignment(self, node: ast.Assign) -> None:
-        target = node.targets[0]
+        target, *others = node.targets
+        if others:
+            raise TypeError("kernels assign to one name or element at a time")
         if isinstance(target, ast.Subscript):
             self._store(target, self.value(node.value))
             return
@@ -166,26 +174,45 @@ class Statements(Expressions):
                 self.builder.position_at_end(block)
                 self.write(body)
                 self._go_on(done)
-        self.builder.position_at_end(done)
+        self._follow(done)
+
+    def _follow(self, block: Code) -> None:
+        """Go on in a block; where nothing leads there, what follows is not written."""
+        self.builder.position_at_end(block)
+        if not any(block in other.terminator.operands for other in self.builder.function.blocks if other.is_terminated):
+            self.builder.unreachable()
 
     def _while(self, node: ast.While) -> None:
+        if node.orelse:
+            raise TypeError("loops have no else")
         head = self.block("while")
         self.builder.branch(head)
         self.builder.position_at_end(head)
         flag = self.flag(node.test)
         body, done = self.block("do"), self.block("done")
-        self.builder.cbranch(flag.code, body, done)
+        if known(flag):
+            self.builder.branch(body)
+        else:
+            self.builder.cbranch(flag.code, body, done)
         self._loop(node.body, body, head, done)
         self._go_on(head)
-        self.builder.position_at_end(done)
+        self._follow(done)
 
     def _for(self, node: ast.For) -> None:
         call = node.iter
         if not (isinstance(call, ast.Call) and self.thing(call.func) is range and isinstance(node.target, ast.Name)):
             raise TypeError("kernels go through ranges only")
+        if node.orelse:
+            raise TypeError("loops have no else")
+        if call.keywords or len(call.args) not in (1, 2, 3):
+            raise TypeError("a range has one to three numbers")
         given = [self.arrays.word(self.value(argument)) for argument in call.args]
         start, stop, step = {1: (LONG(0), *given, LONG(1)), 2: (*given, LONG(1)), 3: tuple(given)}[len(given)]
         down = isinstance(step, ir.Constant) and step.constant < 0
+        if isinstance(step, ir.Constant) and step.constant == 0:
+            raise TypeError("a step of 0")
+        if not isinstance(step, ir.Constant):
+            self.arrays.require_positive(step)
         b, before = self.builder, self.builder.block
         head, body, following, done = (self.block(name) for name in ("for", "do", "next", "done"))
         b.branch(head)

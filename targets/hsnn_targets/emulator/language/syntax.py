@@ -20,11 +20,13 @@ class Definition:
         function: The function.
         tree: Its definition.
         steady: Names that get a value at one place, and are only used where this place is sure to be passed before.
+        own: Names that get a value in it, which hide those of its module.
     """
 
     function: Callable[..., Any]
     tree: ast.FunctionDef
     steady: frozenset[str]
+    own: frozenset[str]
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -57,7 +59,10 @@ def definition(function: Callable[..., Any]) -> Definition:
     code = function.__code__
     for tree in ast.walk(_module(code.co_filename, Path(code.co_filename).stat().st_mtime_ns)):
         if isinstance(tree, ast.FunctionDef) and tree.name == function.__name__ and _first(tree) == code.co_firstlineno:
-            return Definition(function, tree, frozenset(_steady(tree)))
+            _require_plain(function, tree)
+            own = {node.id for node in _names(tree.body) if isinstance(node.ctx, ast.Store)}
+            own.update(node.arg for node in tree.args.args)
+            return Definition(function, tree, frozenset(_steady(tree)), frozenset(own))
     raise TypeError(f"{function.__name__} is not defined in {code.co_filename}")
 
 
@@ -65,6 +70,15 @@ def definition(function: Callable[..., Any]) -> Definition:
 def _module(file: str, changed: int) -> ast.Module:
     """A file as a syntax tree; it may have been read before, unless it has ``changed``."""
     return ast.parse(Path(file).read_text(encoding="utf-8"), file)
+
+
+def _require_plain(function: Callable[..., Any], tree: ast.FunctionDef) -> None:
+    """Refuse what would be passed over in silence."""
+    given, code = tree.args, function.__code__
+    if code.co_freevars:
+        raise TypeError(f"{function.__name__} uses {', '.join(code.co_freevars)} of the function around it")
+    if given.posonlyargs or given.vararg or given.kwonlyargs or given.kwarg or given.defaults:
+        raise TypeError(f"{function.__name__} has arguments that are no plain names")
 
 
 def _first(tree: ast.FunctionDef) -> int:

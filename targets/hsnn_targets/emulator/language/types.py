@@ -123,7 +123,7 @@ def number_of(dtype: Any) -> Number:
     Number(letter='i', bits=16)
     """
     found = np.dtype(dtype)
-    if found.kind not in "biu" and found != np.float64:
+    if (found.kind not in "biu" and found != np.float64) or not found.isnative:
         raise TypeError(f"kernels know no {found}")
     return Number(found.kind, 1 if found.kind == "b" else 8 * found.itemsize)
 
@@ -146,6 +146,8 @@ def constant(value: object) -> Typed | None:
         number = number_of(value.dtype)
         return Typed(number, (ir.Constant(number.code[0], cast("Any", value).item()),))
     if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise TypeError(f"{value} does not fit 64 bits")
         return Typed(WORD, (LONG(value),))
     if isinstance(value, float):
         return Typed(FLOAT, (ir.Constant(ir.DoubleType(), value),))
