@@ -82,8 +82,9 @@ def adapt(module: nn.Module, inputs: tuple[Tensor, ...]) -> LiveModel:
     slayer_blocks.rewrite(spoiled)
     try:
         program = opaque.trace(spoiled, inputs, neurons)
-    except UnsupportedError:
-        call(inference_copy(original), inputs)  # What fails by itself, as by a wrong shape, says so.
+    except UnsupportedError as error:
+        if error.code in ("HSNN-F013", "HSNN-F015"):
+            call(inference_copy(original), inputs)  # What fails by itself, as by a wrong shape, says so.
         raise
     traced = graph.read(spoiled, program, neurons)
     names = tuple(program.graph_signature.user_inputs)
