@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -52,7 +53,7 @@ def example(nothing, outside, adds, out):
 
 @pytest.fixture
 def example(tmp_path, monkeypatch):
-    (tmp_path / "kernel_example.py").write_text(EXAMPLE)
+    write_long_ago(tmp_path / "kernel_example.py", EXAMPLE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("HSNN_CACHE", str(tmp_path / "cache"))
     import kernel_example
@@ -137,12 +138,18 @@ def test_sources_are_followed_through_imports(tmp_path, monkeypatch):
     assert sources.digest(files) != before
 
 
+def write_long_ago(file, text):
+    """Write a source before this process began."""
+    file.write_text(text)
+    os.utime(file, (0, 0))
+
+
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
     """A compiler that counts, and one source file that code is made from."""
     made = []
     source = tmp_path / "source.py"
-    source.write_text("one")
+    write_long_ago(source, "one")
 
     def compile_kernel(module, name, kinds):
         time.sleep(0.1)
@@ -205,7 +212,7 @@ def test_a_damaged_file_is_made_again(damage, compiler, tmp_path):
 def test_changed_sources_make_new_code_in_the_same_place(compiler, tmp_path):
     _, source = compiler
     fetch(1)
-    source.write_text("two")
+    write_long_ago(source, "two")
     assert fetch(1) == fetch(1) == b"code 2\n\n of name"
     source.unlink()
     assert len(list((tmp_path / "cache").glob("*.kernel"))) == 1
@@ -218,7 +225,41 @@ def test_another_processor_or_compiler_has_code_of_its_own(compiler, monkeypatch
     fetch(1)
     monkeypatch.setattr(object_store, "version", lambda package: "another")
     fetch(1)
-    assert len(made) == 3
+    monkeypatch.setattr(object_store.sys.implementation, "cache_tag", "another")
+    fetch(1)
+    assert len(made) == 4
+
+
+def test_code_of_modules_that_changed_since_they_were_imported_is_not_kept(compiler, tmp_path):
+    """It would be kept under the digest of the new sources, for every later process."""
+    _, source = compiler
+    source.write_text("two")
+    assert (fetch(1), fetch(1)) == (b"code 1\n\n of name", b"code 2\n\n of name")
+    assert not list((tmp_path / "cache").glob("*.kernel"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have other owners there")
+@pytest.mark.usefixtures("compiler")
+def test_code_that_strangers_may_have_written_does_not_run(tmp_path):
+    fetch(1)
+    [file] = (tmp_path / "cache").glob("*.kernel")
+    file.chmod(0o666)
+    assert fetch(1) == b"code 2\n\n of name"
+    assert fetch(1) == b"code 2\n\n of name"
+    assert object_store._trusted(file.stat())
+    stranger = os.stat_result((0o100644, 1, 1, 1, 4321, *file.stat()[5:]))
+    assert not object_store._trusted(stranger)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    fetch(1)
+    [file] = (tmp_path / "cache").glob("*.kernel")
+    rest = file.with_name(f"{file.name}.abc.part")
+    rest.write_bytes(b"half")
+    file.unlink()
+    assert fetch(1) == b"code 2\n\n of name"
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".kernel", ".lock"]
 
 
 def test_code_that_somebody_is_making_is_waited_for(compiler):

@@ -14,6 +14,7 @@ from hsnn_targets.emulator.arguments import take_apart
 from hsnn_targets.emulator.jit import inner, kernel, routine
 from hsnn_targets.emulator.kernel import Kernel
 from hsnn_targets.emulator.kernel_compiler import compile_kernel
+from hsnn_targets.emulator.memory_ir import copy_bytes
 
 STEP = 3
 MASK = np.uint64(0xFF)
@@ -148,6 +149,13 @@ def reach(words: np.ndarray, at: int) -> None:
     words[at] = 1
 
 
+@kernel
+def reach_bytes(words: np.ndarray, at: int) -> None:
+    bytes_ = words.view(np.uint8)
+    copy_bytes(bytes_, at, 0, 4)
+    words[3] = 1
+
+
 def test_code_that_looks_at_indices_stops_at_one_outside():
     code = (
         "import ctypes, sys, numpy as np\n"
@@ -157,13 +165,14 @@ def test_code_that_looks_at_indices_stops_at_one_outside():
         "from hsnn_targets.emulator.objects import load\n"
         "import struct\n"
         "parts = [take_apart(x) for x in (np.zeros(4, np.int32), 3)]\n"
-        "entry = load(compile_kernel('test_kernel_language', 'reach', [p.kind for p in parts], checked=True))\n"
+        "entry = load(compile_kernel('test_kernel_language', sys.argv[3], [p.kind for p in parts], checked=True))\n"
         "words = [*parts[0].words, int(sys.argv[2])]\n"
         "print(entry(struct.pack('3q', *words)), parts[0].held)\n"
     )
     folder = str(Path(__file__).parent)
-    for at, fine in ((3, True), (4, False), (-1, False)):
-        run = subprocess.run([sys.executable, "-c", code, folder, str(at)], capture_output=True, text=True)
+    cases = (("reach", 3, True), ("reach", 4, False), ("reach", -1, False))
+    for name, at, fine in (*cases, ("reach_bytes", 12, True), ("reach_bytes", 13, False), ("reach_bytes", -1, False)):
+        run = subprocess.run([sys.executable, "-c", code, folder, str(at), name], capture_output=True, text=True)
         assert (run.returncode == 0) == fine, run.stderr
         assert ("[0 0 0 1]" in run.stdout) == fine
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -17,6 +18,8 @@ from hsnn_targets.emulator.arguments import Kind, Words, take_apart
 Entry: TypeAlias = "Callable[[bytes | ctypes.Array[ctypes.c_int64]], int]"
 """Takes an array of words; a call releases the GIL."""
 WORD_BYTES = ctypes.sizeof(ctypes.c_int64)
+BEGAN = time.time()
+"""When this process began to import what kernels are made of, about."""
 _LOADING = Lock()
 
 

@@ -13,6 +13,8 @@ Builder: TypeAlias = Any
 
 BYTE, INT, LONG, FLAG = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.IntType(1)
 INTRINSIC = "adds_instructions"
+CHECKED = "checked"
+"""Name of modules whose code looks at every index."""
 
 
 def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,6 +33,11 @@ def declare(builder: Builder, name: str, result: Value, arguments: Sequence[Valu
     """Declare a function of LLVM."""
     found = builder.module.globals.get(name)
     return found or ir.Function(builder.module, ir.FunctionType(result, list(arguments)), name)
+
+
+def checks(builder: Builder) -> bool:
+    """Whether code of this module looks at every index."""
+    return bool(builder.module.name == CHECKED)
 
 
 def declare_trap(builder: Builder) -> Value:

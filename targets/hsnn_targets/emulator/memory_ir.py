@@ -17,7 +17,10 @@ def copy_bytes(builder: Builder, array: Array, to: Value, start: Value, count: V
     """Copy ``array[start : start + count]`` to ``array[to :]``; the two must not overlap."""
     pointer = BYTE.as_pointer()
     copy = declare(builder, "llvm.memcpy.p0.p0.i64", ir.VoidType(), [pointer, pointer, LONG, FLAG])
-    builder.call(copy, [array.at(to, BYTE), array.at(start, BYTE), count, FLAG(0)])
+    places = [array.at(to, BYTE), array.at(start, BYTE)]
+    for place in places:
+        array.require(place, count)
+    builder.call(copy, [*places, count, FLAG(0)])
 
 
 @intrinsic

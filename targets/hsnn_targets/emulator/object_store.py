@@ -2,7 +2,7 @@
 
 A file is a line of JSON that says what its code was made from, and the code. Files are replaced as a whole, so
 several processes may read and write them; one that needs code that another is making waits for it. A file that
-is damaged or out of date is made again, and where nothing can be written code is made in every process.
+is damaged, out of date or of a stranger is made again, and where nothing can be written code is made in every process.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 from llvmlite import binding  # type: ignore[import-untyped]
 
 from hsnn_targets.emulator.arguments import describe
+from hsnn_targets.emulator.kernel import BEGAN
 from hsnn_targets.emulator.sources import digest, sources_of
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ class Origin:
         kernel: Module and name.
         kinds: Descriptions of its arguments.
         compiler: Version of llvmlite.
-        processor: Its name and features.
+        processor: Its name and features, and LLVM's name of the system.
+        python: Its version, whose syntax trees code is made from.
         package: Where this package lies, for folders that several installations share.
     """
 
@@ -48,6 +52,7 @@ class Origin:
     kinds: tuple[str, ...]
     compiler: str
     processor: tuple[str, ...]
+    python: str
     package: str
 
     @property
@@ -77,7 +82,8 @@ def fetch(module: str, name: str, kinds: Sequence[Kind]) -> bytes:
             sources = sources_of(module, COMPILER)
             state = digest(sources)  # before they are read to be compiled: they may change meanwhile
             found = compile_kernel(module, name, kinds)
-            _write(origin, found, {"sources": sources, "digest": state})
+            if _unchanged(sources):
+                _write(origin, found, {"sources": sources, "digest": state})
     return found
 
 
@@ -107,7 +113,12 @@ def _origin(module: str, name: str, kinds: Sequence[Kind]) -> Origin:
         kernel=(module, name),
         kinds=tuple(describe(kind) for kind in kinds),
         compiler=version("llvmlite"),
-        processor=(binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()),
+        processor=(
+            binding.get_host_cpu_name(),
+            binding.get_host_cpu_features().flatten(),
+            binding.get_process_triple(),
+        ),
+        python=str(sys.implementation.cache_tag),
         package=str(Path(__file__).parent),
     )
 
@@ -116,11 +127,31 @@ def _read(origin: Origin) -> bytes | None:
     """Read code if it is there, whole, and made from the sources that are there now."""
     for folder in folders():
         with suppress(OSError, ValueError, KeyError, TypeError):
-            head, code = (folder / origin.file).read_bytes().split(b"\n", 1)
+            with (folder / origin.file).open("rb") as stream:
+                if not _trusted(os.fstat(stream.fileno())):
+                    continue
+                head, code = stream.read().split(b"\n", 1)
             made = json.loads(head)
             if made["code"] == _hash(code) and made["digest"] == digest(made["sources"]):
                 return code
     return None
+
+
+def _trusted(state: os.stat_result) -> bool:
+    """Whether a file is from whom this process trusts anyway: code runs with all rights of whoever loads it.
+
+    That is its user, the administrator, and who installed this package.
+    """
+    if sys.platform == "win32":
+        return True
+    owners = (os.geteuid(), 0, os.stat(__file__).st_uid)
+    return state.st_uid in owners and not state.st_mode & stat.S_IWOTH
+
+
+def _unchanged(sources: Sequence[str]) -> bool:
+    """Whether no source was written since this process began to import: modules in memory may be of older ones."""
+    now = time.time()  # what is later than now is of another clock
+    return not any(BEGAN <= os.stat(file).st_mtime <= now for file in sources)
 
 
 def _write(origin: Origin, code: bytes, made_from: Mapping[str, object]) -> None:
@@ -128,7 +159,9 @@ def _write(origin: Origin, code: bytes, made_from: Mapping[str, object]) -> None
     for folder in folders():
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            file, path = tempfile.mkstemp(dir=folder, prefix=origin.file)
+            for rest in folder.glob(f"{origin.file}.*.part"):  # of processes that were killed: this one has the lock
+                rest.unlink()
+            file, path = tempfile.mkstemp(dir=folder, prefix=f"{origin.file}.", suffix=".part")
             try:
                 with os.fdopen(file, "wb") as stream:
                     stream.write(json.dumps(head).encode() + b"\n" + code)

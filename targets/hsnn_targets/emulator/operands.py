@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG, Builder, Value
-from hsnn_targets.emulator.vector_ir import Array
+from hsnn_targets.emulator.vector_ir import Array, bytes_of
 
 Store: TypeAlias = Callable[[int, int, Value], None]
 """Takes the sums of 16 neurons: the row, the block, and a vector of 16 32-bit integers."""
@@ -50,7 +50,9 @@ class Operands:
 
     def word(self, builder: Builder, row: Value, tap: Value) -> Value:
         """Four spikes of a row."""
-        return builder.load(builder.bitcast(builder.gep(row, [tap]), INT.as_pointer()), align=1)
+        place = builder.gep(row, [tap])
+        self.spikes.require(place, LONG(bytes_of(INT)))
+        return builder.load(builder.bitcast(place, INT.as_pointer()), align=1)
 
     def first_spike(self, builder: Builder, tap: Value) -> Value:
         """Where the first row's spikes of a tap are."""

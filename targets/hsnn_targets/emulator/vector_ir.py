@@ -1,7 +1,7 @@
 """Vectors in LLVM's own language: tools for the loops that LLVM would not turn into these instructions by itself.
 
-Offsets and strides count elements of the arrays that they go with, and nothing is checked: the plan makes
-sure that everything lies inside.
+Offsets and strides count elements of the arrays that they go with. The plan makes sure that everything lies inside;
+code that is compiled ``checked`` looks, and stops the process otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 
 from hsnn_targets.emulator.language.types import Array as ArrayType
 from hsnn_targets.emulator.language.types import Typed, split
-from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value
+from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, checks, declare_trap
 
 
 def vector(element: Value, lanes: int) -> Value:
@@ -43,6 +43,13 @@ def join(builder: Builder, low: Value, high: Value) -> Value:
     return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(INT, lanes), list(range(lanes))))
 
 
+def bytes_of(kind: Value) -> int:
+    """Bytes of an integer or a vector of integers."""
+    if isinstance(kind, ir.VectorType):
+        return int(kind.count) * bytes_of(kind.element)
+    return int(kind.width) // 8
+
+
 class Array:
     """An array argument as memory that vectors are loaded from and stored to.
 
@@ -57,6 +64,7 @@ class Array:
         self._builder = builder
         self._bytes, self._base = array.type.element.size, array.parts[0]
         self.bits, self.size = 8 * self._bytes, array.parts[1]
+        self._shape = array.parts[1 : 1 + array.type.axes]
 
     def at(self, offset: Value, kind: Value) -> Value:
         """Pointer to a value of type ``kind`` at an element."""
@@ -65,11 +73,28 @@ class Array:
 
     def load(self, offset: Value, kind: Value) -> Value:
         """Load a vector or a number."""
-        return self._builder.load(self.at(offset, kind), align=self._bytes)
+        place = self.at(offset, kind)
+        self.require(place, LONG(bytes_of(kind)))
+        return self._builder.load(place, align=self._bytes)
 
     def store(self, value: Value, offset: Value) -> None:
         """Store a vector."""
-        self._builder.store(value, self.at(offset, value.type), align=self._bytes)
+        place = self.at(offset, value.type)
+        self.require(place, LONG(bytes_of(value.type)))
+        self._builder.store(value, place, align=self._bytes)
+
+    def require(self, place: Value, count: Value) -> None:
+        """Where code is checked, stop at bytes that do not all lie within the array."""
+        b = self._builder
+        if not checks(b):
+            return
+        size = LONG(self._bytes)
+        for length in self._shape:
+            size = b.mul(size, length)
+        first = b.sub(b.ptrtoint(place, LONG), b.ptrtoint(self._base, LONG))
+        outside = b.or_(b.icmp_unsigned(">", count, size), b.icmp_unsigned(">", first, b.sub(size, count)))
+        with b.if_then(outside):
+            b.call(declare_trap(b), [])
 
 
 def field(builder: Builder, tables: Typed, name: str) -> Array:

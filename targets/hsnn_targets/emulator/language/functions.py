@@ -12,7 +12,7 @@ from hsnn_targets.emulator.jit import MARK
 from hsnn_targets.emulator.language.statements import Statements, WiderError, result_of
 from hsnn_targets.emulator.language.syntax import definition
 from hsnn_targets.emulator.language.types import NONE, Code, Nothing, Type, Typed
-from hsnn_targets.emulator.lowering import Builder
+from hsnn_targets.emulator.lowering import CHECKED, Builder
 
 
 @dataclass(slots=True)
@@ -25,9 +25,12 @@ class Unit:
     """
 
     checked: bool = False
-    module: Any = field(default_factory=lambda: ir.Module("kernel"))
+    module: Any = field(init=False)
     _written: dict[tuple[Callable[..., Any], tuple[Type, ...]], tuple[Code, Type]] = field(default_factory=dict)
     _begun: set[tuple[Callable[..., Any], tuple[Type, ...]]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.module = ir.Module(CHECKED if self.checked else "kernel")
 
     def call(self, builder: Builder, function: Callable[..., Any], arguments: Sequence[Typed]) -> Typed:
         """Call a function, which is written where it is called with such types for the first time."""
