@@ -65,7 +65,12 @@ def readout():
     assert_equal(BatchFirst(sl.IAF(torch.tensor(0.6), **ONE), sl.ExpLeak(tau_mem=4.0)))
 
 
-@construct(LIBRARY, "IAFSqueeze and LIFSqueeze among convolutions and SumPool2d, `num_timesteps` given", POLICY, note=ZERO_STATE)
+@construct(
+    LIBRARY,
+    "IAFSqueeze and LIFSqueeze among convolutions and SumPool2d, `num_timesteps` given",
+    POLICY,
+    note=ZERO_STATE,
+)
 def squeeze():
     class Squeezed(nn.Module):
         def __init__(self):
