@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hsnn.errors import UsageError
-from hsnn.ops.spec import MOST_TIMESTEPS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,6 +60,8 @@ def time(text: str) -> Time:
     given = dict(pairs)
     allowed = {"inputs": _INPUTS, "outputs": _OUTPUTS} if kind == "steps" else {}
     wrong = [key for key, value in given.items() if value not in allowed.get(key, ())]
+    from hsnn.ops.spec import MOST_TIMESTEPS  # operators import numpy, which help does without
+
     number = count.isascii() and count.isdecimal() and 1 <= int(count) <= MOST_TIMESTEPS
     if kind not in ("steps", "merged") or not number or wrong or len(pairs) != len(given):
         raise argparse.ArgumentTypeError(
