@@ -74,6 +74,7 @@ def module(tmp_path, monkeypatch):
         ("a[n > 2] = 1", "index"),
         ("a[0] = n and 5", "'and' and 'or' of flags only"),
         ("a[0] = 0 < n < a[n]", "chain of comparisons"),
+        ("b = a.view(np.uint8)\na[0] = b.view(np.int64)[0]", "need not start where"),
         ("a[0] = n is n", "whether something is None"),
         ("a[0] = a[1] = 5", "one name or element at a time"),
         ("for i in range(3):\n    a[i] = 1\nelse:\n    a[0] = 2", "no else"),

@@ -136,6 +136,8 @@ class Arrays:
         kind = _array(array)
         if kind.axes != 1 or kind.strided:
             raise TypeError("kernels see only arrays of one axis in another way")
+        if number.size > kind.element.size:
+            raise TypeError("an array of narrow numbers need not start where wide ones do")
         size = self.builder.mul(array.parts[1], LONG(kind.element.size))
         return Typed(Array(number, 1), (array.parts[0], self.builder.udiv(size, LONG(number.size))))
 
