@@ -11,7 +11,9 @@ from torch import nn
 
 from hsnn import nn as snn
 from hsnn.compiler import Options, compile
+from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.ir.populations import CountingLifPopulation, sends_spikes
+from hsnn.ops.counting import MOST_SPIKES, NO_FLOOR
 from hsnn.verify.ladder import verify
 
 
@@ -94,3 +96,7 @@ def test_training_reaches_the_input_and_the_bias():
     counts.sum().backward()
     assert float(x.grad.abs().sum()) > 0
     assert float(layer.bias.grad.abs()) > 0
+
+
+def test_limits_are_those_of_the_chip_and_of_float32():
+    assert (VOLTAGE_MAX, float(np.finfo(np.float32).min)) == (MOST_SPIKES, NO_FLOOR)

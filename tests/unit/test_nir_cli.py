@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from hsnn import feasibility
 from hsnn.cli import main
 from hsnn.errors import UsageError
 
@@ -88,6 +89,25 @@ def test_a_folder_is_checked_line_by_line(files, capsys):
     assert line.split()[1] == "incomplete"
     assert "--nir-policy" in line
     assert found["compiles"] == 1
+
+
+def test_a_mistake_of_ours_in_one_file_leaves_the_lines_of_the_others(files, capsys, monkeypatch):
+    (files / "broken.nir").write_bytes(b"nothing")
+    checked = feasibility.check
+
+    def stumble(*arguments, **options):
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(feasibility, "check", stumble)
+    assert main(["check", ".", *POLICY]) == 2
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.split()[:2] == ["broken.nir", "unreadable"]
+    assert second.split()[:3] == ["net.nir", "failed", "HSNN-U116:"]
+    assert "by nought" in second
+    assert last == "0 of 2 models compile"
+    monkeypatch.setattr(feasibility, "check", checked)
+    (files / "broken.nir").unlink()
+    assert main(["check", ".", *POLICY]) == 0
 
 
 def test_a_folder_of_what_compiles_and_what_is_unsupported(files, capsys):

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from hsnn.commands.console import Console, OutputClosedError
+from hsnn.commands.failures import coded
 from hsnn.errors import HsnnError
 
 OUTPUT_CLOSED = 141
@@ -65,22 +66,13 @@ def _guarded(arguments: list[str], console: Console) -> int:
         return error.status
     except OutputClosedError:
         raise
-    except HsnnError as error:
-        return _fail(error, console)
     except KeyboardInterrupt:
         return _fail(_InterruptedError("HSNN-U113", "interrupted; no file was left half-written"), console)
     except SystemExit as error:
         found = f"code that the command ran ended the program: SystemExit({error.code!r})"
         return _fail(HsnnError("HSNN-U117", found, fix="let the model's module only define things"), console)
-    except MemoryError as error:
-        fix = "use fewer samples, a smaller --batch-size, or a machine with more memory"
-        return _fail(HsnnError("HSNN-U114", f"out of memory: {error}", fix=fix), console)
-    except OSError as error:
-        return _fail(HsnnError("HSNN-U115", f"the system refused: {error}"), console)
-    except ModuleNotFoundError as error:
-        return _fail(_missing(error, console), console)
     except Exception as error:  # noqa: BLE001  # the border of the program: a user gets one clear line
-        return _fail(_internal(error, console), console)
+        return _fail(coded(error, console), console)
 
 
 def _dispatch(arguments: list[str], console: Console) -> int:
@@ -103,30 +95,6 @@ def _dispatch(arguments: list[str], console: Console) -> int:
 def _fail(error: HsnnError, console: Console) -> int:
     console.failure(error)
     return error.exit_status
-
-
-def _missing(error: ModuleNotFoundError, console: Console) -> HsnnError:
-    """Name the library that is missing, if it is one that the installation may lack."""
-    from hsnn.doctor import LIBRARIES
-
-    for library in LIBRARIES:
-        if library.module == (error.name or "").partition(".")[0]:
-            fix = f"pip install 'hsnn[{library.extra}]'" if library.extra else f"pip install {library.package}"
-            found = f"{library.package} is not installed; it is for {library.purpose}"
-            return HsnnError("HSNN-U154", found, fix=fix)
-    return _internal(error, console)
-
-
-def _internal(error: Exception, console: Console) -> HsnnError:
-    if console.verbose:
-        import traceback
-
-        traceback.print_exception(type(error), error, error.__traceback__, file=console.err)
-    return HsnnError(
-        "HSNN-U116",
-        f"internal error: {type(error).__name__}: {error}",
-        fix="please report it with what --verbose shows",
-    )
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsnn.commands import check, options
-from hsnn.errors import HsnnError, UsageError
+from hsnn.commands.failures import coded
+from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
@@ -25,8 +26,8 @@ class Line:
 
     Attributes:
         path: The file, below the folder.
-        verdict: ``compiles``, ``unsupported``, ``too large``, ``unreadable``, or ``incomplete`` where the command line
-            does not say what the file leaves open.
+        verdict: ``compiles``, ``unsupported``, ``too large``, ``unreadable``, ``failed`` for other reasons than
+            the file, or ``incomplete`` where the command line does not say what the file leaves open.
         detail: How much goes where, or what is in the way.
         result: The same for ``--json``.
         exit_status: That of ``check`` for this file alone.
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError(
             "HSNN-U147", f"{args.model!r} holds no model", allowed=f"files that end in {' or '.join(SUFFIXES)}"
         )
-    lines = [_line(file, folder, args) for file in files]
+    lines = [_line(file, folder, args, console) for file in files]
     status = next((line.exit_status for line in lines if line.exit_status), 0)
     result: dict[str, Json] = {
         "verb": "check",
@@ -83,7 +84,7 @@ def model_files(folder: Path) -> list[Path]:
     return found
 
 
-def _line(file: Path, folder: Path, args: argparse.Namespace) -> Line:
+def _line(file: Path, folder: Path, args: argparse.Namespace, console: Console) -> Line:
     from hsnn.commands.models import is_netx, is_nir, named_model
     from hsnn.commands.plain import error_fields
     from hsnn.feasibility import check as check_model
@@ -98,8 +99,9 @@ def _line(file: Path, folder: Path, args: argparse.Namespace) -> Line:
         model = named_model(argparse.Namespace(**{**vars(args), **own}))
         report = check_model(model, options=options.compile_options(args))
         error = check.verdict(report)
-    except HsnnError as raised:
-        verdict = "unsupported" if raised.exit_status == 3 else "unreadable"
+    except Exception as error:  # noqa: BLE001  # what is wrong with one file does not keep the others' lines back
+        raised = coded(error, console)
+        verdict = "failed" if error is not raised else "unsupported" if raised.exit_status == 3 else "unreadable"
         detail = f"{raised.code}: {raised.found}"
         if raised.code in _OPEN:
             verdict, detail = "incomplete", f"{detail}; {raised.fix}"

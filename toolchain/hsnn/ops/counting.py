@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.ops.leak import DECAY_INPUT, INTEGRATE, LEAK
 from hsnn.ops.spec import Attribute, OpSpec
 
-NO_FLOOR = float(np.finfo(np.float32).min)
-"""A ``v_min`` that no voltage reaches."""
+NO_FLOOR = -float.fromhex("0x1.fffffep+127")
+"""A ``v_min`` that no voltage reaches: the lowest number of float32."""
+MOST_SPIKES = (1 << 23) - 1
+"""As often as the largest voltage of a chip (``hsnn.ir.arithmetic.VOLTAGE_MAX``) holds a threshold of one."""
 INPUTS = ("x", "current_decay", "voltage_decay", "threshold", "bias", "v_min")
 ATTRIBUTES = (
     Attribute("reset", "string", choices=("zero", "subtract")),
-    Attribute("max_spikes", "int", VOLTAGE_MAX, minimum=1, maximum=VOLTAGE_MAX),
+    Attribute("max_spikes", "int", MOST_SPIKES, minimum=1, maximum=MOST_SPIKES),
     DECAY_INPUT,
 )
 _CHOICES = """

@@ -1,0 +1,48 @@
+"""What a user is told of an exception that nobody meant to raise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hsnn.errors import HsnnError
+
+if TYPE_CHECKING:
+    from hsnn.commands.console import Console
+
+
+def coded(error: Exception, console: Console) -> HsnnError:
+    """Return an exception as an error with a code; ``--verbose`` shows where mistakes of hsnn come from."""
+    if isinstance(error, HsnnError):
+        return error
+    if isinstance(error, MemoryError):
+        fix = "use fewer samples, a smaller --batch-size, or a machine with more memory"
+        return HsnnError("HSNN-U114", f"out of memory: {error}", fix=fix)
+    if isinstance(error, OSError):
+        return HsnnError("HSNN-U115", f"the system refused: {error}")
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error, console)
+    return _internal(error, console)
+
+
+def _missing(error: ModuleNotFoundError, console: Console) -> HsnnError:
+    """Name the library that is missing, if it is one that the installation may lack."""
+    from hsnn.doctor import LIBRARIES
+
+    for library in LIBRARIES:
+        if library.module == (error.name or "").partition(".")[0]:
+            fix = f"pip install 'hsnn[{library.extra}]'" if library.extra else f"pip install {library.package}"
+            found = f"{library.package} is not installed; it is for {library.purpose}"
+            return HsnnError("HSNN-U154", found, fix=fix)
+    return _internal(error, console)
+
+
+def _internal(error: Exception, console: Console) -> HsnnError:
+    if console.verbose:
+        import traceback
+
+        traceback.print_exception(type(error), error, error.__traceback__, file=console.err)
+    return HsnnError(
+        "HSNN-U116",
+        f"internal error: {type(error).__name__}: {error}",
+        fix="please report it with what --verbose shows",
+    )
