@@ -8,6 +8,7 @@ outside of its array ends the process.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -155,6 +156,8 @@ def check(network, tier, synapses, seed):
 
 
 def main():
+    if not os.environ.get("HSNN_CACHE"):
+        raise SystemExit("set HSNN_CACHE to a folder for twins: the emulator would run them as the real kernels")
     tier, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     instructions._OF.update({Avx512: TwinAvx512(), Amx: TwinAmx()})
     kernel_compiler.compile_kernel = partial(kernel_compiler.compile_kernel, checked=True)

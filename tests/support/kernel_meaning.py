@@ -175,6 +175,10 @@ class _Rewrite(ast.NodeTransformer):
         known = isinstance(node.value, (int, float))
         return ast.Call(ast.Name("lift", ast.Load()), [node], []) if known else node
 
+    def visit_UnaryOp(self, node):
+        self.generic_visit(node)
+        return ast.Call(ast.Name("lift", ast.Load()), [node], []) if isinstance(node.op, ast.Not) else node
+
     def visit_FunctionDef(self, node):
         self._result, node.returns, node.decorator_list = node.returns, None, []
         for argument in node.args.args:

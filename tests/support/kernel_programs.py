@@ -135,8 +135,9 @@ class Programs:
             return self.pick("u0", f"y[{self.rng.integers(7)}]", f"q[{self.rng.integers(4)}]")
         one, other = self.unsigned(depth - 1), self.unsigned(depth - 1)
         return self.pick(
-            f"({one} {self.pick('+', '-', '*', '&', '|', '^', '//', '%')} {other})",
-            f"({one} {self.pick('<<', '>>')} {self.pick(str(self.rng.integers(64)), other)})",
+            f"({one} {self.pick('+', '-', '*', '&', '|', '^')} {other})",
+            f"({one} {self.pick('//', '%')} u0)",
+            f"({one} {self.pick('<<', '>>')} {self.pick(str(self.rng.integers(64)), 'u0')})",
             f"{self.pick(*UNSIGNED)}({self.word(depth - 1)})",
             f"{self.pick(*UNSIGNED)}({self.real(depth - 1)})",
             f"({one} if {self.flag(depth - 1)} else {other})",
