@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,6 +98,38 @@ def one(neuron, drive):
         ("n",),
     )
     return network, {"in": np.array(drive, np.int32).reshape(-1, 1, 1)}
+
+
+def wide(seed, odd):
+    """Layers of several tiles; the first sends counts of 0 to 2**23 - 1 through rows of bytes, or of shorts if odd."""
+    rng = np.random.default_rng(seed)
+    sizes, projections, populations = (40, 150, 70), [], []
+    threshold = rng.choice(np.array([0, 1, 99, 60_000, 400_000, rules.VOLTAGE_MAX], np.int32), sizes[1])
+    for place, n in enumerate(sizes[1:]):
+        sign = "excitatory" if odd else "mixed"
+        weights = rng.integers(0, 256, (n, sizes[place])) if odd else 2 * rng.integers(-100, 101, (n, sizes[place]))
+        ends = f"n{place - 1}", f"n{place}"
+        projections.append(DenseProjection(f"p{place}", *ends, weights.astype(np.int16), sign_mode=sign))
+        reset = ("zero", "subtract")[int(rng.integers(2))]
+        limits = {} if place else {"threshold": threshold, "reset_amount": np.minimum(threshold + 1, 5_001)}
+        limits.setdefault("max_spikes", int(rng.choice([2, 7, rules.VOLTAGE_MAX])))
+        floor = -rng.integers(0, 9_000, n).astype(np.int32)
+        populations.append(replace(population(reset=reset, v_min=floor, **limits), name=f"n{place}", shape=(n,)))
+    port = InputPort("n-1", sizes[:1], 3)
+    network = IntegerNetwork("n", 20, (port,), tuple(populations), tuple(projections), ("n1",))
+    return network, {"n-1": (rng.integers(0, 4, (20, 2, 40)) * (rng.random((20, 2, 40)) < 0.3)).astype(np.int32)}
+
+
+@pytest.mark.parametrize("tier", usable_tiers())
+def test_rows_are_added_as_often_as_neurons_spiked(tier):
+    most = ones = 0
+    for seed in range(12):
+        network, inputs = wide(seed, seed % 2)
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        require_equal(EmulatorTarget(tier=tier).load(network).run(inputs, trace=True), expected)
+        most, ones = max(most, int(expected.spikes["n0"].max())), ones + int((expected.spikes["n0"] == 1).sum())
+    assert most > 1 << 15
+    assert ones > 400
 
 
 @pytest.mark.parametrize("target", [ReferenceTarget(), EmulatorTarget()])

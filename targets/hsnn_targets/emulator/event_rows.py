@@ -18,7 +18,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from hsnn_targets.emulator.instructions import instructions_of
 from hsnn_targets.emulator.language.types import NONE, Typed
 from hsnn_targets.emulator.lowering import INT, LONG, Builder, Value, intrinsic
-from hsnn_targets.emulator.vector_ir import Array, Loop, splat, vector
+from hsnn_targets.emulator.vector_ir import Array, Loop, constant, splat, vector
 
 LANES = 16
 """16-bit lanes of a vector where no tier has longer ones; rows have a multiple of twice as many weights."""
@@ -86,6 +86,22 @@ def add_woven(
     lanes = _lanes(tables)
     parts = [(vectors // 2, lanes) for vectors in (*VECTORS[:-1], 2)]
     sums.cover(parts if lanes == LANES else [*parts, (1, LANES)], 2, part)
+
+
+@intrinsic
+def add_woven_row(builder: Builder, total: Array, rows: Array, start: Value, width: Value, times: Value) -> None:
+    """Add the woven row ``rows[start:][:width]``, multiplied by ``times``, to ``total``, modulo ``2**32``."""
+    ints = vector(INT, LANES)
+    many = splat(builder, builder.trunc(times, INT), LANES)
+    loop = Loop(builder, builder.sdiv(width, LONG(2 * LANES)), [])
+    place = builder.mul(loop.count, LONG(2 * LANES))
+    pairs = rows.load(builder.add(start, place), vector(SHORT, LANES))
+    low = builder.zext(builder.and_(pairs, _shorts(LANES, 255)), ints)
+    first = builder.sub(low, constant(LANES, RAISED))
+    second = builder.sext(builder.ashr(pairs, _shorts(LANES, 8)), ints)
+    for weights, at in ((first, place), (second, builder.add(place, LONG(LANES)))):
+        total.store(builder.add(total.load(at, ints), builder.mul(weights, many)), at)
+    loop.close([])
 
 
 class _Sums:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from hsnn_targets.emulator.events import open_window, send_bits, send_spikes, send_timestep, slide_window
 from hsnn_targets.emulator.jit import inner, kernel
-from hsnn_targets.emulator.messages import send_message_bits, send_messages
+from hsnn_targets.emulator.messages import send_counts, send_message_bits, send_messages
 from hsnn_targets.emulator.neurons import update
 from hsnn_targets.emulator.synapses import collect
-from hsnn_targets.emulator.tables import FIELDS, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
+from hsnn_targets.emulator.tables import COUNTING, FIELDS, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
 from hsnn_targets.emulator.vector_kernels import advance_vectors
 from hsnn_targets.emulator.vector_product import release_tiles
 from hsnn_targets.emulator.vector_tables import Vector
@@ -35,7 +35,9 @@ def advance(
         advance_vectors(q, program, vector, scratch, span)
     graded = population["graded"] != 0
     if population["node"] >= 0:
-        if graded:
+        if population["model"] == COUNTING and graded:
+            sent = send_counts(population, program.nodes[population["node"]], vector, scratch, span)
+        elif graded:
             sent = send_messages(population, program, scratch, span)
         else:
             sent = send_spikes(program.nodes[population["node"]], vector, scratch, span, run.sent_at[q] >= 0)

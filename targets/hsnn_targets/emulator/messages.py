@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hsnn_targets.emulator.events import pack
 from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.tables import BIAS, STATE_SHIFT, THRESHOLD, TILE, Program, Scratch, Span, U, V
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int32, Record, UInt8
+    from hsnn_targets.emulator.vector_tables import Vector
 
 int32 = np.int32
 LOWEST = int32(-(1 << 31))
@@ -39,6 +41,19 @@ def update_sigma_delta(population: Record, tile: Int32, sums: Int32, shift: int)
         tile[U * TILE + j] = total
         tile[V * TILE + j] = int32(sent + taken)
         sums[j] = message
+
+
+@inner
+def send_counts(population: Record, node: Record, vector: Vector | None, scratch: Scratch, span: Span) -> int:
+    """Turn the counts of some timesteps of the window, and the bytes that say where they are, into events."""
+    pack(node, vector, scratch, span)
+    index, payload = scratch.events[node["events_at"] :], scratch.payload[node["payload_at"] :]
+    start = scratch.start[node["start_at"] + node["history"] :]
+    for t in range(span.first, span.last):
+        row = scratch.sums[(t - span.first) * population["tiles"] * TILE :]
+        for k in range(start[t], start[t + 1]):
+            payload[k] = row[index[k]]
+    return int(start[span.last] - start[span.first])
 
 
 @inner

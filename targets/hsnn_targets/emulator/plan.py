@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.populations import Neuron, Sender, received_shape, sends
+from hsnn.ir.populations import CountingLifPopulation, Neuron, Sender, received_shape, sends
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
 from hsnn_targets.emulator import tables
@@ -205,7 +205,9 @@ def _projection_records(
     rows = []
     for projection in (p for own in groups for group in own for p in group.projections):
         pre, post = network.source(projection.pre), network.source(projection.post)
-        packed = pack_projection(projection, pre.shape, received_shape(post), graded=nodes.graded[projection.pre])
+        counts = nodes.graded[projection.pre] and isinstance(pre, CountingLifPopulation)
+        graded = nodes.graded[projection.pre] and not counts
+        packed = pack_projection(projection, pre.shape, received_shape(post), graded=graded)
         rows.append(
             {
                 "kind": packed.kind,
@@ -218,6 +220,7 @@ def _projection_records(
                 "channels": packed.channels,
                 "bytes": packed.weights.dtype == np.int8,
                 "scale": packed.scale,
+                "counts": counts,
             }
         )
     return make_records(tables.PROJECTION, rows)

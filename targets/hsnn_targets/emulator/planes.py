@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hsnn.ir.populations import ConstantSource, Sender
+from hsnn.ir.populations import ConstantSource, CountingLifPopulation, Sender
 from hsnn.ir.shape import size
 from hsnn_targets.emulator.nodes import is_graded
 from hsnn_targets.emulator.tables import TILE, padded
@@ -28,18 +28,18 @@ class Planes:
 
 
 def shared_plane(senders: Iterable[Sender], window: int) -> Planes:
-    """One plane for all that send binary spikes, where these stay only until they are events."""
-    binary = [sender for sender in senders if _sends_spikes(sender)]
-    width = max((padded(size(sender.shape)) for sender in binary), default=0)
-    return Planes(dict.fromkeys((sender.name for sender in binary), 0), {}, width * window)
+    """One plane for all that send spikes or counts of them, where these stay only until they are events."""
+    own = [sender for sender in senders if _has_spikes(sender)]
+    width = max((padded(size(sender.shape)) for sender in own), default=0)
+    return Planes(dict.fromkeys((sender.name for sender in own), 0), {}, width * window)
 
 
 def own_planes(senders: Iterable[Sender], products: Mapping[str, Product], read: Iterable[str], window: int) -> Planes:
-    """A plane for each that sends binary spikes and for each graded port in ``read``, then the frames."""
+    """A plane for each that sends spikes or counts of them and for each graded port in ``read``, then the frames."""
     used, wanted = 0, set(read)
     of_sender, of_frame = {}, {}
     for sender in senders:
-        if _sends_spikes(sender) or sender.name in wanted:
+        if _has_spikes(sender) or sender.name in wanted:
             of_sender[sender.name] = used
             used += padded(size(sender.shape)) * window
     for name, product in products.items():
@@ -49,5 +49,5 @@ def own_planes(senders: Iterable[Sender], products: Mapping[str, Product], read:
     return Planes(of_sender, of_frame, used + TILE)  # a kernel may look past the last byte, at weight 0
 
 
-def _sends_spikes(sender: Sender) -> bool:
-    return not isinstance(sender, ConstantSource) and not is_graded(sender)
+def _has_spikes(sender: Sender) -> bool:
+    return isinstance(sender, CountingLifPopulation) or not (isinstance(sender, ConstantSource) or is_graded(sender))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsnn_targets.emulator.event_rows import add_shorts, add_woven
+from hsnn_targets.emulator.event_rows import add_shorts, add_woven, add_woven_row
 from hsnn_targets.emulator.jit import inner
 from hsnn_targets.emulator.tables import CONV, DENSE, STATE_SHIFT, Program, Scratch, Span
 
@@ -47,20 +47,30 @@ def deliver_scaled(rows: Weights, index: Int32, payload: Int32, total: Int32, n:
 def deliver_dense(
     p: Record, program: Program, vector: Vector | None, index: Int32, payload: Int32, total: Int32
 ) -> None:
-    """Add what one timestep of events brings through all-to-all synapses."""
+    """Add what one timestep of events brings through all-to-all synapses.
+
+    Counts of spikes are mostly 1: all rows are added once, then those of higher counts as often as they still lack.
+    """
     at, n, scale = p["weights_at"], p["stride"], p["scale"]
+    once = p["counts"] != 0 or payload.size == 0
     if p["bytes"] != 0:
         rows = program.bytes[at:]
-        if payload.size:
-            deliver_scaled(rows, index, payload, total, n, scale)
-        else:
+        if once:
             add_woven(vector, total, rows, index, n, scale)
+            for k in range(payload.size):
+                if payload[k] > 1:
+                    add_woven_row(total, rows, index[k] * n, n, (payload[k] - 1) << scale)
+        else:
+            deliver_scaled(rows, index, payload, total, n, scale)
         return
     shorts = program.weights[at:]
-    if payload.size:
-        deliver_scaled(shorts, index, payload, total, n, 0)
-    else:
+    if once:
         add_shorts(vector, total, shorts, index, n, 0)
+        for k in range(payload.size):
+            if payload[k] > 1:
+                add_scaled_row(total, shorts[index[k] * n : index[k] * n + n], payload[k] - 1)
+    else:
+        deliver_scaled(shorts, index, payload, total, n, 0)
 
 
 @inner

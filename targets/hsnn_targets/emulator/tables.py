@@ -85,6 +85,7 @@ PROJECTION = _record(
     "stride",  # distance of rows: DENSE of presynaptic neurons, CONV of input channels
     "bytes",  # DENSE: whether its weights are among ``Program.bytes``
     "scale",  # DENSE: left shift of these
+    "counts",  # DENSE: whether payloads are counts of spikes, and these woven all the same
 )
 
 NODE = _record(
