@@ -1,4 +1,4 @@
-"""NIR files of a library that is not installed for the tests: kept, with what it made of an input, in tests/golden."""
+"""NIR files of a library that is not installed for the tests: kept, with what it made of an input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from registry import POLICY, REFUSED, construct
 
 from hsnn.frontends.nir.build import from_nir
 
-KEPT = Path(__file__).parents[1] / "golden" / "spyx.npz"
+KEPT = Path(__file__).with_name("spyx.npz")
 LIBRARY = "NIR files: spyx 1.0.0"
 
 
