@@ -18,6 +18,7 @@ from hsnn.ir.validate import validate_network
 from hsnn.recording import Recording
 from hsnn.report.integer_states import replay
 from hsnn.verify.random_networks import FEATURES, random_inputs, random_network
+from hsnn_targets.emulator.machine import EmulatorExecutable
 from hsnn_targets.emulator.target import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 from hsnn_targets.reference.machine import ReferenceTarget
@@ -52,6 +53,25 @@ def test_emulator_equals_reference():
     assert many > 60
     assert binary > 15
     assert floored > 250
+
+
+@pytest.mark.skipif(usable_tiers() == ("portable",), reason="this processor has no products of bytes")
+def test_counts_that_bytes_hold_run_as_products():
+    most = 0
+    for seed in range(0, 300, 3):
+        network, inputs = draw(seed)
+        neurons = tuple(
+            replace(n, max_spikes=100 + 28 * (seed % 2)) if n in counting(network) else n for n in network.populations
+        )
+        network = replace(network, populations=neurons)
+        expected = ReferenceTarget().load(network).run(inputs, trace=True)
+        for tier in set(usable_tiers()) - {"portable"}:
+            executable = EmulatorExecutable(network, 1, tier, "products")
+            require_equal(executable.run(inputs, trace=True), expected)
+            ways = executable.usage()
+            ran = {p.pre for p in network.projections if p.name in ways and ways[p.name].products}
+            most = max([most, *(int(expected.spikes[n.name].max()) for n in counting(network) if n.name in ran)])
+    assert most == 128
 
 
 def test_gpu_equals_reference():
@@ -130,6 +150,30 @@ def test_rows_are_added_as_often_as_neurons_spiked(tier):
         most, ones = max(most, int(expected.spikes["n0"].max())), ones + int((expected.spikes["n0"] == 1).sum())
     assert most > 1 << 15
     assert ones > 400
+
+
+@pytest.mark.parametrize("tier", usable_tiers())
+def test_counts_about_whole_numbers(tier):
+    """A neuron gets 128 times a payload, and its bias; with some payload it has ``k`` thresholds or 1 less."""
+    rng = np.random.default_rng(5)
+    payloads = np.append(rng.integers(0, 1 << 16, 199), (1 << 16) - 1)
+    k = np.geomspace(1, 90, 512).astype(np.int64)
+    due = 128 * rng.choice(payloads, k.size) + 128
+    threshold = np.maximum(due // k, 1)
+    bias = np.minimum(127 + np.arange(k.size) % 2 - due % k, 127)
+    neuron = population(dv=np.array(4096, np.int32), reset="zero", threshold=(threshold - 1).astype(np.int32))
+    neuron = replace(neuron, shape=k.shape, bias_mant=bias.astype(np.int32), reset_amount=np.zeros((), np.int32))
+    projection = DenseProjection("p", "in", "n", np.full((k.size, 1), 2, np.int16))
+    port = InputPort("in", (1,), (1 << 16) - 1)
+    network = IntegerNetwork("n", payloads.size, (port,), (neuron,), (projection,), ("n",))
+    inputs = {"in": payloads.astype(np.int32).reshape(-1, 1, 1)}
+    found = EmulatorTarget(tier=tier).load(network).run(inputs).outputs["n"][:, 0]
+    voltages = 128 * payloads[:, None] + bias
+    assert voltages.max() == rules.VOLTAGE_MAX
+    assert np.count_nonzero(voltages % threshold == threshold - 1) > 200
+    assert np.count_nonzero(voltages % threshold == 0) > 100
+    np.testing.assert_array_equal(found, voltages // threshold)
+    require_equal(EmulatorTarget(tier=tier).load(network).run(inputs), ReferenceTarget().load(network).run(inputs))
 
 
 @pytest.mark.parametrize("target", [ReferenceTarget(), EmulatorTarget()])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from hsnn_targets.emulator.language.types import UNSIGNED, Typed
-from hsnn_targets.emulator.lowering import BYTE, FLAG, LONG, Builder, Value, declare, intrinsic
+from hsnn_targets.emulator.language.types import UNSIGNED, Number, Typed
+from hsnn_targets.emulator.lowering import BYTE, FLAG, INT, LONG, Builder, Value, declare, intrinsic
 from hsnn_targets.emulator.vector_ir import Array, Loop
 
 TOGETHER, BYTES = 64, 8
@@ -21,6 +21,18 @@ def copy_bytes(builder: Builder, array: Array, to: Value, start: Value, count: V
     for place in places:
         array.require(place, count)
     builder.call(copy, [*places, count, FLAG(0)])
+
+
+@intrinsic
+def quotient(builder: Builder, dividend: Value, divisor: Value) -> Typed:
+    """Divide a number of 0 to ``2**23 - 1`` by one of 1 to ``2**23``, rounding down.
+
+    Floats do it exactly, whichever way they round. With ``k`` the whole number above the quotient and
+    ``k * divisor = dividend + r``, the quotient is ``r / divisor`` below ``k``. That is ``k / 2**23`` at least, since
+    ``r * (2**23 - 1) >= dividend``, and floats below ``k`` lie closer than that: the quotient never becomes ``k``.
+    """
+    one, other = (builder.sitofp(builder.trunc(value, INT), ir.FloatType()) for value in (dividend, divisor))
+    return Typed(Number("i", 32), (builder.fptosi(builder.fdiv(one, other), INT),))
 
 
 @intrinsic

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
+from hsnn_targets.emulator.memory_ir import quotient
 from hsnn_targets.emulator.messages import update_sigma_delta
 from hsnn_targets.emulator.tables import (
     ADAPTIVE,
@@ -101,51 +102,32 @@ def update_refractory(tile: Int32, sums: Int32, fired: UInt8, shift: int, subtra
 
 
 @inner
-def count_several(tile: Int32, more: Int32, sums: Int32, subtract: bool, most: int) -> None:
-    """Turn the voltages of neurons that spike, 0 of others, into counts, and reset those that spike more than once."""
-    for j in range(TILE):
-        v, once = sums[j], int32(tile[THRESHOLD * TILE + j] + 1)
-        sums[j] = v > 0
-        if v >= 2 * once:
-            count = min(v // once, most)
-            after = int32(v - count * tile[AMOUNT * TILE + j]) if subtract else int32(0)
-            tile[V * TILE + j] = max(after, more[THRESHOLD * TILE + j])
-            sums[j] = count
-
-
-@inner
 def update_counting(
     tile: Int32, more: Int32, sums: Int32, shift: int, subtract: bool, refractory: int, most: int
 ) -> None:
     """Advance one tile of neurons that count; the counts replace the sums, and ``more`` has the floor of v.
 
-    The first loop has no branch, so that it becomes vectors, and does all where no neuron spikes more than once.
+    There is no branch, so that it becomes vectors.
     """
-    several = False
     for j in range(TILE):
         u = advance_current(tile[U * TILE + j], sums[j], tile[KEEP_U * TILE + j], shift)
-        before, held = tile[V * TILE + j], tile[HELD * TILE + j]
+        before, held, floor = tile[V * TILE + j], tile[HELD * TILE + j], more[THRESHOLD * TILE + j]
         moved = advance_voltage(before, u, tile[KEEP_V * TILE + j], tile[BIAS * TILE + j])
-        v, threshold = before if held > 0 else moved, tile[THRESHOLD * TILE + j]
+        v, threshold, amount = before if held > 0 else moved, tile[THRESHOLD * TILE + j], tile[AMOUNT * TILE + j]
         spike = (v > threshold) & (held <= 0)
-        after = int32(v - tile[AMOUNT * TILE + j]) if subtract else int32(0)
-        several |= spike & (int32(v - threshold) > int32(threshold + 1))
+        count = min(quotient(v if spike else int32(0), int32(threshold + 1)), int32(most))
+        after = int32(v - int32(count * amount)) if subtract else int32(0)
         tile[U * TILE + j] = u
-        tile[V * TILE + j] = max(after if spike else v, more[THRESHOLD * TILE + j])
+        tile[V * TILE + j] = max(after if spike else v, floor)
         tile[HELD * TILE + j] = int32(refractory) if spike else max(int32(held - 1), int32(0))
-        sums[j] = v if spike else int32(0)  # above the threshold, so above 0
-    if several:
-        count_several(tile, more, sums, subtract, most)
-    else:
-        for j in range(TILE):
-            sums[j] = sums[j] > 0
+        sums[j] = count
 
 
 @inner
 def update_counting_tile(
     population: Record, k: int, node: Record, scratch: Scratch, tile: Int32, sums: Int32, shift: int, t: int
 ) -> None:
-    """Advance tile ``k`` of neurons that count by timestep ``t``; who spikes goes where spikes are."""
+    """Advance tile ``k`` of neurons that count by timestep ``t``; counts up to 255 go where spikes are, too."""
     more = (population["first_tile"] + population["tiles"] + k) * FIELDS * TILE
     floors = scratch.tiles[more : more + FIELDS * TILE]
     subtract, refractory = population["subtract"] != 0, population["refractory"]
@@ -153,7 +135,7 @@ def update_counting_tile(
     start = node["plane_at"] + t * node["plane_stride"] + k * TILE
     fired = scratch.fired[start : start + TILE]
     for j in range(TILE):
-        fired[j] = sums[j] > 0
+        fired[j] = np.uint8(min(sums[j], int32(255)))
 
 
 @inner

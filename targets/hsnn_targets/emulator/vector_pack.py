@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn.ir.integer import IntegerNetwork
-from hsnn.ir.populations import InputPort, ResonatorPopulation, sends_spikes
+from hsnn.ir.populations import CountingLifPopulation, InputPort, ResonatorPopulation, largest_payload, sends_spikes
 from hsnn.ir.projections import ConvProjection, DenseProjection, Projection
 from hsnn.ir.shape import Shape, size
 from hsnn_targets.emulator.pack import channels_last, halve
@@ -77,7 +77,7 @@ def largest_byte(network: IntegerNetwork, name: str) -> int | None:
     source = network.source(name)
     if isinstance(source, InputPort):
         return None if source.signed else source.max_payload
-    return 1 if sends_spikes(source) else None
+    return largest_payload(source)[0] if isinstance(source, CountingLifPopulation) or sends_spikes(source) else None
 
 
 def pack_product(network: IntegerNetwork, projection: Projection, tier: Tier) -> Product | None:
