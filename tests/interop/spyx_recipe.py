@@ -1,7 +1,7 @@
 """Write spyx.npz: NIR files that spyx 1.0.0 itself wrote, and what spyx makes of an input.
 
-Run where ``spyx``, ``jax`` and ``nir`` are installed: ``python tests/interop/spyx_recipe.py``. What is kept is compared by
-``tests/interop/nir_kept.py``, so that no test needs jax.
+Run where ``spyx``, ``jax`` and ``nir`` are installed: ``python tests/interop/spyx_recipe.py``. What is kept is compared
+by ``tests/interop/nir_kept.py``, so that no test needs jax.
 """
 
 from __future__ import annotations
