@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from hsnn.errors import UsageError
 from hsnn.ir.arithmetic import VOLTAGE_MAX
+from hsnn.nn.feedback import Feedback
 from hsnn.nn.neuron import Neuron, Parameter
 from hsnn.nn.surrogate import Surrogate, find_surrogate, spike, straight_through
 from hsnn.nn.symbolic import exporting
@@ -83,9 +83,13 @@ class CountingLif(Neuron):
     def _op_name() -> str:
         return "CountingLif"
 
+    def values(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Current decay, voltage decay, threshold, bias and floor as they are used."""
+        return *self._decays(), self.threshold, self.bias, self.v_min
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the counts, shape of ``x``."""
-        values = (*self._decays(), self.threshold, self.bias, self.v_min)
+        values = self.values()
         self._check_input(x, *values)
         if exporting():
             return self.emit((x, *values))
@@ -123,7 +127,7 @@ class CountingLif(Neuron):
         return straight_through(spike(voltage - level, voltage >= level, self.surrogate), counts)
 
 
-class RecurrentCountingLif(CountingLif):
+class RecurrentCountingLif(Feedback, CountingLif):
     """:class:`CountingLif` neurons whose counts come back: the input is ``x[t] + recurrent_weight @ s[t - 1]``.
 
     Args:
@@ -146,8 +150,6 @@ class RecurrentCountingLif(CountingLif):
     Raises:
         UsageError: As in :class:`CountingLif`; ``HSNN-U021``, if the weights are not ``(size, size)``.
     """
-
-    recurrent_weight: Tensor
 
     def __init__(
         self,
@@ -182,14 +184,7 @@ class RecurrentCountingLif(CountingLif):
             detach_reset=detach_reset,
             surrogate=surrogate,
         )
-        if size < 1 or tuple(recurrent_weight.shape) != (size, size):
-            raise UsageError(
-                "HSNN-U021",
-                f"recurrent_weight of RecurrentCountingLif has shape {tuple(recurrent_weight.shape)}",
-                allowed=f"({size}, {size}) with 1 neuron or more",
-            )
-        self.size = size
-        self._add_value("recurrent_weight", recurrent_weight, learn=learn_recurrent, low=-math.inf, high=math.inf)
+        self._add_feedback(size, recurrent_weight, learn=learn_recurrent)
 
     @staticmethod
     def _op_name() -> str:
@@ -197,17 +192,9 @@ class RecurrentCountingLif(CountingLif):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the counts, shape of ``x``, which is ``(timestep, batch, size)``."""
-        values = (*self._decays(), self.threshold, self.bias, self.v_min)
+        values = self.values()
         self._check_input(x, *values)
-        if x.ndim != 3 or x.shape[2] != self.size:
-            raise UsageError(
-                "HSNN-U022",
-                f"RecurrentCountingLif got a tensor of shape {tuple(x.shape)}",
-                allowed=f"(timestep, batch, {self.size})",
-            )
+        self._check_size(x)
         if exporting():
             return self.emit((x, *values, self.recurrent_weight))
         return torch.stack([counts for counts, _ in self._steps(x)])
-
-    def _recurrent_input(self, counts: Tensor) -> Tensor:
-        return counts @ self.recurrent_weight.t()

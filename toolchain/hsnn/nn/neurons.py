@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hsnn.errors import UsageError
+from hsnn.nn.feedback import Feedback
 from hsnn.nn.neuron import Neuron, Parameter
 from hsnn.nn.surrogate import Surrogate, find_surrogate, spike
 from hsnn.nn.symbolic import exporting
@@ -147,7 +148,7 @@ class Lif(Neuron):
         return v * (1 - fired) if self.reset == "zero" else v - fired * amount
 
 
-class RecurrentLif(Lif):
+class RecurrentLif(Feedback, Lif):
     """:class:`Lif` neurons whose spikes come back: the input is ``x[t] + recurrent_weight @ s[t - 1]``.
 
     Args:
@@ -172,8 +173,6 @@ class RecurrentLif(Lif):
     Raises:
         UsageError: As in :class:`Lif`; ``HSNN-U021``, if the weights are not ``(size, size)``.
     """
-
-    recurrent_weight: Tensor
 
     def __init__(
         self,
@@ -210,18 +209,7 @@ class RecurrentLif(Lif):
             detach_reset=detach_reset,
             surrogate=surrogate,
         )
-        if size < 1:
-            raise UsageError("HSNN-U021", f"RecurrentLif has size {size}", allowed="at least 1")
-        if recurrent_weight is None:
-            recurrent_weight = (torch.rand(size, size) * 2 - 1) / math.sqrt(size)
-        if tuple(recurrent_weight.shape) != (size, size):
-            raise UsageError(
-                "HSNN-U021",
-                f"recurrent_weight of RecurrentLif has shape {tuple(recurrent_weight.shape)}",
-                allowed=f"({size}, {size})",
-            )
-        self.size = size
-        self._add_value("recurrent_weight", recurrent_weight, learn=learn_recurrent, low=-math.inf, high=math.inf)
+        self._add_feedback(size, recurrent_weight, learn=learn_recurrent)
 
     @staticmethod
     def _op_name() -> str:
@@ -231,15 +219,7 @@ class RecurrentLif(Lif):
         """Return the spikes, shape of ``x``, which is ``(timestep, batch, size)``."""
         values = self.values()
         self._check_input(x, *values)
-        if x.ndim != 3 or x.shape[2] != self.size:
-            raise UsageError(
-                "HSNN-U022",
-                f"RecurrentLif got a tensor of shape {tuple(x.shape)}",
-                allowed=f"(timestep, batch, {self.size})",
-            )
+        self._check_size(x)
         if exporting():
             return self.emit((x, *values, self.recurrent_weight))
         return torch.stack([spikes for spikes, _ in self._steps(x)])
-
-    def _recurrent_input(self, spikes: Tensor) -> Tensor:
-        return spikes @ self.recurrent_weight.t()
