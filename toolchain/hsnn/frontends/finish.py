@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.tensors import check_sizes
 from hsnn.ir.hybrid import HybridModel, wrap
+from hsnn.ir.shape import broadcasts
 from hsnn.ops import DOMAIN, OPS, AttributeValue, OpSpec
 from hsnn.ops.functions import attach_functions, used_operators
 from hsnn.ops.shapes import infer_shapes, known_types, node_attributes
@@ -227,7 +228,7 @@ def _check_parameter(node: onnx.NodeProto, op: OpSpec, name: str, value: Array, 
     elif name == "recurrent_weight":
         expected = ((shape[-1], shape[-1]),) if len(shape) == 3 else ()
     else:
-        expected = (value.shape,) if _broadcasts(value.shape, shape[2:]) else ()
+        expected = (value.shape,) if broadcasts(value.shape, shape[2:]) else ()
     if value.shape not in expected:
         raise _unsuited(node, f"has {name} of shape {value.shape} for features {shape[2:]}", "a shape that fits them")
     if name in ("cos_decay", "sin_decay") and bool((np.abs(value) > 1.0).any()):
@@ -248,12 +249,6 @@ def _resets_late(node: onnx.NodeProto) -> bool:
 
 def _unsuited(node: onnx.NodeProto, found: str, allowed: str) -> UnsupportedError:
     return UnsupportedError("HSNN-F028", f"node {node.name!r} ({node.op_type}) {found}", allowed=allowed)
-
-
-def _broadcasts(shape: Shape, feature: Shape) -> bool:
-    return len(shape) <= len(feature) and all(
-        extent in (1, other) for extent, other in zip(shape[::-1], feature[::-1], strict=False)
-    )
 
 
 def _number(value: AttributeValue) -> float:

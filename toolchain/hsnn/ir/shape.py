@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -32,3 +34,12 @@ def part_indices(shape: Shape) -> NDArray[np.int64]:
 def size(shape: Shape) -> int:
     """Number of neurons in a population of this feature shape."""
     return math.prod(shape)
+
+
+def broadcasts(shape: Sequence[object], to: Sequence[object]) -> bool:
+    """Whether arrays of one shape broadcast to exactly another, which may have extents that are not known.
+
+    >>> broadcasts((3, 1, 1), (3, 5, 5)), broadcasts((2, 3), (3,))
+    (True, False)
+    """
+    return len(shape) <= len(to) and all(have in (1, want) for have, want in zip(shape[::-1], to[::-1], strict=False))

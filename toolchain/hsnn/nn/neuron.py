@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.errors import UsageError
+from hsnn.ir.shape import broadcasts
 from hsnn.nn.surrogate import straight_through
 from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_input
 
@@ -52,15 +53,9 @@ class Neuron(OpLayer):
         require_input(self, x, at_least=3, axes=TRAIN_AXES)
         feature = tuple(x.shape[2:])
         for value in values:
-            if not _broadcasts(tuple(value.shape), feature):
+            if not broadcasts(tuple(value.shape), feature):
                 raise UsageError(
                     "HSNN-U022",
                     f"a parameter of {self.op.name} has shape {tuple(value.shape)}, its features {feature}",
                     allowed="a shape that broadcasts to the feature shape, such as (C, 1, 1) for (C, H, W)",
                 )
-
-
-def _broadcasts(shape: tuple[int, ...], feature: tuple[int, ...]) -> bool:
-    return len(shape) <= len(feature) and all(
-        extent in (1, other) for extent, other in zip(shape[::-1], feature[::-1], strict=False)
-    )

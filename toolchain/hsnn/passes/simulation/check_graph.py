@@ -11,7 +11,7 @@ from hsnn.errors import QuantizationError
 from hsnn.ir.arithmetic import DELAY_MAX, VOLTAGE_MAX
 from hsnn.ir.populations import ConstantSource
 from hsnn.ir.projections import conv_output_shape
-from hsnn.ir.shape import Shape, size
+from hsnn.ir.shape import Shape, broadcasts, size
 from hsnn.ir.spiking import (
     FloatAdaptiveLif,
     FloatConv,
@@ -140,17 +140,6 @@ def _check_range(values: NDArray[np.float64], neuron: FloatNeuron, what: str, lo
     # A NaN fails both comparisons.
     inside = bool(np.all((values >= low) & (values <= high)))
     _parameter(inside, f"{what} of {neuron.name!r} is {values.min()} to {values.max()}", f"{low:g} to {high:g}")
-
-
-def broadcasts(shape: Shape, to: Shape) -> bool:
-    """Whether arrays of one shape broadcast to exactly another.
-
-    >>> broadcasts((3, 1, 1), (3, 5, 5)), broadcasts((2, 3), (3,))
-    (True, False)
-    """
-    if len(shape) > len(to):
-        return False
-    return all(have in (1, want) for have, want in zip(shape[::-1], to[::-1], strict=False))
 
 
 def _check_ends(graph: SpikingGraph, projection: FloatProjection, order: Mapping[str, int]) -> None:
