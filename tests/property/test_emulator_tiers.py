@@ -182,6 +182,28 @@ def test_tiers_with_twins_of_their_instructions(tier, tmp_path):
     assert int(run.stdout.split()[2]) > 20
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    sys.platform != "linux" or tiers.usable_tiers()[-1] != "avx512",
+    reason="needs AVX-512 on Linux; where there are tiles the tests themselves use them",
+)
+@pytest.mark.parametrize(
+    ("files", "names", "products"),
+    [
+        (("test_emulator_tiers.py",), "amx", 10_000),
+        (("test_emulator_many.py",), "", 1_500),
+        (("test_emulator_edges.py", "test_counting.py", "test_recording.py", "test_narrow_inputs.py"), "", 300),
+    ],
+    ids=["ways", "many", "rest"],
+)
+def test_machine_code_of_amx_with_its_instructions_carried_out_by_us(files, names, products):
+    here = Path(__file__).parent
+    command = [sys.executable, str(here / "trapped.py"), "-q", *[str(here / file) for file in files], "-k", names]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=550)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+    assert int(run.stdout.rsplit("'tdpbusd': ", 1)[1].split(",")[0].rstrip("}\n")) > products
+
+
 def test_the_environment_chooses_the_tier(monkeypatch):
     monkeypatch.setenv("HSNN_EMULATOR_TIER", "portable")
     network = random_network(0)
