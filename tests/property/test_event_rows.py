@@ -9,7 +9,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import InputPort, LifPopulation
 from hsnn.ir.projections import DenseProjection
 from hsnn.target import find_target
-from hsnn_targets.emulator import EmulatorTarget
+from hsnn_targets.emulator import EmulatorTarget, pack
 from hsnn_targets.emulator.heap import LINE, Heap, aligned
 from hsnn_targets.emulator.pack import weave
 from hsnn_targets.emulator.tiers import usable_tiers
@@ -34,6 +34,26 @@ def test_sums_of_extreme_rows(post, span):
     expected = find_target("reference").load(network).run({"in": spikes}, trace=True)
     for tier in usable_tiers():
         way = EmulatorTarget(tier=tier, threads=1, synapses="events").load(network)
+        require_equal(way.run({"in": spikes}, trace=True), expected)
+
+
+@pytest.mark.parametrize("post", [1, 128, 129, 257, 300, 520])
+@pytest.mark.parametrize("kind", ["bytes", "shorts", "graded"])
+def test_stripes_of_rows(post, kind, monkeypatch):
+    """Rows of many weights lie in stripes, whose last may be narrower."""
+    monkeypatch.setattr(pack, "STRIPED_BYTES", 0)
+    rng = np.random.default_rng(post)
+    low, step = (1, 1) if kind == "shorts" else (-254, 2)
+    weights = rng.integers(low // step, 254 // step, (post, 90), np.int16, endpoint=True) * np.int16(step)
+    neuron = LifPopulation("a", (post,), np.array(900, np.int32), ZERO, np.array(4000, np.int32), ZERO)
+    mode, peak = ("excitatory" if kind == "shorts" else "mixed"), (9 if kind == "graded" else 1)
+    synapses = [DenseProjection(f"p{delay}", "in", "a", weights, delay=delay, sign_mode=mode) for delay in (0, 2)]
+    network = IntegerNetwork("n", 7, (InputPort("in", (90,), peak),), (neuron,), tuple(synapses), ("a",))
+    spikes = rng.integers(0, peak, (7, 2, 90), endpoint=True).astype(np.int32) * (rng.random((7, 2, 90)) < 0.3)
+    expected = find_target("reference").load(network).run({"in": spikes}, trace=True)
+    for tier in usable_tiers():
+        way = EmulatorTarget(tier=tier, threads=1, synapses="events").load(network)
+        assert int(way.plan.program.projections["stripe"][0]) == pack.STRIPES[tier]
         require_equal(way.run({"in": spikes}, trace=True), expected)
 
 

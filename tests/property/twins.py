@@ -18,7 +18,7 @@ from llvmlite import ir
 
 from hsnn.verify.random_layers import random_layers
 from hsnn.verify.random_networks import random_inputs, random_network
-from hsnn_targets.emulator import instructions, kernel_compiler
+from hsnn_targets.emulator import instructions, kernel_compiler, pack
 from hsnn_targets.emulator.instructions_amx import POINTER, AmxInstructions
 from hsnn_targets.emulator.instructions_avx512 import FLOATS, INTS, LANES, Avx512Instructions
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG
@@ -161,6 +161,7 @@ def main():
     tier, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     instructions._OF.update({Avx512: TwinAvx512(), Amx: TwinAmx()})
     kernel_compiler.compile_kernel = partial(kernel_compiler.compile_kernel, checked=True)
+    pack.STRIPED_BYTES = 1 << 9
     products = 0
     for seed in range(first, last):
         products += check(random_layers(seed), tier, "products", seed)

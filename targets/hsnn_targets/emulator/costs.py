@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from hsnn.ir.projections import ConvProjection, Projection
+from hsnn_targets.emulator.pack import STRIPES
 from hsnn_targets.emulator.tiers import Tier
 from hsnn_targets.emulator.vector_pack import Product
 
@@ -27,7 +28,8 @@ class Costs:
         scan: Looking for a spike at one neuron.
         event: Fetching what a spike leads to.
         dense_synapse: Adding one weight of a row.
-        far_synapse: The same where the rows of all spikes together outgrow the second-level cache.
+        striped_synapse: The same where the rows of all spikes together outgrow the second-level cache.
+        far_synapse: The same where a stripe of them outgrows half of it.
         run: Starting a run of a convolution's weights.
         conv_synapse: Adding one weight of a run.
     """
@@ -37,6 +39,7 @@ class Costs:
     scan: float = 0.04
     event: float = 0.4
     dense_synapse: float = 0.0075
+    striped_synapse: float = 0.0085
     far_synapse: float = 0.014
     run: float = 4.0
     conv_synapse: float = 0.038
@@ -49,6 +52,7 @@ COSTS: Mapping[Tier, Costs] = {
         scan=0.05,
         event=0.5,
         dense_synapse=0.011,
+        striped_synapse=0.014,
         far_synapse=0.028,
         run=3.0,
         conv_synapse=0.13,
@@ -72,23 +76,32 @@ def _second_cache() -> int:
         return USUAL_CACHE
 
 
-def events_limit(projection: Projection, product: Product, neurons: int, costs: Costs) -> int:
+def events_limit(projection: Projection, product: Product, neurons: int, tier: Tier) -> int:
     """Events in a timestep up to which they cost less than the product; below 0 where they never do.
 
     Args:
         projection: The synapses.
         product: The same as a product.
         neurons: Neurons that may send events.
-        costs: What the parts take.
+        tier: Kernels that run both.
     """
+    costs = COSTS[tier]
     calls = product.pixels * (product.blocks + 1) // 2
     saved: float = (
         product.pixels * product.blocks * product.taps.size * costs.dot + calls * costs.call - neurons * costs.scan
     )
     if not isinstance(projection, ConvProjection):
-        far = neurons * product.lanes > _second_cache()
-        return math.floor(saved / (costs.event + product.lanes * (costs.far_synapse if far else costs.dense_synapse)))
+        return math.floor(saved / (costs.event + product.lanes * _dense_synapse(neurons, product.lanes, tier)))
     height, width = projection.weights.shape[2:]
     lines: float = height / projection.stride[0]
     reached: float = lines * width / projection.stride[1] * product.lanes
     return math.floor(saved / (costs.event + max(lines, 1.0) * costs.run + reached * costs.conv_synapse))
+
+
+def _dense_synapse(neurons: int, lanes: int, tier: Tier) -> float:
+    """Nanoseconds to add one weight of a row, where ``neurons`` have rows of ``lanes`` weights."""
+    costs = COSTS[tier]
+    if neurons * lanes <= _second_cache():
+        return costs.dense_synapse
+    near = 2 * neurons * min(lanes, STRIPES[tier]) <= _second_cache()
+    return costs.striped_synapse if near else costs.far_synapse

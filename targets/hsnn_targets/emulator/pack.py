@@ -6,6 +6,7 @@ input reaches through a convolution lies together. ``Order`` maps between the tw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hsnn_targets.emulator.tables import Int8, Int16, Int32, Int64, Weights
+    from hsnn_targets.emulator.tiers import Tier
 
 Weight = TypeVar("Weight", np.int8, np.int16)
 
 ROW = 32
 """Dense rows are padded to this many weights."""
+STRIPES: Mapping[Tier, int] = {"portable": 128, "avx2": 128, "avx512": 256, "amx": 256}
+"""Weights of a row that ``event_rows.py`` adds up together: half of the registers' 16-bit lanes, and 8 bits each."""
+STRIPED_BYTES = 1 << 19
+"""Dense weights that take more lie in stripes; fewer stay in a second-level cache as they are."""
 WOVEN = 16
 """Neurons that share the lanes of woven rows with as many others."""
 
@@ -75,36 +81,50 @@ class Packed:
         kind: Kind of ``tables.PROJECTION``.
         weights: Rows of weights, flat.
         table: Where they go, flat; see the fields of ``tables.PROJECTION``.
-        stride, sources, channels, scale: Fields of ``tables.PROJECTION``.
+        stride, stripe, sources, channels, scale: Fields of ``tables.PROJECTION``.
     """
 
     kind: int
     weights: Weights
     table: Int32
     stride: int = 0
+    stripe: int = 0
     sources: int = 0
     channels: int = 0
     scale: int = 0
 
 
-def pack_dense(projection: DenseProjection, pre: Shape, post: Shape, *, graded: bool) -> Packed:
+def pack_dense(projection: DenseProjection, pre: Shape, post: Shape, *, graded: bool, tier: Tier) -> Packed:
     """Lay out all-to-all synapses: one row per presynaptic neuron, of bytes where the weights fit these.
 
-    Rows of bytes are woven, but for those that ``graded`` spikes multiply.
+    Rows of bytes are woven, but for those that ``graded`` spikes multiply. Where weights are many their rows are
+    cut into stripes, and all rows of a stripe lie together.
     """
-    count = size(post)
-    stride = -(-count // ROW) * ROW
     halved = halve(projection.weights)
+    table, sources, stride = np.zeros(0, np.int32), size(pre), _padded(size(post))
     if halved is None:
-        shorts = np.zeros((size(pre), stride), np.int16)
-        shorts[:, :count] = channels_last(projection.weights, pre, post).T
-        return Packed(tables.DENSE, shorts.reshape(-1), np.zeros(0, np.int32), stride=stride)
-    weights, scale = halved
-    rows = np.zeros((size(pre), stride), np.int8)
-    rows[:, :count] = channels_last(weights, pre, post).T
-    return Packed(
-        tables.DENSE, (rows if graded else weave(rows)).reshape(-1), np.zeros(0, np.int32), stride=stride, scale=scale
-    )
+        shorts, stripe = _striped(_rows(projection.weights, pre, post), tier)
+        return Packed(tables.DENSE, shorts, table, stride=stride, stripe=stripe, sources=sources)
+    rows = _rows(halved[0], pre, post)
+    flat, stripe = _striped(rows if graded else weave(rows), tier)
+    return Packed(tables.DENSE, flat, table, stride=stride, stripe=stripe, sources=sources, scale=halved[1])
+
+
+def _padded(neurons: int) -> int:
+    return -(-neurons // ROW) * ROW
+
+
+def _rows(weights: NDArray[Weight], pre: Shape, post: Shape) -> NDArray[Weight]:
+    """One row per presynaptic neuron, zeros at its end."""
+    rows = np.zeros((size(pre), _padded(size(post))), weights.dtype)
+    rows[:, : size(post)] = channels_last(weights, pre, post).T
+    return rows
+
+
+def _striped(rows: NDArray[Weight], tier: Tier) -> tuple[NDArray[Weight], int]:
+    """Put rows stripe after stripe; returns them flat, and how many weights a row of a stripe has."""
+    stripe = STRIPES[tier] if rows.nbytes > STRIPED_BYTES else rows.shape[1]
+    return np.concatenate([rows[:, k : k + stripe].reshape(-1) for k in range(0, rows.shape[1], stripe)]), stripe
 
 
 def weave(rows: Int8) -> Int8:
@@ -177,11 +197,19 @@ def packed_bytes(projection: Projection, *, products: bool) -> int:
     return (3 if products else 2) * projection.weights.size
 
 
-def pack_projection(projection: Projection, pre: Shape, post: Shape, *, graded: bool) -> Packed:
-    """Lay out the synapses of any projection; ``graded`` is whether its spikes have payloads."""
+def pack_projection(projection: Projection, pre: Shape, post: Shape, *, graded: bool, tier: Tier) -> Packed:
+    """Lay out the synapses of any projection.
+
+    Args:
+        projection: The synapses.
+        pre: Shape of the neurons that they come from.
+        post: Shape of those that they go to.
+        graded: Whether its spikes have payloads.
+        tier: Kernels that will run them.
+    """
     match projection:
         case DenseProjection():
-            return pack_dense(projection, pre, post, graded=graded)
+            return pack_dense(projection, pre, post, graded=graded, tier=tier)
         case SparseProjection():
             return pack_sparse(projection, pre, post)
         case ConvProjection():

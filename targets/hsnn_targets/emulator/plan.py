@@ -22,7 +22,7 @@ from hsnn_targets.emulator.components import components
 from hsnn_targets.emulator.groups import Group, group_projections
 from hsnn_targets.emulator.heap import Heap, aligned
 from hsnn_targets.emulator.nodes import Nodes, is_graded
-from hsnn_targets.emulator.pack import pack_projection
+from hsnn_targets.emulator.pack import pack_projection, packed_bytes
 from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
 from hsnn_targets.emulator.population_records import population_records, sum_places, tiles_of
 from hsnn_targets.emulator.records import make_records
@@ -39,7 +39,8 @@ WINDOW_BYTES = 1 << 20
 VECTOR_WINDOWS = 2
 """How many times that it may be with vectors: products leave most of the room for sums and events alone."""
 ROWS = 16
-"""Timesteps that products like to work on together; a window has no fewer, where that does not take too much:"""
+"""Timesteps that products like to work on together; a window has no fewer, and none so few that its synapses take more
+bytes than its sums and events, where that does not take too much:"""
 WIDE_BYTES = 256 << 20
 """What the sums and events of so many timesteps may take. Weights and states of large layers come from memory
 once for every window, which costs far more than sums that leave the cache."""
@@ -120,7 +121,8 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
         return own_planes(senders, products.of, read, window) if vectors else shared_plane(senders, window)
 
     sums = max((sum_places(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
-    window = _window(network, senders, 4 * sums + planes(1).size, vectors=vectors)
+    loaded = sum(packed_bytes(projection, products=False) for projection in live)
+    window = _window(network, senders, 4 * sums + planes(1).size, loaded, vectors=vectors)
     nodes, bytes_ = Nodes(live, senders, window=window), planes(window)
     weights, rows, lists = Heap(np.int16), Heap(np.int8), Heap(np.int32)
     limits = (
@@ -131,7 +133,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
         components=_component_records(cycles, live),
         populations=population_records(neurons, groups, nodes, lists),
         groups=_group_records(groups),
-        projections=_projection_records(network, groups, nodes, (weights, rows), lists),
+        projections=_projection_records(network, groups, nodes, (weights, rows), lists, tier),
         nodes=make_records(tables.NODE, nodes.records(lists, planes=bytes_.of_sender, limits=limits, floors=floors)),
         weights=weights.flat(),
         bytes=rows.flat(),
@@ -159,12 +161,23 @@ def _components(network: IntegerNetwork, live: tuple[Projection, ...]) -> tuple[
     return tuple(tuple(by_name[name] for name in part) for part in components(successors))
 
 
-def _window(network: IntegerNetwork, senders: tuple[Sender, ...], other_bytes: int, *, vectors: bool) -> int:
-    """Choose how many timesteps are worked on together; ``other_bytes`` is what one takes besides events."""
+def _window(
+    network: IntegerNetwork, senders: tuple[Sender, ...], other_bytes: int, loaded: int, *, vectors: bool
+) -> int:
+    """Choose how many timesteps are worked on together.
+
+    Args:
+        network: The network.
+        senders: Those of its ports and populations that send events.
+        other_bytes: What a timestep takes besides events.
+        loaded: Bytes of all synapses, which a window goes through once.
+        vectors: Whether a vector tier runs it.
+    """
     event_bytes = sum(4 * size(s.shape) * (2 if is_graded(s) else 1) for s in senders)
     room = WINDOW_BYTES * (VECTOR_WINDOWS if vectors else 1)
     timestep = max(other_bytes + event_bytes, 1)
-    window = min(max(room // timestep, min(WIDE_BYTES // timestep, ROWS), 1), network.timesteps)
+    least = max(ROWS, loaded // timestep)
+    window = min(max(room // timestep, min(WIDE_BYTES // timestep, least), 1), network.timesteps)
     return window - window % ROWS if vectors and ROWS < window < network.timesteps else window
 
 
@@ -201,13 +214,14 @@ def _projection_records(
     nodes: Nodes,
     heaps: tuple[Heap[np.int16], Heap[np.int8]],
     lists: Heap[np.int32],
+    tier: Tier,
 ) -> Records:
     rows = []
     for projection in (p for own in groups for group in own for p in group.projections):
         pre, post = network.source(projection.pre), network.source(projection.post)
         counts = nodes.graded[projection.pre] and isinstance(pre, CountingLifPopulation)
         graded = nodes.graded[projection.pre] and not counts
-        packed = pack_projection(projection, pre.shape, received_shape(post), graded=graded)
+        packed = pack_projection(projection, pre.shape, received_shape(post), graded=graded, tier=tier)
         rows.append(
             {
                 "kind": packed.kind,
@@ -217,6 +231,7 @@ def _projection_records(
                 "table_at": lists.add(packed.table),
                 "sources": packed.sources,
                 "stride": packed.stride,
+                "stripe": packed.stripe,
                 "channels": packed.channels,
                 "bytes": packed.weights.dtype == np.int8,
                 "scale": packed.scale,

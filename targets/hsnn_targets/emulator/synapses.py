@@ -45,13 +45,15 @@ def deliver_scaled(rows: Weights, index: Int32, payload: Int32, total: Int32, n:
 
 @inner
 def deliver_dense(
-    p: Record, program: Program, vector: Vector | None, index: Int32, payload: Int32, total: Int32
+    p: Record, s: int, program: Program, vector: Vector | None, index: Int32, payload: Int32, total: Int32
 ) -> None:
-    """Add what one timestep of events brings through all-to-all synapses.
+    """Add what one timestep of events brings through stripe ``s`` of all-to-all synapses.
 
     Counts of spikes are mostly 1: all rows are added once, then those of higher counts as often as they still lack.
     """
-    at, n, scale = p["weights_at"], p["stride"], p["scale"]
+    first, scale = s * p["stripe"], p["scale"]
+    at, n = p["weights_at"] + p["sources"] * first, min(p["stripe"], p["stride"] - first)
+    total = total[first : first + n]
     once = p["counts"] != 0 or payload.size == 0
     if p["bytes"] != 0:
         rows = program.bytes[at:]
@@ -117,8 +119,8 @@ def deliver_sparse(p: Record, program: Program, index: Int32, payload: Int32, to
 
 
 @inner
-def deliver(p: Record, program: Program, vector: Vector | None, scratch: Scratch, t: int, total: Int32) -> None:
-    """Add what one projection brings at timestep ``t`` of the window to the sums of a population."""
+def deliver(p: Record, s: int, program: Program, vector: Vector | None, scratch: Scratch, t: int, total: Int32) -> None:
+    """Add what stripe ``s`` of a projection brings at timestep ``t`` of the window to the sums of a population."""
     node = program.nodes[p["node"]]
     at = node["start_at"] + node["history"] + t - p["delay"]
     first, last = scratch.start[at], scratch.start[at + 1]
@@ -127,11 +129,28 @@ def deliver(p: Record, program: Program, vector: Vector | None, scratch: Scratch
     if node["payload_at"] >= 0:
         payload = scratch.payload[node["payload_at"] + first : node["payload_at"] + last]
     if p["kind"] == DENSE:
-        deliver_dense(p, program, vector, index, payload, total)
+        deliver_dense(p, s, program, vector, index, payload, total)
     elif p["kind"] == CONV:
         deliver_conv(p, program, index, payload, total)
     else:
         deliver_sparse(p, program, index, payload, total)
+
+
+@inner
+def deliver_all(
+    p: Record, program: Program, vector: Vector | None, scratch: Scratch, span: Span, at: int, width: int
+) -> None:
+    """Add what a projection brings in some timesteps to sums that start at ``at`` and lie ``width`` apart.
+
+    Stripe after stripe, so that the weights of one stay in the cache for all timesteps.
+    """
+    stripes = 1
+    if p["kind"] == DENSE and p["stripe"] > 0:
+        stripes = (p["stride"] + p["stripe"] - 1) // p["stripe"]
+    for s in range(stripes):
+        for t in range(span.first, span.last):
+            to = at + (t - span.first) * width
+            deliver(p, s, program, vector, scratch, t, scratch.sums[to : to + width])
 
 
 @inner
@@ -162,7 +181,5 @@ def collect(population: Record, program: Program, scratch: Scratch, span: Span) 
     for g in range(population["groups"]):
         group = program.groups[population["first_group"] + g]
         for q in range(group["first"], group["last"]):
-            for t in range(span.first, span.last):
-                at = g * size + (t - span.first) * width
-                deliver(program.projections[q], program, None, scratch, t, scratch.sums[at : at + width])
+            deliver_all(program.projections[q], program, None, scratch, span, g * size, width)
     return merge_groups(population, program, scratch.sums, size)

@@ -80,9 +80,10 @@ PROJECTION = _record(
     "delay",
     "weights_at",
     "table_at",  # CONV, SPARSE: where the weights go; see ``pack.py``
-    "sources",  # CONV: input pixels; SPARSE: presynaptic neurons
+    "sources",  # CONV: input pixels; DENSE, SPARSE: presynaptic neurons
     "channels",  # CONV: input channels
-    "stride",  # distance of rows: DENSE of presynaptic neurons, CONV of input channels
+    "stride",  # DENSE: weights of a presynaptic neuron; CONV: distance of rows of input channels
+    "stripe",  # DENSE: weights of a row of a stripe; the last stripe's rows may have fewer
     "bytes",  # DENSE: whether its weights are among ``Program.bytes``
     "scale",  # DENSE: left shift of these
     "counts",  # DENSE: whether payloads are counts of spikes, and these woven all the same

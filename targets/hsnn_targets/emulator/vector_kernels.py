@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hsnn_targets.emulator.jit import inner, routine
 from hsnn_targets.emulator.memory_ir import copy_bytes
 from hsnn_targets.emulator.neurons import update_tile
-from hsnn_targets.emulator.synapses import deliver, merge_groups
+from hsnn_targets.emulator.synapses import deliver_all, merge_groups
 from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
 from hsnn_targets.emulator.vector_lif import make_update
 from hsnn_targets.emulator.vector_product import (
@@ -198,9 +198,7 @@ def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, s
                 scratch.ways[2 * p] += 1
                 continue
             scratch.ways[2 * p + 1] += vector.products[p]["taps"] > 0
-            for t in range(span.first, span.last):
-                at = g * size + (t - span.first) * width
-                deliver(program.projections[p], program, vector, scratch, t, scratch.sums[at : at + width])
+            deliver_all(program.projections[p], program, vector, scratch, span, g * size, width)
     return merge_groups(population, program, scratch.sums, size)
 
 

@@ -12,7 +12,7 @@ from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import LifPopulation, Neuron, sends_spikes
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
-from hsnn_targets.emulator.costs import COSTS, events_limit
+from hsnn_targets.emulator.costs import events_limit
 from hsnn_targets.emulator.dynamics import dynamics_of
 from hsnn_targets.emulator.groups import Group
 from hsnn_targets.emulator.heap import Heap
@@ -79,9 +79,7 @@ def find_products(
     limits = {name: -1 for name in products}
     if synapses == "auto":
         limits = {
-            name: max(
-                events_limit(found[name][0], product, size(network.source(found[name][0].pre).shape), COSTS[tier]), -1
-            )
+            name: max(events_limit(found[name][0], product, size(network.source(found[name][0].pre).shape), tier), -1)
             for name, product in products.items()
         }
     return Products(products, limits)
