@@ -54,31 +54,32 @@ def count_samples(network: IntegerNetwork, inputs: Inputs) -> int:
     Raises:
         UsageError: ``HSNN-R001``, if a port is missing, or a shape or dtype is wrong.
     """
-    batches = set()
+    batches = []
     for port in network.inputs:
         array = inputs.get(port.name)
         if array is None:
             raise UsageError("HSNN-R001", f"segment {network.name!r} got no spikes for input {port.name!r}")
-        if array.dtype not in KINDS or array.ndim != 2 + len(port.shape):
+        shape, axes = array.shape, 2 + len(port.shape)
+        if array.dtype not in KINDS or len(shape) != axes:
             raise UsageError(
                 "HSNN-R001",
                 f"input {port.name!r} is {array.dtype} with {array.ndim} axes",
-                allowed=f"int32, uint8, int8 or bool with {2 + len(port.shape)} axes (timestep, batch, *feature)",
+                allowed=f"int32, uint8, int8 or bool with {axes} axes (timestep, batch, *feature)",
             )
-        if array.shape[0] != network.timesteps or array.shape[2:] != port.shape:
+        if shape[0] != network.timesteps or shape[2:] != port.shape:
             raise UsageError(
                 "HSNN-R001",
-                f"input {port.name!r} has shape {array.shape}",
+                f"input {port.name!r} has shape {shape}",
                 allowed=f"({network.timesteps}, batch, {', '.join(map(str, port.shape))})",
             )
-        batches.add(array.shape[1])
-    if len(batches) > 1:
+        batches.append(shape[1])
+    batch = batches[0] if batches else 1
+    if batches.count(batch) != len(batches):
         raise UsageError(
             "HSNN-R001",
-            f"inputs of segment {network.name!r} have batch sizes {sorted(batches)}",
+            f"inputs of segment {network.name!r} have batch sizes {sorted(set(batches))}",
             allowed="one batch size",
         )
-    batch = batches.pop() if batches else 1
     if batch == 0:
         raise UsageError("HSNN-R001", f"segment {network.name!r} got a batch of 0 samples", allowed="1 or more")
     return batch
