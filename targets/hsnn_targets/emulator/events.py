@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hsnn_targets.emulator.jit import inner
-from hsnn_targets.emulator.memory_ir import count_ones, nonzero_bytes, pack_bits
+from hsnn_targets.emulator.memory_ir import copy_bytes, count_ones, nonzero_bytes, pack_bits
 from hsnn_targets.emulator.port_rows import look_at_row, read_row
 from hsnn_targets.emulator.spike_lists import list_spikes
 from hsnn_targets.emulator.tables import ALWAYS, CONSTANT, PORT, TILE, Place, Program, Run, Scratch, Span
@@ -175,9 +175,12 @@ def open_window(program: Program, vector: Vector | None, scratch: Scratch, run: 
 
 @inner
 def slide_window(program: Program, scratch: Scratch, steps: int) -> None:
-    """Keep the events that delays still ask for after a window of ``steps`` timesteps."""
+    """Keep the events and bytes that delays still ask for after a window of ``steps`` timesteps."""
     for q in range(program.nodes.size):
         node = program.nodes[q]
+        kept, row = node["kept"], node["plane_stride"]
+        for t in range(-kept, 0):
+            copy_bytes(scratch.fired, node["plane_at"] + t * row, node["plane_at"] + (steps + t) * row, row)
         start = scratch.start[node["start_at"] :]
         first, last = start[steps], start[steps + node["history"]]
         for k in range(first, last):

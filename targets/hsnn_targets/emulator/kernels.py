@@ -66,8 +66,10 @@ def clear(program: Program, scratch: Scratch) -> None:
     for k in range(scratch.tiles.size // (FIELDS * TILE)):
         scratch.tiles[k * FIELDS * TILE : (k * FIELDS + STATES) * TILE] = 0
     for q in range(program.nodes.size):
-        at = program.nodes[q]["start_at"]
-        scratch.start[at : at + program.nodes[q]["history"] + 1] = 0
+        node = program.nodes[q]
+        scratch.start[node["start_at"] : node["start_at"] + node["history"] + 1] = 0
+        if node["kept"] > 0:
+            scratch.fired[node["plane_at"] - node["kept"] * node["plane_stride"] : node["plane_at"]] = 0
 
 
 @inner

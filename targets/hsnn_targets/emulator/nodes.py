@@ -54,13 +54,20 @@ class Nodes:
             ports += count if isinstance(sender, InputPort) else 0
 
     def records(
-        self, lists: Heap[np.int32], *, planes: Mapping[str, int], limits: Mapping[str, int], floors: Mapping[str, int]
+        self,
+        lists: Heap[np.int32],
+        *,
+        planes: Mapping[str, int],
+        kept: Mapping[str, int],
+        limits: Mapping[str, int],
+        floors: Mapping[str, int],
     ) -> list[dict[str, int]]:
         """Fields of all senders' records.
 
         Args:
             lists: Takes the order of each sender.
-            planes: Where the bytes of each sender that has some start.
+            planes: Where the bytes of each sender that has some start in a window.
+            kept: Timesteps before a window of which bytes are still asked for.
             limits: Events in a timestep up to which somebody may ask for them, of each sender.
             floors: Events in a timestep above which somebody asks for bytes.
         """
@@ -76,6 +83,7 @@ class Nodes:
                     "ordered": not np.array_equal(order, np.arange(order.size)),
                     "plane_at": planes.get(sender.name, -1),
                     "plane_stride": tables.padded(row["count"]),
+                    "kept": kept.get(sender.name, 0),
                     "limit": limits[sender.name],
                     "floor": floors[sender.name],
                     **_payloads(sender),

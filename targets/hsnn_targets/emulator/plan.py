@@ -116,9 +116,10 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     looped = {neuron.name for cycle in cycles if _loops(cycle, live) for neuron in cycle}
     products = find_products(network, live, looped=looped, synapses=synapses, tier=tier)
 
+    kept = products.kept(live)
+
     def planes(window: int) -> Planes:
-        read = [p.pre for p in live if p.name in products.of]
-        return own_planes(senders, products.of, read, window) if vectors else shared_plane(senders, window)
+        return own_planes(senders, products.of, kept, window) if vectors else shared_plane(senders, window)
 
     sums = max((sum_places(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
     loaded = sum(packed_bytes(projection, products=False) for projection in live)
@@ -126,7 +127,9 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     nodes, bytes_ = Nodes(live, senders, window=window), planes(window)
     weights, rows, lists = Heap(np.int16), Heap(np.int8), Heap(np.int32)
     limits = (
-        products.sender_limits(tuple(nodes.number), live) if vectors else dict.fromkeys(nodes.number, tables.ALWAYS)
+        products.sender_limits(tuple(nodes.number), live, cut=window < network.timesteps)
+        if vectors
+        else dict.fromkeys(nodes.number, tables.ALWAYS)
     )
     floors = products.sender_floors(tuple(nodes.number), live)
     program = tables.Program(
@@ -134,7 +137,9 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
         populations=population_records(neurons, groups, nodes, lists),
         groups=_group_records(groups),
         projections=_projection_records(network, groups, nodes, (weights, rows), lists, tier),
-        nodes=make_records(tables.NODE, nodes.records(lists, planes=bytes_.of_sender, limits=limits, floors=floors)),
+        nodes=make_records(
+            tables.NODE, nodes.records(lists, planes=bytes_.of_sender, kept=kept, limits=limits, floors=floors)
+        ),
         weights=weights.flat(),
         bytes=rows.flat(),
         tables=lists.flat(),

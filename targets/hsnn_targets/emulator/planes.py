@@ -17,7 +17,7 @@ class Planes:
     """Where bytes lie.
 
     Attributes:
-        of_sender: Where each sender's plane starts.
+        of_sender: Where the first timestep of a window is in each sender's plane.
         of_frame: Where the frame of each projection that has one starts.
         size: Bytes in all.
     """
@@ -34,14 +34,24 @@ def shared_plane(senders: Iterable[Sender], window: int) -> Planes:
     return Planes(dict.fromkeys((sender.name for sender in own), 0), {}, width * window)
 
 
-def own_planes(senders: Iterable[Sender], products: Mapping[str, Product], read: Iterable[str], window: int) -> Planes:
-    """A plane for each that sends spikes or counts of them and for each graded port in ``read``, then the frames."""
-    used, wanted = 0, set(read)
+def own_planes(
+    senders: Iterable[Sender], products: Mapping[str, Product], kept: Mapping[str, int], window: int
+) -> Planes:
+    """A plane for each that sends spikes or counts of them and for each graded port in ``kept``, then the frames.
+
+    Args:
+        senders: Those that send anything.
+        products: Projections that can run as products.
+        kept: Timesteps before a window that they still ask for, of each sender that they come from.
+        window: Timesteps of a window.
+    """
+    used = 0
     of_sender, of_frame = {}, {}
     for sender in senders:
-        if _has_spikes(sender) or sender.name in wanted:
-            of_sender[sender.name] = used
-            used += padded(size(sender.shape)) * window
+        if _has_spikes(sender) or sender.name in kept:
+            row, before = padded(size(sender.shape)), kept.get(sender.name, 0)
+            of_sender[sender.name] = used + row * before
+            used += row * (before + window)
     for name, product in products.items():
         if product.frame:
             of_frame[name] = used

@@ -102,6 +102,7 @@ NODE = _record(
     "number",  # its place among the nodes
     "plane_at",  # where its bytes start, one per neuron, timestep after timestep; -1 for none
     "plane_stride",  # distance of timesteps
+    "kept",  # timesteps before the window of which products still ask for bytes
     "limit",  # events in a timestep up to which somebody may ask for them
     "floor",  # PORT: events in a timestep above which somebody asks for bytes
     "raised",  # PORT: what makes its lowest payload 0

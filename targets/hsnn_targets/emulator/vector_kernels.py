@@ -130,11 +130,11 @@ def shape(product: Record, vector: Vector) -> None:
 @inner
 def frame(p: int, program: Program, vector: Vector, scratch: Scratch, rows: int) -> None:
     """Copy the spikes of a window into a frame of zeros, where a convolution is padded."""
-    product = vector.products[p]
+    product, delay = vector.products[p], program.projections[p]["delay"]
     node = program.nodes[program.projections[p]["node"]]
     for t in range(rows):
         to = product["plane_at"] + t * product["plane_stride"] + product["first"]
-        start = node["plane_at"] + t * node["plane_stride"]
+        start = node["plane_at"] + (t - delay) * node["plane_stride"]
         for y in range(product["lines"]):
             copy_bytes(scratch.fired, to + y * product["line_stride"], start + y * product["line"], product["line"])
 

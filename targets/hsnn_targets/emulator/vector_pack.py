@@ -83,7 +83,7 @@ def largest_byte(network: IntegerNetwork, name: str) -> int | None:
 def pack_product(network: IntegerNetwork, projection: Projection, tier: Tier) -> Product | None:
     """Lay a projection out as a product of bytes, or return None where it cannot be one."""
     peak = largest_byte(network, projection.pre)
-    if projection.delay or peak is None or peak > LARGEST_BYTE[tier]:
+    if peak is None or peak > LARGEST_BYTE[tier]:
         return None
     if isinstance(network.source(projection.post), ResonatorPopulation):
         return None  # products know sums of one a neuron

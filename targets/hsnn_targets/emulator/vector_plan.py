@@ -41,20 +41,35 @@ class Products:
     of: Mapping[str, Product]
     limits: Mapping[str, int]
 
-    def sender_limits(self, senders: Collection[str], live: Sequence[Projection]) -> dict[str, int]:
-        """Events of each sender up to which any of its projections may ask for them; -1 for never."""
+    def sender_limits(self, senders: Collection[str], live: Sequence[Projection], *, cut: bool) -> dict[str, int]:
+        """Events of each sender up to which any of its projections may ask for them; -1 for never.
+
+        Args:
+            senders: Their names.
+            live: Projections that deliver anything.
+            cut: Whether a sample is cut into windows: what is delayed may ask for the events of an earlier one.
+        """
         limits = dict.fromkeys(senders, -1)
         for projection in live:
-            limit = self.limits.get(projection.name, ALWAYS)
+            limit = ALWAYS if cut and projection.delay else self.limits.get(projection.name, ALWAYS)
             limits[projection.pre] = max(limits[projection.pre], limit)
         return limits
 
     def sender_floors(self, senders: Collection[str], live: Sequence[Projection]) -> dict[str, int]:
-        """Events of each sender above which the first of its projections runs as a product."""
+        """Events of each sender above which the first of its projections runs as a product; -1 for always."""
         floors = dict.fromkeys(senders, ALWAYS)
         for projection in live:
-            floors[projection.pre] = min(floors[projection.pre], self.limits.get(projection.name, ALWAYS))
+            floor = -1 if projection.delay and projection.name in self.of else self.limits.get(projection.name, ALWAYS)
+            floors[projection.pre] = min(floors[projection.pre], floor)
         return floors
+
+    def kept(self, live: Sequence[Projection]) -> dict[str, int]:
+        """Timesteps before a window of which each sender's bytes are asked for, where they are at all."""
+        kept: dict[str, int] = {}
+        for projection in live:
+            if projection.name in self.of:
+                kept[projection.pre] = max(kept.get(projection.pre, 0), projection.delay)
+        return kept
 
 
 NO_PRODUCTS = Products({}, {})
@@ -132,7 +147,7 @@ def _product_row(
     product = products.of.get(projection.name)
     if product is None:
         return {}
-    width = product.frame or int(np.prod(network.source(projection.pre).shape))
+    sent = padded(size(network.source(projection.pre).shape))
     return {
         "taps": product.taps.size,
         "taps_at": taps.add(product.taps),
@@ -149,8 +164,8 @@ def _product_row(
         "columns": product.columns,
         "step_y": product.step_y,
         "step_x": product.step_x,
-        "plane_at": planes.of_frame.get(projection.name, planes.of_sender[projection.pre]),
-        "plane_stride": padded(width),
+        "plane_at": planes.of_frame.get(projection.name, planes.of_sender[projection.pre] - projection.delay * sent),
+        "plane_stride": padded(product.frame) if product.frame else sent,
         "lines": product.lines,
         "line": product.line,
         "line_stride": product.line_stride,

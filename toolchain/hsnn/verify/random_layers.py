@@ -5,6 +5,7 @@ Where :mod:`hsnn.verify.random_networks` draws every feature, these draw what ke
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -62,11 +63,18 @@ def random_layers(seed: int) -> IntegerNetwork:
             projections.append(_draw_dense(rng, f"b{index}", "one", name, (1,), post))
         populations.append(_draw_lif(rng, name, post))
         sources[name] = post
-    network = IntegerNetwork(
-        f"layers{seed}", timesteps, ports, tuple(populations), tuple(projections), (populations[-1].name,)
-    )
+    delayed = _draw_delays(seed, projections)
+    network = IntegerNetwork(f"layers{seed}", timesteps, ports, tuple(populations), delayed, (populations[-1].name,))
     validate_network(network)
     return network
+
+
+def _draw_delays(seed: int, projections: list[Projection]) -> tuple[Projection, ...]:
+    """Delay some projections of every third network; numbers of its own leave the rest of the network as it is."""
+    rng = np.random.default_rng([seed, 78])
+    if rng.random() > 1 / 3:
+        return tuple(projections)
+    return tuple(replace(p, delay=int(rng.choice([0, 1, 2, 5, 16]))) for p in projections)
 
 
 def _draw_dense(
