@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from hsnn.errors import RunError, UsageError
-from hsnn.recording import PackedSpikes, Recorder, Recording, record
+from hsnn.packed_spikes import PackedSpikes
+from hsnn.recording import Recorder, Recording, record
 from hsnn.runtime.operations import synaptic_operations
 from hsnn.runtime.result import ChipTrace
 from hsnn.verify.random_networks import random_inputs, random_network
@@ -127,7 +128,7 @@ def test_neurons_are_counted_in_parts_of_any_size(monkeypatch):
     packed = PackedSpikes(spikes.shape, PackedSpikes.pack(spikes.transpose(0, 1, 3, 4, 2)).bits, (1, 2, 0))
     np.testing.assert_array_equal(packed.unpack(), spikes)
     for size in (1, 1000, 1 << 20):
-        monkeypatch.setattr("hsnn.recording.UNPACKED_BYTES", size)
+        monkeypatch.setattr("hsnn.packed_spikes.UNPACKED_BYTES", size)
         np.testing.assert_array_equal(packed.neuron_counts(), spikes.sum(axis=(0, 1)))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hsnn.ir.integer import IntegerNetwork
     from hsnn.ir.validate_batch import Inputs
-    from hsnn.recording import PackedSpikes
+    from hsnn.packed_spikes import PackedSpikes
 
     Int32 = NDArray[np.int32]
 

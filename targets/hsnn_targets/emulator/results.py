@@ -12,7 +12,8 @@ from hsnn.errors import RunError
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import ConstantSource, Neuron, sends
 from hsnn.ir.shape import Shape, size
-from hsnn.recording import PackedSpikes, Recording
+from hsnn.packed_spikes import PackedSpikes
+from hsnn.recording import Recording
 from hsnn.target import SegmentResult
 from hsnn_targets.emulator.arguments import address_of
 from hsnn_targets.emulator.memory import room_for

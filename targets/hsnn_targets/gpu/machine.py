@@ -17,7 +17,8 @@ from hsnn.ir.populations import ConstantSource, sends, sends_spikes
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
 from hsnn.ir.validate_batch import Inputs, validate_inputs, widen
-from hsnn.recording import PackedSpikes, Recording
+from hsnn.packed_spikes import PackedSpikes
+from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
 from hsnn_targets.emulator.blocks import Block
 from hsnn_targets.emulator.components import components

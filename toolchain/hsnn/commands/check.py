@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsnn.commands import options
-from hsnn.errors import CapacityError, HsnnError, UnsupportedError
+from hsnn.commands.verdict import verdict
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
-    from hsnn.feasibility import CheckReport
 
 USAGE = "check MODEL|FOLDER [options]"
 HELP = "tell whether a model can be compiled, and what to change if not"
@@ -75,17 +74,3 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 0
     console.error(error)
     return error.exit_status
-
-
-def verdict(report: CheckReport) -> HsnnError | None:
-    """The error that a build of this model would end with; None if there is none."""
-    if not report.supported:
-        codes = ", ".join(sorted({str(problem["code"]) for problem in report.problems}))
-        return UnsupportedError(
-            "HSNN-U140", f"the model cannot be compiled as it is: {codes}", fix="see the fix of each problem"
-        )
-    if not report.fits:
-        return CapacityError(
-            "HSNN-U141", "the spiking segments do not fit the chip", fix="make layers smaller, or name another --chip"
-        )
-    return None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hsnn.commands import check, options
+from hsnn.commands import options
 from hsnn.commands.failures import coded
+from hsnn.commands.verdict import verdict
 from hsnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def model_files(folder: Path) -> list[Path]:
 def _line(file: Path, folder: Path, args: argparse.Namespace, console: Console) -> Line:
     from hsnn.commands.models import is_netx, is_nir, named_model
     from hsnn.commands.plain import error_fields
-    from hsnn.feasibility import check as check_model
+    from hsnn.feasibility import check
 
     name = str(file.relative_to(folder))
     own: dict[str, object] = {"model": str(file)}
@@ -97,23 +98,23 @@ def _line(file: Path, folder: Path, args: argparse.Namespace, console: Console) 
         own |= {"schedule": None, "static_input": False} | ({} if is_nir(name) else {"timesteps": None})
     try:
         model = named_model(argparse.Namespace(**{**vars(args), **own}))
-        report = check_model(model, options=options.compile_options(args))
-        error = check.verdict(report)
+        report = check(model, options=options.compile_options(args))
+        error = verdict(report)
     except Exception as error:  # noqa: BLE001  # what is wrong with one file does not keep the others' lines back
         raised = coded(error, console)
-        verdict = "failed" if error is not raised else "unsupported" if raised.exit_status == 3 else "unreadable"
+        word = "failed" if error is not raised else "unsupported" if raised.exit_status == 3 else "unreadable"
         detail = f"{raised.code}: {raised.found}"
         if raised.code in _OPEN:
-            verdict, detail = "incomplete", f"{detail}; {raised.fix}"
-        result: dict[str, Json] = {"path": name, "verdict": verdict, "error": error_fields(raised)}
-        return Line(name, verdict, detail, result, raised.exit_status)
+            word, detail = "incomplete", f"{detail}; {raised.fix}"
+        result: dict[str, Json] = {"path": name, "verdict": word, "error": error_fields(raised)}
+        return Line(name, word, detail, result, raised.exit_status)
     result = {"path": name, "problems": [dict(problem) for problem in report.problems]}
     if error is not None:
-        verdict = "unsupported" if error.exit_status == 3 else "too large"
+        word = "unsupported" if error.exit_status == 3 else "too large"
         first = f"{report.problems[0]['code']}: {report.problems[0]['found']}" if report.problems else error.found
         more = f" and {len(report.problems) - 1} more" if len(report.problems) > 1 else ""
-        result |= {"verdict": verdict, "error": error_fields(error)}
-        return Line(name, verdict, f"{first}{more}", result, error.exit_status)
+        result |= {"verdict": word, "error": error_fields(error)}
+        return Line(name, word, f"{first}{more}", result, error.exit_status)
     chip = sum(item.place.startswith("chip") for item in report.placements)
     neurons = sum(int(str(segment["neurons"])) for segment in report.segments)
     placed = f"{chip} of {len(report.placements)} operators and {neurons:,} neurons on the chip"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import UsageError
-from hsnn.recording import PackedSpikes
+from hsnn.packed_spikes import PackedSpikes
 from hsnn.target import SegmentResult
 
 if TYPE_CHECKING:

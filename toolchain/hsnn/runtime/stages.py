@@ -13,8 +13,9 @@ import numpy as np
 from hsnn.errors import HsnnError, RunError
 from hsnn.ir.plan import HostStage
 from hsnn.ir.validate_batch import widen
+from hsnn.packed_spikes import PackedSpikes
 from hsnn.program import ChipStage
-from hsnn.recording import PackedSpikes, Recording, record
+from hsnn.recording import Recording, record
 from hsnn.runtime.bridge import from_sent, to_payloads, to_spikes
 from hsnn.runtime.host import HostExecutable
 from hsnn.runtime.result import ChipTrace, StageRun

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from hsnn.errors import UsageError
-from hsnn.recording import PackedSpikes
+from hsnn.packed_spikes import PackedSpikes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
