@@ -183,6 +183,18 @@ def test_bench_takes_the_tier(artifact, capsys):
     assert {segment["tier"] for segment in result["segments"]} == {"portable"}
 
 
+def test_bench_takes_the_device(artifact, capsys):
+    expected = bench(capsys, artifact, "--target", "reference")
+    result = bench(capsys, artifact, "--target", "gpu", "--device", "cpu")
+    assert (expected["device"], result["device"]) == (None, "cpu")
+    for ours, theirs in zip(result["segments"], expected["segments"], strict=True):
+        assert ours["spikes_of_neurons"] == theirs["spikes_of_neurons"]
+    assert main(["bench", artifact, "--target", "gpu", "--device", "tpu", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "HSNN-U050"
+    assert main(["bench", artifact, "--device", "cpu", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "HSNN-U051"
+
+
 def test_options_of_the_emulator_are_refused_on_other_targets(artifact, capsys):
     assert main(["bench", artifact, "--target", "reference", "--synapses", "events"]) == 2
     assert "HSNN-U053" in capsys.readouterr().err

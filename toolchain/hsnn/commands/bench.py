@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=values.positive, default=64, metavar="N", help="measure on the first N samples (default 64)"
     )
     how = parser.add_argument_group("how to measure")
-    how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
+    options.add_target(how)
     options.add_host(how)
     how.add_argument(
         "--batch-size", type=values.positive, default=32, metavar="N", help="samples of a batch (default 32)"
@@ -75,9 +75,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hsnn.artifact import load
     from hsnn.runtime.inputs import sample_count, take_samples
     from hsnn.runtime.session import Session
-    from hsnn.target import find_target
 
-    target = options.tune(find_target(args.target), synapses=args.synapses, tier=args.tier, threads=args.threads)
+    chosen = options.find_device_target(args.target, args.device)
+    target = options.tune(chosen, synapses=args.synapses, tier=args.tier, threads=args.threads)
     program = load(args.artifact)
     inputs = _samples(args, program)
     first = take_samples(inputs, program.inputs, start=0, stop=1)
@@ -93,6 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "verb": "bench",
         "artifact": args.artifact,
         "target": args.target,
+        "device": args.device,
         "host": args.host,
         "input": args.input or ("random" if program.golden is None else "calibration"),
         "samples": sample_count(inputs, program.inputs) or 1,

@@ -51,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trace-states", action="store_true", help="with --trace: currents and voltages of every timestep, too"
     )
     how = parser.add_argument_group("how to run it")
-    how.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
-    how.add_argument("--device", metavar="NAME", help="device of --target gpu: cuda (default), cuda:1, ... or cpu")
+    options.add_target(how)
     options.add_host(how)
     how.add_argument(
         "--batch-size", type=values.positive, metavar="N", help="samples that go through a stage at once (default 32)"
