@@ -40,7 +40,10 @@ def __getattr__(name: str) -> object:
         return version("hsnn")
     if name not in _HOMES:
         raise AttributeError(f"module 'hsnn' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    from hsnn.libraries import named_if_missing
+
+    with named_if_missing():
+        value = getattr(import_module(_HOMES[name]), name)
     # Found at once the next time.
     globals()[name] = value
     return value

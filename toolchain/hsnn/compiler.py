@@ -21,6 +21,7 @@ import numpy as np
 from hsnn.errors import CapacityError, HsnnWarning
 from hsnn.frontends.dispatch import Model, front_end
 from hsnn.ir.plan import ChipSegment, HostStage, Plan
+from hsnn.libraries import named_if_missing
 from hsnn.passes.mapping.chips import load_chip
 from hsnn.passes.mapping.delays import match_delays
 from hsnn.passes.mapping.place import capacity_report, no_room, place
@@ -107,6 +108,7 @@ class Options:
         }
 
 
+@named_if_missing()
 def compile(
     model: Model,
     calibration: Samples,

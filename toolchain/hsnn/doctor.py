@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from hsnn.errors import HsnnError
+from hsnn.libraries import LIBRARIES
 
 PYTHON_FROM, PYTHON_BELOW = (3, 10), (3, 14)
 FREE_BYTES = 1 << 30
@@ -43,40 +44,6 @@ class Finding:
     state: State
     detail: str
     fix: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """A library that hsnn uses.
-
-    Attributes:
-        module: What is imported.
-        package: What is installed.
-        purpose: What it is for.
-        extra: Extra of hsnn that brings it; empty if hsnn cannot do without it.
-    """
-
-    module: str
-    package: str
-    purpose: str
-    extra: str = ""
-
-
-LIBRARIES = (
-    Library("numpy", "numpy", "arrays"),
-    Library("onnxruntime", "onnxruntime", "running host parts"),
-    Library("llvmlite", "llvmlite", "the emulator"),
-    Library("pydantic", "pydantic", "reading artifacts"),
-    Library("safetensors", "safetensors", "reading artifacts"),
-    Library("jinja2", "jinja2", "reports"),
-    Library("rich", "rich", "tables and progress"),
-    Library("onnx", "onnx", "compiling models, and reports", "torch"),
-    Library("torch", "torch", "compiling torch models", "torch"),
-    Library("onnxscript", "onnxscript", "compiling models", "torch"),
-    Library("onnx_ir", "onnx-ir", "compiling models", "torch"),
-    Library("scipy", "scipy", "compiling models, and Lava", "torch"),
-    Library("numba", "numba", "teaching CoLaNET", "torch"),
-)
 
 
 def examine() -> tuple[Finding, ...]:
@@ -117,12 +84,10 @@ def _libraries() -> Iterator[Finding]:
     for library in LIBRARIES:
         if find_spec(library.module) is not None:
             yield Finding("library", library.package, "ok", f"{_version(library.package)}, for {library.purpose}")
-        elif library.extra:
-            fix = f"pip install 'hsnn[{library.extra}]'"
-            yield Finding("library", library.package, "optional", f"not installed; it is for {library.purpose}", fix)
         else:
-            fix = f"pip install {library.package}"
-            yield Finding("library", library.package, "failed", f"not installed; it is for {library.purpose}", fix)
+            state: State = "optional" if library.extra else "failed"
+            found = f"not installed; it is for {library.purpose}"
+            yield Finding("library", library.package, state, found, library.fix)
 
 
 def _version(package: str) -> str:

@@ -11,6 +11,7 @@
       QuantizationError      exit 1   integers that stray too far from the floats
       ArtifactError          exit 1   an artifact that is damaged, edited or from elsewhere
       RunError               exit 1   a run that failed: a worker killed, stalled or out of memory
+      MissingLibraryError    exit 1   a library that is not installed; a ModuleNotFoundError, too
 
 An error names the object, what was found, what is allowed and how to mend it. Its code is stable:
 scripts and bug reports may rely on it. ``docs/errors.md`` lists every code.
@@ -119,3 +120,10 @@ class ArtifactError(HsnnError):
 
 class RunError(HsnnError):
     """A run that failed after it had started."""
+
+
+class MissingLibraryError(HsnnError, ModuleNotFoundError):
+    """A library that is not installed and that what was asked for needs.
+
+    It is a ModuleNotFoundError, too, so that ``try: import ... except ImportError`` around hsnn goes on working.
+    """

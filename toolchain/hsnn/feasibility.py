@@ -10,6 +10,7 @@ from hsnn.compiler import Options
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.dispatch import Model, front_end
 from hsnn.ir.plan import Cut, Placement
+from hsnn.libraries import named_if_missing
 from hsnn.passes.mapping.chips import load_chip
 from hsnn.passes.mapping.delays import match_delays
 from hsnn.passes.mapping.place import capacity_report
@@ -45,6 +46,7 @@ class CheckReport:
     fits: bool = True
 
 
+@named_if_missing()
 def check(
     model: Model,
     *,

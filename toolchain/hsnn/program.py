@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
+from hsnn.libraries import named_if_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,6 +165,7 @@ class Program:
         """The stages that run on ONNX Runtime."""
         return tuple(stage for stage in self.stages if isinstance(stage, HostStage))
 
+    @named_if_missing()
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write an artifact: one ``.zip`` file if the path ends so, else a folder.
 

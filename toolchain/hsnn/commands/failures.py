@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hsnn.errors import HsnnError
+from hsnn.libraries import missing_library
 
 if TYPE_CHECKING:
     from hsnn.commands.console import Console
@@ -20,19 +21,7 @@ def coded(error: Exception, console: Console) -> HsnnError:
     if isinstance(error, OSError):
         return HsnnError("HSNN-U115", f"the system refused: {error}")
     if isinstance(error, ModuleNotFoundError):
-        return _missing(error, console)
-    return _internal(error, console)
-
-
-def _missing(error: ModuleNotFoundError, console: Console) -> HsnnError:
-    """Name the library that is missing, if it is one that the installation may lack."""
-    from hsnn.doctor import LIBRARIES
-
-    for library in LIBRARIES:
-        if library.module == (error.name or "").partition(".")[0]:
-            fix = f"pip install 'hsnn[{library.extra}]'" if library.extra else f"pip install {library.package}"
-            found = f"{library.package} is not installed; it is for {library.purpose}"
-            return HsnnError("HSNN-U154", found, fix=fix)
+        return missing_library(error) or _internal(error, console)
     return _internal(error, console)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hsnn.errors import UsageError, VerificationError
+from hsnn.libraries import named_if_missing
 from hsnn.program import Program
 from hsnn.runtime.inputs import check_inputs
 from hsnn.runtime.session import Session
@@ -97,6 +98,7 @@ class VerifyReport:
                 )
 
 
+@named_if_missing()
 def verify(
     program: Program,
     *,

@@ -9,8 +9,11 @@ The user's module is never changed, and no library is imported that the module d
 
 from __future__ import annotations
 
-from hsnn.frontends.live.adapt import LiveModel, adapt
-from hsnn.frontends.live.registry import has_foreign_neurons, register_neuron
-from hsnn.frontends.live.spec import LiveNeuron
+from hsnn.libraries import named_if_missing
+
+with named_if_missing():
+    from hsnn.frontends.live.adapt import LiveModel, adapt
+    from hsnn.frontends.live.registry import has_foreign_neurons, register_neuron
+    from hsnn.frontends.live.spec import LiveNeuron
 
 __all__ = ["LiveModel", "LiveNeuron", "adapt", "has_foreign_neurons", "register_neuron"]
