@@ -63,7 +63,7 @@ def send_timestep(population: Record, program: Program, scratch: Scratch, t: int
     """Write what a population sent at timestep ``t`` of the window, ``row`` of its sums, to the results."""
     order = program.tables[population["order_at"] :]
     if population["node"] < 0 or population["graded"] != 0:
-        value = scratch.sums[row * population["tiles"] * TILE :]
+        value = scratch.sums[row * population["sums"] :]
         for i in range(sent.size):
             sent[order[i]] = value[i]
         return
@@ -99,11 +99,11 @@ def check_row(node: Record, scratch: Scratch, largest: int) -> None:
 
 @inner
 def read_plane(
-    node: Record, program: Program, scratch: Scratch, inputs: Int32 | UInt8, stride: int, steps: int
+    node: Record, program: Program, scratch: Scratch, inputs: Int32 | UInt8, stride: int, first: int, last: int
 ) -> None:
-    """Write the payloads of a window as bytes, and zeros up to the next timestep's."""
+    """Write the payloads of timesteps ``first .. last - 1`` of a window as bytes, and zeros up to the next's."""
     order, n = program.tables[node["order_at"] :], node["count"]
-    for t in range(steps):
+    for t in range(first, last):
         at = node["plane_at"] + t * node["plane_stride"]
         plane = scratch.fired[at:]
         row = inputs[t * stride : t * stride + n]
@@ -125,9 +125,9 @@ def open_port(node: Record, program: Program, scratch: Scratch, inputs: Int32, s
         sent = count_payloads(inputs, node["count"], stride, steps)
         scratch.level[node["number"]] = sent
         if sent > node["floor"] * steps:
-            read_plane(node, program, scratch, inputs, stride, steps)
+            read_plane(node, program, scratch, inputs, stride, 0, steps)
         if sent > node["limit"] * steps:
-            empty(node, scratch, Span(0, steps))
+            empty(node, scratch, Span(0, steps, 0, steps))
             return
     read_payloads(node, program, scratch, inputs, stride, steps)
 
@@ -149,28 +149,48 @@ def read_payloads(node: Record, program: Program, scratch: Scratch, inputs: Int3
 
 
 @inner
-def open_window(program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
-    """Write the events of all ports and constant sources in a window."""
-    for q in range(program.nodes.size):
-        node = program.nodes[q]
-        if node["kind"] == PORT:
-            stride = run.input_samples * node["count"]
-            at = node["input_at"] * run.timesteps * run.input_samples + place.origin * stride
-            at += place.input_sample * node["count"]
-            if node["payload_at"] >= 0:
-                open_port(node, program, scratch, run.inputs[at:], stride, steps)
-                continue
-            if run.narrow.size:
-                read_plane(node, program, scratch, run.narrow[at:], stride, steps)
-            else:
-                read_plane(node, program, scratch, run.inputs[at:], stride, steps)
-            scratch.level[node["number"]] = send_spikes(node, vector, scratch, Span(0, steps), False)
-        elif node["kind"] == CONSTANT:
-            start = scratch.start[node["start_at"] + node["history"] :]
-            for t in range(steps):
-                for i in range(node["count"]):
-                    scratch.events[node["events_at"] + start[t] + i] = i
-                start[t + 1] = start[t] + node["count"]
+def place_in_inputs(node: Record, run: Run, place: Place) -> int:
+    """Where the payloads of a port start in the inputs, for the window at a place."""
+    at = node["input_at"] * run.timesteps + place.origin * node["count"]
+    return int(at * run.input_samples + place.input_sample * node["count"])
+
+
+@inner
+def read_port(node: Record, program: Program, scratch: Scratch, run: Run, place: Place, first: int, last: int) -> None:
+    """Write what a port that is not graded brings in timesteps ``first .. last - 1`` of a window as bytes."""
+    at, stride = place_in_inputs(node, run, place), run.input_samples * node["count"]
+    if run.narrow.size:
+        read_plane(node, program, scratch, run.narrow[at:], stride, first, last)
+    else:
+        read_plane(node, program, scratch, run.inputs[at:], stride, first, last)
+
+
+@inner
+def open_node(
+    node: Record,
+    program: Program,
+    vector: Vector | None,
+    scratch: Scratch,
+    run: Run,
+    place: Place,
+    steps: int,
+    read: bool,
+) -> None:
+    """Write the events of a port or a constant source in a window; ``read`` is whether its bytes are still to be."""
+    if node["kind"] == PORT:
+        if node["payload_at"] >= 0:
+            at, stride = place_in_inputs(node, run, place), run.input_samples * node["count"]
+            open_port(node, program, scratch, run.inputs[at:], stride, steps)
+            return
+        if read:
+            read_port(node, program, scratch, run, place, 0, steps)
+        scratch.level[node["number"]] = send_spikes(node, vector, scratch, Span(0, steps, 0, steps), False)
+    elif node["kind"] == CONSTANT:
+        start = scratch.start[node["start_at"] + node["history"] :]
+        for t in range(steps):
+            for i in range(node["count"]):
+                scratch.events[node["events_at"] + start[t] + i] = i
+            start[t + 1] = start[t] + node["count"]
 
 
 @inner

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hsnn_targets.emulator.events import open_window, send_bits, send_spikes, send_timestep, slide_window
+from hsnn_targets.emulator.events import open_node, send_bits, send_spikes, send_timestep, slide_window
 from hsnn_targets.emulator.jit import inner, kernel
 from hsnn_targets.emulator.messages import send_counts, send_message_bits, send_messages
 from hsnn_targets.emulator.neurons import update
-from hsnn_targets.emulator.synapses import collect
+from hsnn_targets.emulator.synapses import collect, shift_due
 from hsnn_targets.emulator.tables import COUNTING, FIELDS, STATES, TILE, Place, Program, Run, Scratch, Span, U, V
-from hsnn_targets.emulator.vector_kernels import advance_vectors
+from hsnn_targets.emulator.vector_kernels import collect_vectors, update_vectors
 from hsnn_targets.emulator.vector_product import release_tiles
 from hsnn_targets.emulator.vector_tables import Vector
 
@@ -23,16 +23,30 @@ if TYPE_CHECKING:
 
 
 @inner
-def advance(
-    q: int, program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, span: Span
-) -> None:
-    """Advance population ``q`` by some timesteps of the window and send what it sends."""
-    population = program.populations[q]
+def receive(q: int, program: Program, vector: Vector | None, scratch: Scratch, span: Span) -> None:
+    """Get the synaptic input of population ``q`` in some timesteps of the window ready for its neurons."""
     if vector is None:
-        shift = collect(population, program, scratch, span)
-        update(population, program, scratch, shift, span)
+        collect(program.populations[q], program, scratch, span)
     else:
-        advance_vectors(q, program, vector, scratch, span)
+        collect_vectors(q, program, vector, scratch, span)
+
+
+@inner
+def update_tiles(
+    q: int, program: Program, vector: Vector | None, scratch: Scratch, span: Span, first: int, last: int
+) -> None:
+    """Advance tiles ``first .. last - 1`` of population ``q`` by some timesteps of the window."""
+    if vector is None:
+        population = program.populations[q]
+        update(population, program, scratch, shift_due(population, program), span, first, last)
+    else:
+        update_vectors(q, program, vector, scratch, span, first, last)
+
+
+@inner
+def send(q: int, program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, span: Span) -> None:
+    """Send what population ``q`` sends in some timesteps of the window, and write it to the results."""
+    population = program.populations[q]
     graded = population["graded"] != 0
     if population["node"] >= 0:
         if population["model"] == COUNTING and graded:
@@ -50,7 +64,7 @@ def advance(
             at = run.bits_at[q] + ((place.origin + t) * run.samples + place.sample) * size
             bits = run.bits[at : at + size]
             if graded:
-                send_message_bits(population, scratch.sums[(t - span.first) * population["tiles"] * TILE :], bits)
+                send_message_bits(population, scratch.sums[(t - span.first) * population["sums"] :], bits)
             else:
                 send_bits(program.nodes[population["node"]], scratch, t, bits)
     if run.sent_at[q] < 0:
@@ -61,10 +75,15 @@ def advance(
 
 
 @inner
-def clear(program: Program, scratch: Scratch) -> None:
-    """Set the state of a sample to zero."""
-    for k in range(scratch.tiles.size // (FIELDS * TILE)):
+def clear_tiles(scratch: Scratch, first: int, last: int) -> None:
+    """Set the states of some tiles to zero."""
+    for k in range(first, last):
         scratch.tiles[k * FIELDS * TILE : (k * FIELDS + STATES) * TILE] = 0
+
+
+@inner
+def forget_events(program: Program, scratch: Scratch) -> None:
+    """Leave no events and bytes of an earlier sample that delays would ask for."""
     for q in range(program.nodes.size):
         node = program.nodes[q]
         scratch.start[node["start_at"] : node["start_at"] + node["history"] + 1] = 0
@@ -104,14 +123,18 @@ def keep_timestep(q: int, program: Program, scratch: Scratch, run: Run, place: P
 def run_window(program: Program, vector: Vector | None, scratch: Scratch, run: Run, place: Place, steps: int) -> None:
     """Run one sample for the timesteps of a window, component by component."""
     scratch.level[:] = 0
-    open_window(program, vector, scratch, run, place, steps)
+    for q in range(program.nodes.size):
+        open_node(program.nodes[q], program, vector, scratch, run, place, steps, True)
     for c in range(program.components.size):
         component = program.components[c]
         # only portable kernels record states
         stride = 1 if component["recurrent"] or run.states.size else steps
         for t in range(0, steps, stride):
             for q in range(component["first"], component["last"]):
-                advance(q, program, vector, scratch, run, place, Span(t, t + stride))
+                span = Span(t, t + stride, t, t + stride)
+                receive(q, program, vector, scratch, span)
+                update_tiles(q, program, vector, scratch, span, 0, program.populations[q]["tiles"])
+                send(q, program, vector, scratch, run, place, span)
                 if run.states.size:
                     keep_timestep(q, program, scratch, run, place, t)
 
@@ -121,7 +144,8 @@ def run_samples(program: Program, vector: Vector | None, scratch: Scratch, run: 
     """Run the samples of a run."""
     scratch.told[:] = 0
     for sample in range(run.first, run.last):
-        clear(program, scratch)
+        clear_tiles(scratch, 0, scratch.tiles.size // (FIELDS * TILE))
+        forget_events(program, scratch)
         for origin in range(0, run.timesteps, run.window):
             steps = min(run.window, run.timesteps - origin)
             place = Place(sample, sample - run.first + run.first_input, origin)

@@ -50,7 +50,7 @@ def send_counts(population: Record, node: Record, vector: Vector | None, scratch
     index, payload = scratch.events[node["events_at"] :], scratch.payload[node["payload_at"] :]
     start = scratch.start[node["start_at"] + node["history"] :]
     for t in range(span.first, span.last):
-        row = scratch.sums[(t - span.first) * population["tiles"] * TILE :]
+        row = scratch.sums[(t - span.first) * population["sums"] :]
         for k in range(start[t], start[t + 1]):
             payload[k] = row[index[k]]
     return int(start[span.last] - start[span.first])
@@ -62,7 +62,7 @@ def send_messages(population: Record, program: Program, scratch: Scratch, span: 
     node = program.nodes[population["node"]]
     index, payload = scratch.events[node["events_at"] :], scratch.payload[node["payload_at"] :]
     start = scratch.start[node["start_at"] + node["history"] :]
-    width = population["tiles"] * TILE
+    width = population["sums"]
     for t in range(span.first, span.last):
         k = start[t]
         row = scratch.sums[(t - span.first) * width :]

@@ -244,7 +244,9 @@ def update_tile(
 
 
 @inner
-def update(population: Record, program: Program, scratch: Scratch, shift: int, span: Span) -> None:
-    """Advance a population by the timesteps of a span, tile by tile, so that its state stays in the cache."""
-    for k in range(population["tiles"]):
+def update(
+    population: Record, program: Program, scratch: Scratch, shift: int, span: Span, first: int, last: int
+) -> None:
+    """Advance tiles ``first .. last - 1`` by a span of timesteps, one by one: their state stays in the cache."""
+    for k in range(first, last):
         update_tile(population, k, program, scratch, span, k * TILE, population["sums"], shift)

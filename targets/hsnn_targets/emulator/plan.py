@@ -26,8 +26,7 @@ from hsnn_targets.emulator.pack import pack_projection, packed_bytes
 from hsnn_targets.emulator.planes import Planes, own_planes, shared_plane
 from hsnn_targets.emulator.population_records import population_records, sum_places, tiles_of
 from hsnn_targets.emulator.records import make_records
-from hsnn_targets.emulator.vector_plan import Synapses, find_products, plan_vector
-from hsnn_targets.emulator.vector_tables import LANES
+from hsnn_targets.emulator.vector_plan import Products, Synapses, find_products, plan_vector
 
 if TYPE_CHECKING:
     from hsnn_targets.emulator.tables import Int8, Int16, Int32, Records
@@ -121,7 +120,8 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     def planes(window: int) -> Planes:
         return own_planes(senders, products.of, kept, window) if vectors else shared_plane(senders, window)
 
-    sums = max((sum_places(n) * max(len(g), 1) for n, g in zip(neurons, groups, strict=True)), default=0)
+    widths = tuple(_sums(neuron, own, products) for neuron, own in zip(neurons, groups, strict=True))
+    sums = max((width * max(len(own), 1) for width, own in zip(widths, groups, strict=True)), default=0)
     loaded = sum(packed_bytes(projection, products=False) for projection in live)
     window = _window(network, senders, 4 * sums + planes(1).size, loaded, vectors=vectors)
     nodes, bytes_ = Nodes(live, senders, window=window), planes(window)
@@ -134,7 +134,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
     floors = products.sender_floors(tuple(nodes.number), live)
     program = tables.Program(
         components=_component_records(cycles, live),
-        populations=population_records(neurons, groups, nodes, lists),
+        populations=population_records(neurons, groups, widths, nodes, lists),
         groups=_group_records(groups),
         projections=_projection_records(network, groups, nodes, (weights, rows), lists, tier),
         nodes=make_records(
@@ -149,7 +149,7 @@ def plan_network(network: IntegerNetwork, *, tier: Tier = "portable", synapses: 
         vector=plan_vector(network, products, bytes_, neurons=neurons, groups=groups, tier=tier) if vectors else None,
         tiles=np.concatenate([np.zeros(0, np.int32), *map(tiles_of, neurons)]),
         window=window,
-        sums=window * sums + LANES,
+        sums=window * sums,
         fired=bytes_.size,
         events=nodes.events,
         payloads=nodes.payloads,
@@ -184,6 +184,12 @@ def _window(
     least = max(ROWS, loaded // timestep)
     window = min(max(room // timestep, min(WIDE_BYTES // timestep, least), 1), network.timesteps)
     return window - window % ROWS if vectors and ROWS < window < network.timesteps else window
+
+
+def _sums(neuron: Neuron, groups: tuple[Group, ...], products: Products) -> int:
+    """Room for the sums of one timestep in each group, so that those of the next are out of reach."""
+    found = [products.of.get(projection.name) for group in groups for projection in group.projections]
+    return max(sum_places(neuron), *(tables.padded(product.reached) for product in found if product is not None), 0)
 
 
 def _loops(cycle: tuple[Neuron, ...], live: tuple[Projection, ...]) -> bool:

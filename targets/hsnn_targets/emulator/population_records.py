@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 
 
 def population_records(
-    neurons: tuple[Neuron, ...], groups: tuple[tuple[Group, ...], ...], nodes: Nodes, lists: Heap[np.int32]
+    neurons: tuple[Neuron, ...],
+    groups: tuple[tuple[Group, ...], ...],
+    sums: tuple[int, ...],
+    nodes: Nodes,
+    lists: Heap[np.int32],
 ) -> Records:
-    """Make the record of every population; what is listed in it is added to ``lists``."""
+    """Make the record of every population, with its room for ``sums``; what is listed in it is added to ``lists``."""
     tiles = [padded(size(neuron.shape)) // tables.TILE for neuron in neurons]
     # Adaptive neurons and those that count have more fields, in as many tiles again behind their own.
     more = AdaptiveLifPopulation | CountingLifPopulation
@@ -48,7 +52,7 @@ def population_records(
                 "count": size(neuron.shape),
                 "first_tile": first_tiles[place],
                 "tiles": tiles[place],
-                "sums": sum_places(neuron),
+                "sums": sums[place],
                 "parts_at": lists.add(_parts(neuron)),
                 "first_group": first_groups[place],
                 "groups": len(groups[place]),
@@ -64,7 +68,7 @@ def population_records(
 
 
 def sum_places(neuron: Neuron) -> int:
-    """Room for the sums of one timestep."""
+    """Room that the neurons need for the sums of one timestep."""
     return padded(size(neuron.shape)) * (2 if isinstance(neuron, ResonatorPopulation) else 1)
 
 

@@ -154,32 +154,57 @@ def deliver_all(
 
 
 @inner
-def merge_groups(population: Record, program: Program, sums: Int32, size: int) -> int:
-    """Shift, wrap and add up the sums of all groups, in place of the first; return the shift still due."""
+def merges(population: Record, program: Program) -> bool:
+    """Whether the sums of groups have to be merged: where there is more than one, or it wraps."""
     if population["groups"] == 0:
+        return False
+    return bool(population["groups"] > 1 or program.groups[population["first_group"]]["wrap"] != 0)
+
+
+@inner
+def shift_due(population: Record, program: Program) -> int:
+    """The left shift that sums still need after :func:`merge_groups`."""
+    if population["groups"] == 0 or merges(population, program):
         return STATE_SHIFT
-    single = program.groups[population["first_group"]]
-    if population["groups"] == 1 and single["wrap"] == 0:
-        return STATE_SHIFT + int(single["exponent"])
-    total = sums[:size]
+    return STATE_SHIFT + int(program.groups[population["first_group"]]["exponent"])
+
+
+@inner
+def clear_sums(population: Record, scratch: Scratch, span: Span) -> None:
+    """Set the sums of all groups to 0."""
+    width = population["sums"]
+    for g in range(max(population["groups"], 1)):
+        at = (g * (span.end - span.begin) - span.begin) * width
+        scratch.sums[at + span.first * width : at + span.last * width] = 0
+
+
+@inner
+def merge_groups(population: Record, program: Program, sums: Int32, span: Span) -> None:
+    """Shift, wrap and add up the sums of all groups, in place of the first."""
+    if not merges(population, program):
+        return
+    width = population["sums"]
+    at, size = (span.first - span.begin) * width, (span.last - span.first) * width
+    total = sums[at : at + size]
     for g in range(population["groups"]):
         group = program.groups[population["first_group"] + g]
-        part = sums[g * size : (g + 1) * size]
+        begin = at + g * (span.end - span.begin) * width
+        part = sums[begin : begin + size]
         lost = 8 if group["wrap"] else 0
         for j in range(size):
             value = int32(int32(part[j] << (group["exponent"] + lost)) >> lost)
             total[j] = int32(total[j] + value) if g > 0 else value
-    return STATE_SHIFT
 
 
 @inner
-def collect(population: Record, program: Program, scratch: Scratch, span: Span) -> int:
-    """Sum the synaptic input of some timesteps of the window; return the shift that is still due."""
+def collect(population: Record, program: Program, scratch: Scratch, span: Span) -> None:
+    """Sum the synaptic input of some timesteps of the window; :func:`shift_due` tells what shift it lacks."""
     width = population["sums"]
-    size = width * (span.last - span.first)
-    scratch.sums[: max(population["groups"], 1) * size] = 0
+    size = width * (span.end - span.begin)
+    clear_sums(population, scratch, span)
     for g in range(population["groups"]):
         group = program.groups[population["first_group"] + g]
+        at = g * size + (span.first - span.begin) * width
         for q in range(group["first"], group["last"]):
-            deliver_all(program.projections[q], program, None, scratch, span, g * size, width)
-    return merge_groups(population, program, scratch.sums, size)
+            deliver_all(program.projections[q], program, None, scratch, span, at, width)
+    merge_groups(population, program, scratch.sums, span)

@@ -61,7 +61,7 @@ POPULATION = _record(
     "order_at",  # tables[order_at + i] is the index in the network of the kernels' neuron i
     "model",  # whose rules its neurons follow
     "graded",  # whether it sends payloads, which lie among its sums
-    "sums",  # sums of a timestep: one a neuron of its tiles, two of resonators
+    "sums",  # distance of timesteps' sums: at least one a neuron of its tiles, two of resonators
     "parts_at",  # PHASE, IZHIKEVICH: tables[parts_at + i] is the sum of the real part of neuron i, and, as many
     # neurons further on as its tiles have, that of the imaginary part
     "message_shift",  # SIGMA_DELTA: fields of hsnn.ir.populations.SigmaDeltaPopulation
@@ -202,6 +202,37 @@ NO_RUN = Run(_INT, _BYTE, 0, 0, 0, 0, 0, 0, 0, _INT, _LONG, _INT, _LONG, _BYTE, 
 """A run of no samples."""
 
 
+CLEAR, READ, OPEN, RECEIVE, UPDATE, SEND, ADVANCE, CLOSE = range(8)
+"""What a :class:`Part` is: states set to zero (tiles); a port read into bytes (timesteps); ports and constant sources
+turned into events; for components of populations their synaptic input (timesteps), their neurons (tiles), what they
+send, or all three; and what ends a window."""
+
+
+class Part(NamedTuple):
+    """A part of one sample. Other threads may run other parts of its kind in the same scratch meanwhile.
+
+    Attributes:
+        what: ``CLEAR`` or another of these.
+        first, last: Components ``first .. last - 1``; for ``READ`` and ``OPEN`` the first is the node that is, or was,
+            read in parts, or -1.
+        begin, end: Timesteps or tiles ``begin .. end - 1``, where there may be several parts of a kind.
+        origin: First timestep of the window.
+        run: The sample, and where its results go.
+    """
+
+    what: int
+    first: int
+    last: int
+    begin: int
+    end: int
+    origin: int
+    run: Run
+
+
+NO_PART = Part(CLOSE, 0, 0, 0, 0, 0, NO_RUN)
+"""The end of a sample of no timesteps."""
+
+
 class Place(NamedTuple):
     """Where a run stands: sample of the results, sample of the inputs, first timestep of the window."""
 
@@ -211,7 +242,9 @@ class Place(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Timesteps ``first .. last - 1`` of a window."""
+    """Timesteps ``first .. last - 1`` of a window, of ``begin .. end - 1``, whose sums lie in scratch together."""
 
     first: int
     last: int
+    begin: int
+    end: int

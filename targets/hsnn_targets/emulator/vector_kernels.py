@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from hsnn_targets.emulator.jit import inner, routine
 from hsnn_targets.emulator.memory_ir import copy_bytes
 from hsnn_targets.emulator.neurons import update_tile
-from hsnn_targets.emulator.synapses import deliver_all, merge_groups
-from hsnn_targets.emulator.tables import FIELDS, STATE_SHIFT, TILE, Program, Scratch, Span
+from hsnn_targets.emulator.synapses import clear_sums, deliver_all, merge_groups, shift_due
+from hsnn_targets.emulator.tables import FIELDS, TILE, Program, Scratch, Span
 from hsnn_targets.emulator.vector_lif import make_update
 from hsnn_targets.emulator.vector_product import (
     has_pairs,
@@ -48,7 +48,7 @@ def runs_as_product(p: int, program: Program, vector: Vector, scratch: Scratch, 
     if product["taps"] == 0:
         return False
     node = program.projections[p]["node"]
-    return bool(scratch.level[node] > product["limit"] * (span.last - span.first))
+    return bool(scratch.level[node] > product["limit"] * (span.end - span.begin))
 
 
 @inner
@@ -128,11 +128,11 @@ def shape(product: Record, vector: Vector) -> None:
 
 
 @inner
-def frame(p: int, program: Program, vector: Vector, scratch: Scratch, rows: int) -> None:
-    """Copy the spikes of a window into a frame of zeros, where a convolution is padded."""
+def frame(p: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> None:
+    """Copy the spikes of some timesteps of the window into a frame of zeros, where a convolution is padded."""
     product, delay = vector.products[p], program.projections[p]["delay"]
     node = program.nodes[program.projections[p]["node"]]
-    for t in range(rows):
+    for t in range(span.first, span.last):
         to = product["plane_at"] + t * product["plane_stride"] + product["first"]
         start = node["plane_at"] + (t - delay) * node["plane_stride"]
         for y in range(product["lines"]):
@@ -144,6 +144,7 @@ def multiply_units(
     product: Record,
     vector: Vector,
     scratch: Scratch,
+    t: int,
     rows: int,
     first: int,
     last: int,
@@ -151,7 +152,7 @@ def multiply_units(
     stride: int,
     add: bool,
 ) -> None:
-    """Multiply for units ``first .. last - 1``: blocks of 16 neurons, pixel after pixel.
+    """Multiply ``rows`` timesteps from ``t`` on for units ``first .. last - 1``: blocks of 16 neurons, pixel by pixel.
 
     Sums of timesteps lie ``stride`` apart, and the first pixel's would start at ``at``. The last block of a
     pixel may reach into the next pixel's sums: it adds zeros there.
@@ -162,7 +163,7 @@ def multiply_units(
     line, block, unit = pixel // columns, first - pixel * blocks, first
     column = pixel - line * columns
     while unit < last:
-        source = product["plane_at"] + line * product["step_y"] + column * product["step_x"]
+        source = product["plane_at"] + t * step + line * product["step_y"] + column * product["step_x"]
         to, done = at + pixel * product["lanes"] + block * LANES, 0
         pixels = 2 if has_pixels(vector) and blocks == 1 and unit + 1 < last and column + 1 < columns else 1
         wide = has_pairs(vector) and block + 1 < blocks and unit + 1 < last
@@ -181,25 +182,26 @@ def multiply_units(
 
 
 @inner
-def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> int:
+def collect_either(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> None:
     """Sum synaptic input like ``collect``, each projection as a product or as events."""
     population = program.populations[q]
     width, rows = population["sums"], span.last - span.first
-    size = width * rows
-    scratch.sums[: max(population["groups"], 1) * size] = 0
+    size, begins = width * (span.end - span.begin), span.first == span.begin
+    clear_sums(population, scratch, span)
     for g in range(population["groups"]):
         group = program.groups[population["first_group"] + g]
+        at = g * size + (span.first - span.begin) * width
         for p in range(group["first"], group["last"]):
             if runs_as_product(p, program, vector, scratch, span):
                 product = vector.products[p]
-                frame(p, program, vector, scratch, rows)
+                frame(p, program, vector, scratch, span)
                 units = product["pixels"] * product["blocks"]
-                multiply_units(product, vector, scratch, rows, 0, units, g * size, width, True)
-                scratch.ways[2 * p] += 1
+                multiply_units(product, vector, scratch, span.first, rows, 0, units, at, width, True)
+                scratch.ways[2 * p] += begins
                 continue
-            scratch.ways[2 * p + 1] += vector.products[p]["taps"] > 0
-            deliver_all(program.projections[p], program, vector, scratch, span, g * size, width)
-    return merge_groups(population, program, scratch.sums, size)
+            scratch.ways[2 * p + 1] += begins and vector.products[p]["taps"] > 0
+            deliver_all(program.projections[p], program, vector, scratch, span, at, width)
+    merge_groups(population, program, scratch.sums, span)
 
 
 @inner
@@ -226,15 +228,15 @@ def advance_tile(
 
 
 @inner
-def multiply_tile(p: int, k: int, vector: Vector, scratch: Scratch, rows: int, add: bool) -> None:
-    """Multiply for the 64 neurons of tile ``k``, into sums at 0."""
+def multiply_tile(p: int, k: int, vector: Vector, scratch: Scratch, rows: int, at: int, add: bool) -> None:
+    """Multiply for the 64 neurons of tile ``k``, into sums from ``at`` on."""
     product = vector.products[p]
     first = k * (TILE // LANES)
     last = min(first + TILE // LANES, product["pixels"] * product["blocks"])
-    multiply_units(product, vector, scratch, rows, first, last, -k * TILE, TILE, add)
+    multiply_units(product, vector, scratch, 0, rows, first, last, at - k * TILE, TILE, add)
     if not add:
         for t in range(rows):
-            scratch.sums[t * TILE + (last - first) * LANES : (t + 1) * TILE] = 0
+            scratch.sums[at + t * TILE + (last - first) * LANES : at + (t + 1) * TILE] = 0
 
 
 @inner
@@ -250,21 +252,30 @@ def all_products(q: int, program: Program, vector: Vector, scratch: Scratch, spa
 
 
 @inner
-def advance_vectors(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> None:
-    """Advance population ``q``; the spikes go to its plane."""
+def collect_vectors(q: int, program: Program, vector: Vector, scratch: Scratch, span: Span) -> None:
+    """Get the synaptic input of population ``q`` ready for its neurons; products may go straight into them."""
+    if not all_products(q, program, vector, scratch, span):
+        collect_either(q, program, vector, scratch, span)
+        return
+    group = program.groups[program.populations[q]["first_group"]]
+    for p in range(group["first"], group["last"]):
+        frame(p, program, vector, scratch, span)
+        scratch.ways[2 * p] += span.first == span.begin
+
+
+@inner
+def update_vectors(
+    q: int, program: Program, vector: Vector, scratch: Scratch, span: Span, first_tile: int, last_tile: int
+) -> None:
+    """Advance tiles ``first_tile .. last_tile - 1`` of population ``q``; the spikes go to its plane."""
     population, rows = program.populations[q], span.last - span.first
-    fused, first, last = all_products(q, program, vector, scratch, span), 0, 0
-    if fused:
+    shift, stride, at, distance, first, last = shift_due(population, program), population["sums"], 0, TILE, 0, 0
+    if all_products(q, program, vector, scratch, span):
         group = program.groups[population["first_group"]]
         first, last = group["first"], group["last"]
+        # Others work on other tiles at the same time: each has the room that sums of its first tile would have.
+        stride, at, distance = TILE, first_tile * TILE * rows, 0
+    for k in range(first_tile, last_tile):
         for p in range(first, last):
-            frame(p, program, vector, scratch, rows)
-            scratch.ways[2 * p] += 1
-        shift, stride, distance = STATE_SHIFT + int(group["exponent"]), TILE, 0
-    else:
-        shift = collect_either(q, program, vector, scratch, span)
-        stride, distance = population["sums"], TILE
-    for k in range(population["tiles"]):
-        for p in range(first, last):
-            multiply_tile(p, k, vector, scratch, rows, p > first)
-        advance_tile(q, k, program, vector, scratch, span, k * distance, stride, shift)
+            multiply_tile(p, k, vector, scratch, rows, at, p > first)
+        advance_tile(q, k, program, vector, scratch, span, at + k * distance, stride, shift)

@@ -71,6 +71,11 @@ class Product:
         """Blocks of 16 neurons that see the same bytes."""
         return -(-self.lanes // LANES)
 
+    @property
+    def reached(self) -> int:
+        """Sums of a timestep that whole blocks reach; the product adds zeros to those that no neuron has."""
+        return (self.pixels - 1) * self.lanes + self.blocks * LANES
+
 
 def largest_byte(network: IntegerNetwork, name: str) -> int | None:
     """Largest payload that a source sends, or None where it may send negative ones or no spikes at all."""
