@@ -9,11 +9,15 @@ from hsnn.verify.random_learning import random_lesson_network
 from hsnn.verify.random_networks import EVERYTHING, random_inputs, random_network
 from hsnn_targets.emulator import EmulatorTarget, kernel_compiler
 from hsnn_targets.emulator.kernel import Kernel
+from support.parts import cut_everything
 
 
 @pytest.fixture(scope="module")
 def codes():
-    """Code of all kernels that two networks run, before LLVM makes it faster."""
+    """Code of all kernels that two networks run, one of them on threads that share a sample, too.
+
+    It is as it was before LLVM made it faster.
+    """
     called, entry = {}, Kernel.entry
 
     def note(kernel, kinds):
@@ -23,7 +27,9 @@ def codes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Kernel, "entry", note)
         network = random_network(3, features=EVERYTHING | {"counting", "resonator"})
-        EmulatorTarget(tier="portable").load(network).run(random_inputs(network, 1, 0))
+        EmulatorTarget(threads=1, tier="portable").load(network).run(random_inputs(network, 1, 0))
+        cut_everything(patch)
+        EmulatorTarget(threads=2, tier="portable").load(network).run(random_inputs(network, 1, 0))
         network = random_lesson_network(1)
         EmulatorTarget().load(network).learn(random_inputs(network, 1, 0))
         patch.setattr(kernel_compiler, "_object_of", lambda code: code)
@@ -31,7 +37,7 @@ def codes():
 
 
 def test_nothing_is_of_one_processor(codes):
-    assert len(codes) > 2
+    assert len(codes) > 3
     assert not any("llvm.x86" in code for code in codes)
 
 

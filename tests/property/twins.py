@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,11 +19,12 @@ from llvmlite import ir
 
 from hsnn.verify.random_layers import random_layers
 from hsnn.verify.random_networks import random_inputs, random_network
-from hsnn_targets.emulator import instructions, kernel_compiler, pack
+from hsnn_targets.emulator import blocks, instructions, kernel_compiler, pack, parts
 from hsnn_targets.emulator.instructions_amx import POINTER, AmxInstructions
 from hsnn_targets.emulator.instructions_avx512 import FLOATS, INTS, LANES, Avx512Instructions
 from hsnn_targets.emulator.lowering import BYTE, INT, LONG
 from hsnn_targets.emulator.machine import EmulatorExecutable
+from hsnn_targets.emulator.sharing import share
 from hsnn_targets.emulator.vector_ir import Loop, vector
 from hsnn_targets.emulator.vector_tables import Amx, Avx512
 from hsnn_targets.reference import TARGET as REFERENCE
@@ -144,15 +146,22 @@ class TwinAmx(Twins, AmxInstructions):
 
 
 def check(network, tier, synapses, seed):
-    """Hold a network against the reference."""
+    """Hold a network against the reference: whole samples, and samples in parts."""
     inputs = random_inputs(network, 2, seed)
     expected = REFERENCE.load(network).run(inputs, trace=True)
-    executable = EmulatorExecutable(network, 1, tier, synapses)
-    found = executable.run(inputs, trace=True)
-    for kind in ("outputs", "spikes", "current", "voltage"):
-        for name, array in getattr(expected, kind).items():
-            np.testing.assert_array_equal(getattr(found, kind)[name], array, err_msg=f"{tier} {seed} {kind} {name}")
+    for threads in (3, 1):
+        executable = EmulatorExecutable(network, threads, tier, synapses)
+        found = executable.run(inputs, trace=True)
+        for kind in ("outputs", "spikes", "current", "voltage"):
+            for name, array in getattr(expected, kind).items():
+                message = f"{tier} {seed} {threads} threads {kind} {name}"
+                np.testing.assert_array_equal(getattr(found, kind)[name], array, err_msg=message)
     return sum(usage.products for usage in executable.usage().values())
+
+
+def share_alone(kernels, rounds, words):
+    """Run parts on one thread, the last first: tiles of the twins are for one thread."""
+    share(kernels[:1], [deque(reversed(tasks)) for tasks in rounds], words)
 
 
 def main():
@@ -162,6 +171,7 @@ def main():
     instructions._OF.update({Avx512: TwinAvx512(), Amx: TwinAmx()})
     kernel_compiler.compile_kernel = partial(kernel_compiler.compile_kernel, checked=True)
     pack.STRIPED_BYTES = 1 << 9
+    parts.STAGE_SECONDS, parts.PIECES, parts.share, blocks.BLOCK_SECONDS = 0.0, 1000, share_alone, 1e-9
     products = 0
     for seed in range(first, last):
         products += check(random_layers(seed), tier, "products", seed)

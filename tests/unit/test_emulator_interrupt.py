@@ -11,7 +11,7 @@ import pytest
 
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import InputPort, LifPopulation
-from hsnn.ir.projections import DenseProjection
+from hsnn.ir.projections import DenseProjection, SparseProjection
 from hsnn_targets.emulator import EmulatorTarget
 from support.results import require_equal
 
@@ -27,6 +27,39 @@ def layers():
     neuron = LifPopulation("a", (600,), np.array(2000, np.int32), ZERO, np.array(9000, np.int32), ZERO)
     forward, back = DenseProjection("p", "in", "a", weights), DenseProjection("loop", "a", "a", weights, delay=1)
     return IntegerNetwork("long", 64, (InputPort("in", (600,)),), (neuron,), (forward, back), ("a",))
+
+
+def long_sample(timesteps):
+    """One sample is long: sparse synapses, every one of them taken alone."""
+    rng = np.random.default_rng(0)
+    weights = (rng.integers(-60, 64, 900 * 900) * 2).astype(np.int16)
+    synapses = SparseProjection(
+        "p", "in", "a", weights, np.tile(np.arange(900, dtype=np.int32), 900), np.arange(901, dtype=np.int32) * 900
+    )
+    neuron = LifPopulation("a", (900,), np.array(2000, np.int32), ZERO, np.array(9000, np.int32), ZERO)
+    return IntegerNetwork("long", timesteps, (InputPort("in", (900,)),), (neuron,), (synapses,), ("a",))
+
+
+def test_a_sample_that_threads_share_is_interrupted_within():
+    network = long_sample(5000)
+    executable = EmulatorTarget(threads=2).load(network)
+    assert executable._cut is not None
+    inputs = {"in": np.random.default_rng(1).integers(0, 2, (5000, 1, 900)).astype(np.int32)}
+    expected = executable.run(inputs, trace=True)
+    finished: list[int] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for _ in range(2):
+            timer = threading.Timer(DELAY, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                executable.run(inputs, progress=finished.append)
+            timer.join()
+            assert finished == []
+            require_equal(executable.run(inputs, trace=True), expected)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("hsnn-emulator")]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

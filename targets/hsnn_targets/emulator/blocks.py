@@ -20,8 +20,8 @@ BLOCK_INPUT_BYTES = 16 << 20
 """Input that may be copied for one block, where ports have to be packed together."""
 ASSUMED_RATE = 0.1
 """Share of neurons that spike in a timestep, for the estimate of time only."""
-NEURON_SECONDS, SYNAPSE_SECONDS = 0.5e-9, 0.03e-9
-"""About what updating one neuron, and one synaptic event, take."""
+NEURON_SECONDS, SYNAPSE_SECONDS, SPARSE_SECONDS = 0.5e-9, 0.03e-9, 1e-9
+"""About what updating one neuron, one synaptic event, and one of sparse synapses, take."""
 THREAD_PART = 0.02
 """Part of a block that makes another thread worth starting."""
 
@@ -46,9 +46,18 @@ def most_samples(network: IntegerNetwork) -> int:
 def sample_seconds(network: IntegerNetwork) -> float:
     """Predict about how long a sample takes."""
     neurons = sum(size(item.shape) for item in (*network.inputs, *network.populations))
-    synapses = sum(_synapses(network, projection) for projection in network.projections)
-    timestep = neurons * NEURON_SECONDS + synapses * ASSUMED_RATE * SYNAPSE_SECONDS
-    return network.timesteps * timestep
+    synapses = sum(projection_seconds(network, projection) for projection in network.projections)
+    return network.timesteps * (neurons * NEURON_SECONDS + synapses)
+
+
+def projection_seconds(network: IntegerNetwork, projection: Projection) -> float:
+    """Predict about how long a timestep of synapses takes."""
+    if isinstance(projection, SparseProjection):
+        return projection.data.size * ASSUMED_RATE * SPARSE_SECONDS
+    synapses = projection.weights.size
+    if isinstance(projection, ConvProjection):
+        synapses = size(received_shape(network.source(projection.post))) * int(projection.weights[0].size)
+    return synapses * ASSUMED_RATE * SYNAPSE_SECONDS
 
 
 def worthwhile_threads(seconds: float, threads: int) -> int:
@@ -93,11 +102,3 @@ def run_blocks(
                 progress(running[done].last - running[done].first)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _synapses(network: IntegerNetwork, projection: Projection) -> int:
-    if isinstance(projection, SparseProjection):
-        return projection.data.size
-    if isinstance(projection, ConvProjection):
-        return size(received_shape(network.source(projection.post))) * int(projection.weights[0].size)
-    return projection.weights.size

@@ -27,6 +27,7 @@ from hsnn_targets.emulator.blocks import (
 from hsnn_targets.emulator.kernel import Bound, Kernel
 from hsnn_targets.emulator.memory import make_within
 from hsnn_targets.emulator.pack import packed_bytes
+from hsnn_targets.emulator.parts import Cut, cut_sample, run_part
 from hsnn_targets.emulator.plan import Plan, plan_network
 from hsnn_targets.emulator.results import Layout, Results, lay_out
 from hsnn_targets.emulator.usage import Usage
@@ -39,15 +40,16 @@ if TYPE_CHECKING:
     from hsnn_targets.emulator.vector_plan import Synapses
 
 run_samples = Kernel("hsnn_targets.emulator.kernels", "run_samples")
-_RUN = take_apart(tables.NO_RUN)
+_RUN, _PART = take_apart(tables.NO_RUN), take_apart(tables.NO_PART)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scratch:
-    """What one thread works in, and the kernel that works in it."""
+    """What one thread works in, or several that share a sample; and the kernels that work in it."""
 
     told: Int64
     run: Bound
+    parts: tuple[Bound, ...]
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class EmulatorExecutable:
     _most: int = field(init=False)
     _seconds: float = field(init=False)
     _few: int = field(init=False)
+    _cut: Cut | None = field(init=False)
     _layouts: dict[tuple[bool, Recording | None], Layout] = field(init=False, default_factory=dict)
     _planned: tuple[Words, Words] = field(init=False)
     _binary: bool = field(init=False)
@@ -87,8 +90,11 @@ class EmulatorExecutable:
         self._planned = take_apart(self.plan.program), take_apart(self.plan.vector)
         self._binary = bool(self.network.inputs) and not any(port.graded for port in self.network.inputs)
         self._most, self._seconds = most_samples(self.network), sample_seconds(self.network)
+        self._cut = cut_sample(self.network, self.plan, self.threads)
         # So many samples are one block for one thread.
         self._few = 1 if worthwhile_threads(self._most * self._seconds, self.threads) > 1 else self._most
+        if self._cut is not None:
+            self._few = 0  # not even one sample is
         self._compile()
 
     def run(self, inputs: Inputs, *, trace: bool = False, progress: Progress | None = None) -> SegmentResult:
@@ -137,10 +143,13 @@ class EmulatorExecutable:
 
     def _run_blocks(self, inputs: Inputs, results: Results, progress: Progress | None) -> list[int]:
         """Run a batch in blocks; returns the sums of what they tell."""
-        threads = worthwhile_threads(self._seconds * results.batch, self.threads)
-        blocks = cut_batch(results.batch, block_size(self._most, results.batch, threads))
+        # States are kept timestep by timestep, so a sample that keeps them is not shared.
+        shares = self._cut is not None and self._cut.pays(results.batch) and not results.states.size
+        cut = self._cut if shares else None
+        threads = 1 if cut else worthwhile_threads(self._seconds * results.batch, self.threads)
+        blocks = cut_batch(results.batch, 1 if cut else block_size(self._most, results.batch, threads))
         total = [0] * (len(self.plan.neurons) + 1)
-        task = partial(self._run_block, inputs, results)
+        task = partial(self._run_block, inputs, results, cut=cut)
         with closing(run_blocks(task, blocks, threads=threads, progress=progress)) as parts:
             for part in parts:
                 total = [sum_ + one for sum_, one in zip(total, part, strict=True)]
@@ -169,8 +178,8 @@ class EmulatorExecutable:
         """Load the kernel, or have it compiled where none is kept, by running no samples."""
         self._idle.append(self._lend())
 
-    def _run_block(self, inputs: Inputs, results: Results, block: Block) -> list[int]:
-        """Run one block of samples.
+    def _run_block(self, inputs: Inputs, results: Results, block: Block, *, cut: Cut | None = None) -> list[int]:
+        """Run one block of samples, or one sample that threads share.
 
         Returns:
             Spikes of each population, and whether a payload was out of range.
@@ -180,7 +189,11 @@ class EmulatorExecutable:
         words = (*place, 0, 0) if payloads.itemsize > 1 else (0, 0, *place)
         sizes = samples, results.batch, self.network.timesteps, self.plan.window, block.first, block.last, first
         lent = self._lend()
-        lent.run((*words, *sizes, *results.sent_words), results.other_words)
+        if cut is None:
+            lent.run((*words, *sizes, *results.sent_words), results.other_words)
+        else:
+            lent.told[:] = 0
+            cut.run(lent.parts, (*words, *sizes, *results.sent_words, *results.other_words))
         told: list[int] = lent.told.tolist()
         self._idle.append(lent)
         return told
@@ -216,4 +229,6 @@ class EmulatorExecutable:
                 fix="run on fewer threads: this does not depend on the batch",
             )
         self._ways.append(scratch.ways)
-        return _Scratch(scratch.told, run_samples.bind((*self._planned, take_apart(scratch)), _RUN))
+        fixed = (*self._planned, take_apart(scratch))
+        parts = () if self._cut is None else tuple(run_part.bind(fixed, _PART) for _ in range(self._cut.threads))
+        return _Scratch(scratch.told, run_samples.bind(fixed, _RUN), parts)
