@@ -17,31 +17,22 @@ from hsnn.ir.projections import DenseProjection
 from hsnn.ir.validate import validate_network
 from hsnn.recording import Recording
 from hsnn.report.integer_states import replay
-from hsnn.verify.random_networks import FEATURES, random_inputs, random_network
 from hsnn_targets.emulator.machine import EmulatorExecutable
 from hsnn_targets.emulator.target import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 from hsnn_targets.reference.machine import ReferenceTarget
+from support.neuron_kinds import draw, populations_of
 from support.results import require_equal
-
-
-def draw(seed, **options):
-    network = random_network(800_000 + seed, features=FEATURES | {"counting"}, **options)
-    return network, random_inputs(network, 3, seed)
-
-
-def counting(network):
-    return [p for p in network.neurons if isinstance(p, CountingLifPopulation)]
 
 
 def test_emulator_equals_reference():
     several = many = binary = floored = 0
     for seed in range(80):
-        network, inputs = draw(seed, timesteps=(None, None, 1, 60)[seed % 4])
+        network, inputs = draw("counting", seed, timesteps=(None, None, 1, 60)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         for tier in usable_tiers():
             require_equal(EmulatorTarget(tier=tier).load(network).run(inputs, trace=True), expected)
-        for neuron in counting(network):
+        for neuron in populations_of("counting", network):
             sent = expected.spikes[neuron.name]
             assert sent.max(initial=0) <= largest_payload(neuron)[0] <= neuron.max_spikes
             several += int((sent > 1).sum())
@@ -59,9 +50,10 @@ def test_emulator_equals_reference():
 def test_counts_that_bytes_hold_run_as_products():
     most = 0
     for seed in range(0, 300, 3):
-        network, inputs = draw(seed)
+        network, inputs = draw("counting", seed)
         neurons = tuple(
-            replace(n, max_spikes=100 + 28 * (seed % 2)) if n in counting(network) else n for n in network.populations
+            replace(n, max_spikes=100 + 28 * (seed % 2)) if n in populations_of("counting", network) else n
+            for n in network.populations
         )
         network = replace(network, populations=neurons)
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
@@ -70,30 +62,22 @@ def test_counts_that_bytes_hold_run_as_products():
             require_equal(executable.run(inputs, trace=True), expected)
             ways = executable.usage()
             ran = {p.pre for p in network.projections if p.name in ways and ways[p.name].products}
-            most = max([most, *(int(expected.spikes[n.name].max()) for n in counting(network) if n.name in ran)])
+            most = max(
+                [
+                    most,
+                    *(int(expected.spikes[n.name].max()) for n in populations_of("counting", network) if n.name in ran),
+                ]
+            )
     assert most == 128
-
-
-def test_gpu_equals_reference():
-    pytest.importorskip("torch")
-    from hsnn_targets.gpu.target import GpuTarget
-
-    seen = 0
-    for seed in range(40):
-        network, inputs = draw(seed)
-        seen += len(counting(network))
-        expected = ReferenceTarget().load(network).run(inputs, trace=True)
-        require_equal(GpuTarget("cpu").load(network).run(inputs, trace=True), expected)
-    assert seen > 30
 
 
 def test_recordings_replays_and_artifacts_keep_them():
     for seed in range(30):
-        network, inputs = draw(seed)
+        network, inputs = draw("counting", seed)
         again = decode_network(*encode_network(network, "n.json"), "n.json")
         expected = ReferenceTarget().load(again).run(inputs, trace=True)
         found = EmulatorTarget().load(network).record(inputs, Recording(states=True))
-        for neuron in counting(network):
+        for neuron in populations_of("counting", network):
             states = replay(network, neuron.name, {**inputs, **expected.spikes})
             np.testing.assert_array_equal(states.sent, expected.spikes[neuron.name])
             np.testing.assert_array_equal(found.packed[neuron.name].unpack(), states.sent > 0)

@@ -13,32 +13,21 @@ from hsnn.ir.populations import InputPort, ResonatorPopulation, received_shape
 from hsnn.ir.projections import DenseProjection
 from hsnn.ir.validate import validate_network
 from hsnn.report.integer_states import replay
-from hsnn.verify.random_networks import FEATURES, random_inputs, random_network
 from hsnn_targets.emulator.target import EmulatorTarget
 from hsnn_targets.emulator.tiers import usable_tiers
 from hsnn_targets.reference.machine import ReferenceTarget
+from support.neuron_kinds import draw, populations_of
 from support.results import require_equal
-
-RESONANT = FEATURES | {"resonator"}
-
-
-def draw(seed, **options):
-    network = random_network(700_000 + seed, features=RESONANT, **options)
-    return network, random_inputs(network, 3, seed)
-
-
-def resonators(network):
-    return [p for p in network.neurons if isinstance(p, ResonatorPopulation)]
 
 
 def test_emulator_equals_reference():
     fired, shapes = {"phase": 0, "izhikevich": 0}, set()
     for seed in range(150):
-        network, inputs = draw(seed, timesteps=(None, None, 1, 60)[seed % 4])
+        network, inputs = draw("resonators", seed, timesteps=(None, None, 1, 60)[seed % 4])
         expected = ReferenceTarget().load(network).run(inputs, trace=True)
         for tier in usable_tiers():
             require_equal(EmulatorTarget(tier=tier).load(network).run(inputs, trace=True), expected)
-        for neuron in resonators(network):
+        for neuron in populations_of("resonators", network):
             fired[neuron.firing] += expected.spike_counts[neuron.name]
             shapes.add(len(neuron.shape))
     assert min(fired.values()) > 500
@@ -75,26 +64,13 @@ def test_any_number_of_axes():
 
 def test_a_replay_and_an_artifact_keep_them():
     for seed in range(30):
-        network, inputs = draw(seed)
+        network, inputs = draw("resonators", seed)
         structure, arrays = encode_network(network, "n.json")
         again = decode_network(structure, arrays, "n.json")
         expected = ReferenceTarget().load(again).run(inputs, trace=True)
-        for neuron in resonators(network):
+        for neuron in populations_of("resonators", network):
             states = replay(network, neuron.name, {**inputs, **expected.spikes})
             np.testing.assert_array_equal(states.sent, expected.spikes[neuron.name])
-
-
-def test_gpu_equals_reference():
-    pytest.importorskip("torch")
-    from hsnn_targets.gpu.target import GpuTarget
-
-    seen = 0
-    for seed in range(60):
-        network, inputs = draw(seed)
-        seen += len(resonators(network))
-        expected = ReferenceTarget().load(network).run(inputs, trace=True)
-        require_equal(GpuTarget("cpu").load(network).run(inputs, trace=True), expected)
-    assert seen > 10
 
 
 @pytest.mark.parametrize(
