@@ -201,7 +201,15 @@ class GpuExecutable:
 
 
 def pack(sent: Tensor, like: PackedSpikes) -> Tensor:
-    """Pack spikes, ``(timestep, sample, neuron)`` uint8, on their device, in the layout of another."""
+    """Pack spikes on their device, in the layout of others.
+
+    Args:
+        sent: 0 or 1, uint8, shape ``(timestep, sample, neuron)``.
+        like: Gives feature shape and order of axes.
+
+    Returns:
+        uint8, shape ``(timestep, sample, ceil(neuron / 8))``, as in ``PackedSpikes.bits``.
+    """
     steps, samples = sent.shape[:2]
     ordered = sent.reshape(steps, samples, *like.shape[2:]).permute(0, 1, *(2 + axis for axis in like.axes))
     padded = pad(ordered.reshape(steps, samples, -1), (0, -sent.shape[2] % 8))

@@ -1,6 +1,9 @@
 """The rules of ``hsnn.ir.arithmetic`` on torch tensors, in 64-bit integers.
 
-Elementwise arithmetic of int64 tensors is exact on every device, and its shifts keep the sign.
+Elementwise arithmetic of int64 tensors is exact on every device, and its shifts keep the sign. All tensors are int64
+of one shape, here ``(sample, neuron)``, or broadcast to it, as parameters do; so are results, but those that
+tell which neurons fire, which are bool. Each function gives, bit for bit, what its namesake in ``hsnn.ir.arithmetic``
+does, which says whence the rule is; decays come as what is kept, and some states and inputs decayed or shifted already.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ HALF_INT32 = 1 << 31
 
 
 def wrap_int32(x: Tensor) -> Tensor:
-    """Keep the low 32 bits as a signed number."""
+    """Keep the low 32 bits as a signed number, -2**31 to 2**31 - 1."""
     return ((x + HALF_INT32) & (2 * HALF_INT32 - 1)) - HALF_INT32
 
 
 def wrap_int24(x: Tensor) -> Tensor:
-    """Keep the low 24 bits as a signed number."""
+    """Keep the low 24 bits as a signed number, -2**23 to 2**23 - 1."""
     return ((x + STATE_LIMIT) & (2 * STATE_LIMIT - 1)) - STATE_LIMIT
 
 
@@ -37,14 +40,27 @@ def shrink(x: Tensor, keep: Tensor) -> Tensor:
 
 
 def advance_current(u: Tensor, shifted: Tensor, keep: Tensor) -> Tensor:
-    """Advance a current by one timestep and wrap it once at 24 bits; ``shifted`` is ``wrap_int32(a << 6)``."""
+    """Advance a current by one timestep and wrap it once at 24 bits.
+
+    Args:
+        u: Current, above ``-2**23`` and at most ``2**23``.
+        shifted: What arrived, ``wrap_int32(a << 6)``.
+        keep: 4096 less the decay, 0 to 4096.
+    """
     total = wrap_int32(shrink(u, keep) + shifted)
     down = total - 2 * STATE_LIMIT * (total > STATE_LIMIT)
     return down + 2 * STATE_LIMIT * (down <= -STATE_LIMIT)
 
 
 def advance_voltage(v: Tensor, u: Tensor, bias: Tensor, keep: Tensor) -> Tensor:
-    """Advance a voltage by one timestep; it saturates at 24 bits."""
+    """Advance a voltage by one timestep; it saturates at ``-(2**23 - 1)`` and ``2**23 - 1``.
+
+    Args:
+        v: Voltage before.
+        u: Current of this timestep.
+        bias: Bias, its exponent applied.
+        keep: 4096 less the decay, 0 to 4096.
+    """
     return wrap_int32(shrink(v, keep) + u + bias).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
 
 
@@ -56,7 +72,18 @@ def count_spikes(v: Tensor, threshold: Tensor, most: int) -> Tensor:
 def adapt(
     v: Tensor, raised: Tensor, refractory: Tensor, *, threshold: Tensor, step: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Tell which adaptive neurons fire, and return their next states; ``raised`` and ``refractory`` have decayed."""
+    """Tell which adaptive neurons fire, and return their next states.
+
+    Args:
+        v: Voltage of this timestep; a spike does not reset it.
+        raised: What spikes added to the threshold, decayed to this timestep.
+        refractory: What they set against the voltage, decayed likewise.
+        threshold: Threshold at rest.
+        step: What a spike adds to the threshold.
+
+    Returns:
+        Whether each neuron fires (bool), next ``raised``, next ``refractory``.
+    """
     level = wrap_int32(raised + threshold)
     fires = wrap_int32(v - refractory) >= level
     return fires, wrap_int32(raised + step * fires), wrap_int32(refractory + 2 * level * fires)
@@ -71,7 +98,20 @@ def resonate(
     threshold: Tensor,
     firing: Firing,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn the state of resonators, and tell which fire; ``keeps`` are cosine and sine, ``shifted`` as for currents."""
+    """Turn the state of resonators by one timestep, and tell which fire.
+
+    Args:
+        real: Real part of the state, within ``2**23 - 1`` of 0.
+        imag: Imaginary part, likewise.
+        shifted: What arrived for each part, as for :func:`advance_current`.
+        keeps: Decay times cosine, and times sine, of the angle of a timestep; -4096 to 4096, unit 1/4096.
+        threshold: Threshold.
+        firing: ``phase``: a neuron fires where the imaginary part reaches 0 from below while the real one is at the
+            threshold. ``izhikevich``: it fires where the imaginary part is at the threshold, which resets it.
+
+    Returns:
+        Whether each neuron fires (bool), next real part, next imaginary part.
+    """
     cos, sin = keeps
     new_real = (shrink(real, cos) - shrink(imag, sin) + shifted[0]).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
     new_imag = (shrink(real, sin) + shrink(imag, cos) + shifted[1]).clamp(-VOLTAGE_MAX, VOLTAGE_MAX)
@@ -84,7 +124,15 @@ def resonate(
 def encode_delta(
     activation: Tensor, sent: Tensor, threshold: Tensor, *, shift: int, keep_rest: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return the messages of sigma-delta neurons, and what has been sent after them."""
+    """Return the messages of sigma-delta neurons, and what has been sent after them.
+
+    Args:
+        activation: What should have been sent by now.
+        sent: What was.
+        threshold: The least difference that is sent.
+        shift: How many low bits a message leaves out.
+        keep_rest: Whether what these held is due again; else it is forgotten.
+    """
     due = wrap_int32(activation - sent)
     due = due * (due.abs() >= threshold) * (due > -HALF_INT32)
     message = due >> shift

@@ -37,7 +37,7 @@ def to_lava(array: NDArray[Scalar], shape: Shape) -> NDArray[Scalar]:
 
 
 def from_lava(array: NDArray[Scalar], shape: Shape) -> NDArray[Scalar]:
-    """Undo :func:`to_lava`."""
+    """Undo :func:`to_lava`: lay out ``(..., *lava_shape(shape))`` as ``(..., *shape)``."""
     lead = array.ndim - len(lava_shape(shape))
     if len(shape) == 3:
         return array.transpose(*range(lead), lead + 2, lead + 1, lead)

@@ -67,7 +67,18 @@ def plastic_part(projection: PlasticProjection, sender: Sender, post: Shape, *, 
 
 
 def learned_arrays(read: dict[str, NDArray[np.int64]], pre: Shape, post: Shape) -> dict[str, NDArray[Any]]:
-    """Turn what was read from LearningDense into arrays of a plastic projection."""
+    """Turn what was read from LearningDense into arrays of a plastic projection.
+
+    Args:
+        read: Variables by Lava's names: ``weights``, ``tag_1`` and ``tag_2`` with an entry for each synapse, traces
+            ``x1``, ``x2`` for each presynaptic and ``y1`` to ``y3`` for each postsynaptic neuron, in Lava's order.
+        pre: Feature shape of the source.
+        post: Feature shape of the population that learns.
+
+    Returns:
+        ``weights`` (int16), ``tag`` and ``tag_delay`` (int32) of shape ``(post, pre)``, ``pre_traces`` of
+        ``(2, pre)``, ``post_traces`` of ``(3, post)``, neurons in hsnn's order.
+    """
     rows, columns = np.argsort(neuron_order(post)), np.argsort(neuron_order(pre))
     matrix = {key: read[key].reshape(rows.size, columns.size)[np.ix_(rows, columns)] for key in LEARNED[:3]}
     return {

@@ -51,7 +51,7 @@ def rest(shape: tuple[int, ...]) -> State:
 
 
 def total_activation(parts: Sequence[Int32], shape: tuple[int, ...]) -> Int32:
-    """Sum what several projections deliver; shape ``(batch, *feature)``."""
+    """Sum what several projections deliver, and wrap the sum at 32 bits; all of shape ``(batch, *feature)``."""
     total = np.zeros(shape, np.int64)
     for part in parts:
         total += part
@@ -59,7 +59,17 @@ def total_activation(parts: Sequence[Int32], shape: tuple[int, ...]) -> Int32:
 
 
 def deliver(projection: Projection, spikes: Int32, post_shape: tuple[int, ...]) -> Int32:
-    """Pass one timestep of spikes, ``(batch, *pre)``, through synapses; returns ``(batch, *post)``."""
+    """Pass one timestep of spikes through synapses.
+
+    Args:
+        projection: The synapses.
+        spikes: What the source sends, ``(batch, *pre)``: spikes or payloads.
+        post_shape: Feature shape of what is delivered.
+
+    Returns:
+        Weighted sums times ``2**weight_exp``, int32, shape ``(batch, *post_shape)``; they wrap at 32 bits, those of
+        convolutions at 24, as Lava's do.
+    """
     batch = spikes.shape[0]
     flat = spikes.reshape(batch, -1).astype(np.int64)
     match projection:
@@ -101,7 +111,17 @@ def _correlate(projection: ConvProjection, spikes: Int32, post_shape: tuple[int,
 
 
 def step(neuron: Neuron, state: State, activation: Int32) -> Int32:
-    """Advance one population by one timestep and return what it sends."""
+    """Advance one population by one timestep and return what it sends.
+
+    Args:
+        neuron: The population.
+        state: Its state, arrays of shape ``(batch, *feature)``; it is changed.
+        activation: What arrived, int32, shape ``(batch, *feature)``, for resonators that of
+            :func:`hsnn.ir.populations.received_shape`.
+
+    Returns:
+        Spikes (0 or 1), counts of spikes, messages, or the voltages of integrators: int32, ``(batch, *feature)``.
+    """
     if isinstance(neuron, SigmaDeltaPopulation):
         return _step_sigma_delta(neuron, state, activation)
     if isinstance(neuron, ResonatorPopulation):

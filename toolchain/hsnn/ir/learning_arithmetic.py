@@ -135,7 +135,16 @@ def decay_factor(tau: float) -> float:
 
 
 def decay_trace(values: Int64, tau: float, draw: float) -> Int64:
-    """Let traces decay by one timestep, with the epoch's random number to round all of them."""
+    """Let traces decay by one timestep.
+
+    Args:
+        values: Traces, 0 to 127, of any shape.
+        tau: Time constant in timesteps; 0 forgets everything.
+        draw: The epoch's random number, in [0, 1), which rounds all of them.
+
+    Returns:
+        Traces of the same shape: ``values * exp(-1 / tau)``, rounded up where its fraction is above ``draw``.
+    """
     if not tau:
         return np.zeros_like(values)
     left = decay_factor(tau) * values
@@ -145,7 +154,13 @@ def decay_trace(values: Int64, tau: float, draw: float) -> Int64:
 
 
 def add_impulse(values: Int64, trace: Trace, draw: int) -> Int64:
-    """Add an impulse to traces and clip them to 0 to 127; its fraction is rounded with a number below 128."""
+    """Add an impulse to traces and clip them to 0 to 127.
+
+    Args:
+        values: Traces, of any shape.
+        trace: Whose impulse it is; see :func:`split_impulse`.
+        draw: A random whole number, 0 to 127; the impulse's fraction, in 1/256, counts as one if it is above.
+    """
     whole, fraction = split_impulse(trace)
     grown: Int64 = np.clip(values + whole + (draw < fraction), 0, TRACE_MAX)
     return grown

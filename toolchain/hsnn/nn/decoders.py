@@ -17,7 +17,7 @@ class RateDecode(OpLayer):
         super().__init__("RateDecode", {})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Decode ``x``."""
+        """Return the mean over time of ``x``, ``(timestep, batch, *feature)``; shape ``(batch, *feature)``."""
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         return self.emit((x,)) if exporting() else x.mean(0)
 
@@ -42,7 +42,14 @@ class WindowSumDecode(OpLayer):
             raise UsageError("HSNN-U021", f"WindowSumDecode goes from {start} to {stop}", allowed="stop above start")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Decode ``x``."""
+        """Return the sum of the window, shape ``(batch, *feature)``.
+
+        Args:
+            x: Spikes or messages, shape ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is no such train or ends before the window does.
+        """
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if self.stop > x.shape[0]:
             raise UsageError(
@@ -89,7 +96,14 @@ class WeightedSumDecode(OpLayer):
             self.register_buffer("weights", tensor)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Decode ``x``."""
+        """Return the weighted sum, shape ``(batch, *feature)``.
+
+        Args:
+            x: Spikes or messages, shape ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is no such train or has not one timestep for each weight.
+        """
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if self.weights.shape[0] != x.shape[0]:
             raise UsageError(
@@ -110,7 +124,7 @@ class TrainDecode(OpLayer):
         super().__init__("TrainDecode", {})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Decode ``x``."""
+        """Return ``x``, ``(timestep, batch, *feature)``, with the first two axes exchanged."""
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         return self.emit((x,)) if exporting() else x.transpose(0, 1)
 
@@ -131,7 +145,7 @@ class MembraneDecode(OpLayer):
         super().__init__("MembraneDecode", {"mode": mode})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Decode ``x``."""
+        """Return the reading of ``x``, ``(timestep, batch, *feature)``; shape ``(batch, *feature)``."""
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if exporting():
             return self.emit((x,))

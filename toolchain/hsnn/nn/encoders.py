@@ -46,7 +46,7 @@ class RateEncode(OpLayer):
             raise UsageError("HSNN-U021", f"RateEncode has {silent} silent timesteps of {timesteps}")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode ``x``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
@@ -94,7 +94,7 @@ class PoissonEncode(OpLayer):
         super().__init__("PoissonEncode", {"timesteps": timesteps, "scale": scale, "seed": seed})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode ``x``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
@@ -127,7 +127,7 @@ class DirectEncode(OpLayer):
         super().__init__("DirectEncode", {"timesteps": timesteps})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode ``x``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         return self.emit((x,)) if exporting() else _repeat(x, self.timesteps)
 
@@ -154,7 +154,7 @@ class GradedEncode(OpLayer):
         super().__init__("GradedEncode", {"timesteps": timesteps, "step": step, "bits": bits, "signed": signed})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode ``x``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
@@ -192,7 +192,11 @@ class TrainEncode(OpLayer):
         super().__init__("TrainEncode", {"timesteps": timesteps, "values": values})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn ``x`` around."""
+        """Return ``x``, ``(batch, timestep, *feature)``, with the first two axes exchanged.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` has another number of axes or of timesteps.
+        """
         require_input(self, x, at_least=3, axes="(batch, timestep, *feature) with at least one feature axis")
         if x.shape[1] != self.timesteps:
             raise UsageError(

@@ -109,7 +109,16 @@ class SigmaDelta(Neuron):
 
 
 def activations(x: Tensor, bias: Tensor, activation: str) -> Iterator[Tensor]:
-    """Yield the activation of the sum at every timestep; the order of operations is that of the ONNX function."""
+    """Yield the activation of the sum at every timestep; the order of operations is that of the ONNX function.
+
+    Args:
+        x: Messages, shape ``(timestep, batch, *feature)``.
+        bias: Added to the sum, not summed up itself; broadcasts to the feature shape.
+        activation: ``relu``, or anything else for none.
+
+    Yields:
+        Shape ``(batch, *feature)``.
+    """
     sigma = torch.zeros_like(x[0])
     for arriving in x.unbind(0):
         sigma = sigma + arriving

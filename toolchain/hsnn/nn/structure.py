@@ -19,7 +19,7 @@ class MergeTime(OpLayer):
         super().__init__("MergeTime", {})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Merge the first two axes."""
+        """Return ``x``, ``(timestep, batch, *feature)``, as ``(timestep * batch, *feature)``."""
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if not exporting():
             return x.flatten(0, 1)
@@ -42,7 +42,11 @@ class SplitTime(OpLayer):
         super().__init__("SplitTime", {"timesteps": timesteps})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Split the first axis."""
+        """Return ``x``, ``(timestep * batch, *feature)``, as ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if the first axis is no multiple of the timesteps.
+        """
         if not exporting():
             if x.shape[0] % self.timesteps:
                 raise UsageError(

@@ -20,7 +20,14 @@ class Surrogate(Protocol):
     """Anything that gives a derivative for the distance from the threshold."""
 
     def derivative(self, distance: Tensor) -> Tensor:
-        """Return the derivative; same shape as ``distance``."""
+        """Return the derivative of a spike by the voltage.
+
+        Args:
+            distance: Voltage less threshold, of any shape.
+
+        Returns:
+            Of the same shape and type.
+        """
         ...
 
 

@@ -101,5 +101,5 @@ def golden_trains(program: Program, stage: str) -> dict[str, Int32]:
 
 
 def activity(train: Int32) -> float:
-    """Fraction of neurons that send something, mean over timesteps and samples."""
+    """Fraction of neurons that send something, 0 to 1, mean over timesteps and samples; any shape, 0 if empty."""
     return float(np.count_nonzero(train)) / train.size if train.size else 0.0

@@ -57,7 +57,17 @@ def sample_count(arrays: Mapping[str, Array], values: tuple[ModelValue, ...]) ->
 def take_samples(
     arrays: Mapping[str, Array], values: tuple[ModelValue, ...], *, start: int, stop: int
 ) -> dict[str, Array]:
-    """Cut samples ``start`` to ``stop`` out of checked inputs."""
+    """Cut samples out of checked inputs.
+
+    Args:
+        arrays: What :func:`check_inputs` returned.
+        values: The model's inputs, which say on which axis samples are.
+        start: First sample.
+        stop: Sample behind the last; more than there are take all.
+
+    Returns:
+        Views with ``stop - start`` samples or what is left of them; what has no batch axis is given as it is.
+    """
     batch = {}
     for value in values:
         axis = batch_axis(value)

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def trace_arrays(done: RunResult) -> dict[str, Array]:
-    """Lay out everything that a run with a :class:`hsnn.recording.Recording` recorded."""
+    """Lay out everything that a run with a :class:`hsnn.recording.Recording` recorded.
+
+    Returns:
+        Arrays by ``stage/name/what``: packed spikes, and ``payload``, ``current`` and ``voltage``, int32, shape
+        ``(timestep, batch, *feature)``. A ``/`` within a name is written ``%2F``.
+    """
     return {
         f"{quote(stage, safe=' ')}/{quote(name, safe=' ')}/{what}": array
         for stage, trace in done.traces.items()

@@ -54,7 +54,15 @@ def measure_layers(
 
 
 def payloads_of(quantized: Quantized, driven: Mapping[str, Array]) -> dict[str, NDArray[np.int32]]:
-    """Turn the float inputs of a segment into the payloads of its ports."""
+    """Turn the float inputs of a segment into the payloads of its ports.
+
+    Args:
+        quantized: The segment in integers, with the scale of each port.
+        driven: For each port: floats, shape ``(timestep, batch, *feature)``.
+
+    Returns:
+        For each port: int32 of the same shape, clipped to what the port takes.
+    """
     network = quantized.network
     return {
         port.name: to_payloads(

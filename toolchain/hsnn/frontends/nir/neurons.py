@@ -108,7 +108,16 @@ def meaning_of(name: str, node: NirNode, shape: tuple[int, ...], policy: NirPoli
 
 
 def input_factor(decay: Array, policy: NirPolicy, *, spiking: bool) -> Array:
-    """What ``r`` times the input of a leaky neuron is multiplied by under a policy; ``decay`` is its voltage's."""
+    """What ``r`` times the input of a leaky neuron is multiplied by under a policy.
+
+    Args:
+        decay: What the voltage loses in a timestep, 0 to 1, of any shape.
+        policy: Its ``gain`` decides.
+        spiking: Whether the neuron spikes; read-out neurons of such a library take another factor.
+
+    Returns:
+        Factors of the same shape.
+    """
     if policy.gain in ("one", "spyx"):
         return np.ones_like(decay)
     if policy.gain == "decay":
@@ -118,7 +127,15 @@ def input_factor(decay: Array, policy: NirPolicy, *, spiking: bool) -> Array:
 
 
 def synapse_factor(decay: Array, policy: NirPolicy) -> Array:
-    """What ``w_in`` times a spike is multiplied by under a policy; ``decay`` is the current's."""
+    """What ``w_in`` times a spike is multiplied by under a policy, by its ``synapse``.
+
+    Args:
+        decay: What the current loses in a timestep, 0 to 1, of any shape.
+        policy: ``synapse`` is ``ode``, ``jump`` or ``kept``.
+
+    Returns:
+        Factors of the same shape.
+    """
     return {"ode": decay, "jump": np.ones_like(decay), "kept": 1.0 - decay}[policy.synapse]
 
 

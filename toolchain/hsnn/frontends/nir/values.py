@@ -22,7 +22,16 @@ def plain(array: Array) -> Array:
 
 
 def ints(name: str, key: str, value: Any) -> tuple[int, ...]:
-    """Return whole numbers; raises ``HSNN-F083`` for anything else."""
+    """Return whole numbers.
+
+    Args:
+        name: The node, for the message.
+        key: Its field, likewise.
+        value: One number, or up to 8 on one axis, stored in whatever type.
+
+    Raises:
+        UnsupportedError: ``HSNN-F083`` for anything else, and beyond ``2**31``.
+    """
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" or array.ndim > 1 or array.size > 8 or bool((array != np.rint(array)).any()):
         raise UnsupportedError("HSNN-F083", f"{key} of {name!r} is {str(value)[:60]}", allowed="whole numbers")
@@ -32,7 +41,11 @@ def ints(name: str, key: str, value: Any) -> tuple[int, ...]:
 
 
 def pair(name: str, key: str, value: Any, axes: int, *, least: int) -> tuple[int, ...]:
-    """Return one number for each axis, each of ``least`` or more; raises ``HSNN-F083``."""
+    """Return one whole number for each of ``axes``; a single one stands for all.
+
+    Raises:
+        UnsupportedError: ``HSNN-F083`` for another count, and for numbers below ``least`` or above ``2**16``.
+    """
     found = ints(name, key, value)
     found = found * axes if len(found) == 1 else found
     if len(found) != axes or min(found) < least or max(found) > 1 << 16:

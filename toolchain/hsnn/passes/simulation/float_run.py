@@ -90,7 +90,15 @@ def load_host(stage: HostStage) -> HostExecutable:
 
 
 def chip_inputs(stage: ChipSegment, values: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrange the values that enter a segment as ``(timestep, batch, *feature)``."""
+    """Arrange the values that enter a segment.
+
+    Args:
+        stage: The segment.
+        values: Values of the hybrid model by name; trains may have time and batch as one axis.
+
+    Returns:
+        For each input of the segment: shape ``(timestep, batch, *feature)``.
+    """
     return {
         port.name: values[port.value].reshape(stage.graph.timesteps, -1, *port.shape) for port in stage.graph.inputs
     }
@@ -102,7 +110,17 @@ def _neuron_outputs(graph: SpikingGraph) -> tuple[str, ...]:
 
 
 def made_values(stage: ChipSegment, driven: Mapping[str, Array], run: Simulation) -> dict[str, Array]:
-    """Values that leave a segment, as float32."""
+    """Return the values that leave a segment.
+
+    Args:
+        stage: The segment.
+        driven: What entered it, by input.
+        run: What its populations did.
+
+    Returns:
+        For each value of the hybrid model that leaves: spikes, voltages of read-out neurons, or what entered,
+        float32, shape ``(timestep, batch, *feature)``.
+    """
     made: dict[str, Array] = {}
     for name, value in zip(stage.graph.outputs, stage.outputs, strict=True):
         sent = run.spikes.get(name, run.voltages.get(name, driven.get(name)))
