@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +10,9 @@ from hsnn.ir import arithmetic as rules
 from hsnn.ir.contract import require
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection, needs_learning_engine
-from hsnn.ir.populations import ConstantSource, InputPort, largest_payload, received_shape, sends
+from hsnn.ir.populations import ConstantSource, largest_payload, received_shape, sends
 from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection, conv_output_shape
+from hsnn.ir.routes import Ends, check_route, check_unique
 from hsnn.ir.shape import Shape, size
 from hsnn.ir.validate_neurons import check_neuron
 from hsnn.ir.validate_plastic import check_company, check_ends, check_learner, check_plastic
@@ -38,18 +38,22 @@ def validate_network(network: IntegerNetwork) -> None:
     """
     require(network.timesteps >= 1, f"segment {network.name!r} has {network.timesteps} timesteps", "1 or more")
     names = [item.name for item in (*network.inputs, *network.populations)]
-    _require_unique(names, "port or population")
-    _require_unique([p.name for p in network.projections], "projection")
+    check_unique(names, "port or population", require)
+    check_unique([p.name for p in network.projections], "projection", require)
     for population in network.populations:
         if not isinstance(population, ConstantSource):
             check_neuron(population)
         if isinstance(population, LearnerPopulation):
             check_learner(network, population)
-    order = {name: index for index, name in enumerate(names)}
+    ends = Ends(
+        order={name: index for index, name in enumerate(names)},
+        sending={item.name for item in (*network.inputs, *network.populations) if sends(item)},
+        receiving={neuron.name for neuron in network.neurons},
+    )
     if needs_learning_engine(network):
         check_company(network)
     for projection in network.projections:
-        _check_projection(network, projection, order)
+        _check_projection(network, projection, ends)
     for port in network.inputs:
         require(
             1 <= port.max_payload < rules.STATE_LIMIT,
@@ -57,7 +61,7 @@ def validate_network(network: IntegerNetwork) -> None:
             "1 to 2**23 - 1",
         )
     for output in network.outputs:
-        require(output in order, f"output {output!r} names nothing in segment {network.name!r}", ", ".join(names))
+        require(output in ends.order, f"output {output!r} names nothing in segment {network.name!r}", ", ".join(names))
         require(
             not isinstance(network.source(output), ConstantSource),
             f"output {output!r} is a constant source",
@@ -65,32 +69,10 @@ def validate_network(network: IntegerNetwork) -> None:
         )
 
 
-def _require_unique(names: list[str], kind: str) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    require(not twice, f"more than one {kind} is called {', '.join(twice)}", "unique names")
-
-
-def _check_projection(network: IntegerNetwork, projection: Projection, order: Mapping[str, int]) -> None:
+def _check_projection(network: IntegerNetwork, projection: Projection, ends: Ends) -> None:
     name = projection.name
-    for end in (projection.pre, projection.post):
-        require(end in order, f"projection {name!r} joins {end!r}, which is not in the segment", ", ".join(order))
+    check_route(projection, ends, require)
     pre, post = network.source(projection.pre), network.source(projection.post)
-    require(
-        not isinstance(post, InputPort | ConstantSource),
-        f"projection {name!r} ends at {post.name!r}",
-        "a neuron population",
-    )
-    require(0 <= projection.delay <= rules.DELAY_MAX - 1, f"delay of {name!r} is {projection.delay}", "0 to 62")
-    require(
-        projection.delay > 0 or order[pre.name] < order[post.name],
-        f"projection {name!r} leads back without a delay",
-        "a delay of 1 or more on every cycle",
-    )
-    require(
-        sends(pre),
-        f"projection {name!r} starts at read-out neurons {pre.name!r}",
-        "an input, constant source, or a population that sends spikes or messages",
-    )
     require(
         0 <= projection.weight_exp <= WEIGHT_EXP_MAX, f"weight_exp of {name!r} is {projection.weight_exp}", "0 to 15"
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hsnn.errors import QuantizationError
-from hsnn.ir.arithmetic import DELAY_MAX, VOLTAGE_MAX
+from hsnn.ir.arithmetic import VOLTAGE_MAX
 from hsnn.ir.populations import ConstantSource
 from hsnn.ir.projections import conv_output_shape
+from hsnn.ir.routes import Ends, check_route, check_unique
 from hsnn.ir.shape import Shape, broadcasts, size
 from hsnn.ir.spiking import (
     FloatAdaptiveLif,
@@ -47,21 +47,25 @@ def check_graph(graph: SpikingGraph) -> None:
     """
     _structure(graph.timesteps >= 1, f"segment {graph.name!r} has {graph.timesteps} timesteps", "1 or more")
     names = [item.name for item in (*graph.inputs, *graph.populations)]
-    _check_unique(names, "input or population")
-    _check_unique([p.name for p in graph.projections], "projection")
+    check_unique(names, "input or population", _structure)
+    check_unique([p.name for p in graph.projections], "projection", _structure)
     for item in (*graph.inputs, *graph.populations):
         _structure(size(item.shape) > 0, f"{item.name!r} has shape {item.shape}", "at least one neuron")
     for neuron in graph.neurons:
         _check_neuron(neuron)
-    order = {name: index for index, name in enumerate(names)}
+    ends = Ends(
+        order={name: index for index, name in enumerate(names)},
+        sending={item.name for item in (*graph.inputs, *graph.populations) if not isinstance(item, FloatIntegrator)},
+        receiving={neuron.name for neuron in graph.neurons},
+    )
     for projection in graph.projections:
-        _check_ends(graph, projection, order)
+        check_route(projection, ends, _structure)
         _check_shape(projection, graph.source(projection.pre), graph.source(projection.post))
         weights = weights_of(projection)
         finite = weights.dtype == np.float64 and bool(np.all(np.abs(weights) < _HUGE))
         _parameter(finite, f"weights of {projection.name!r} are {weights.dtype} or not finite", "finite float64")
     for output in graph.outputs:
-        known = output in order and not isinstance(graph.source(output), ConstantSource)
+        known = output in ends.order and not isinstance(graph.source(output), ConstantSource)
         _structure(known, f"output {output!r} names nothing that sends in segment {graph.name!r}", ", ".join(names))
 
 
@@ -75,11 +79,6 @@ def _parameter(holds: bool, found: str, allowed: str) -> None:
     if not holds:
         fix = "correct the parameter in the model that it comes from"
         raise QuantizationError("HSNN-Q010", found, allowed=allowed, fix=fix)
-
-
-def _check_unique(names: list[str], kind: str) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    _structure(not twice, f"more than one {kind} is called {', '.join(twice)}", "unique names")
 
 
 def _check_neuron(neuron: FloatNeuron) -> None:
@@ -140,30 +139,6 @@ def _check_range(values: NDArray[np.float64], neuron: FloatNeuron, what: str, lo
     # A NaN fails both comparisons.
     inside = bool(np.all((values >= low) & (values <= high)))
     _parameter(inside, f"{what} of {neuron.name!r} is {values.min()} to {values.max()}", f"{low:g} to {high:g}")
-
-
-def _check_ends(graph: SpikingGraph, projection: FloatProjection, order: Mapping[str, int]) -> None:
-    name = projection.name
-    for end in (projection.pre, projection.post):
-        _structure(end in order, f"projection {name!r} joins {end!r}, which is not there", ", ".join(order))
-    pre, post = graph.source(projection.pre), graph.source(projection.post)
-    _structure(
-        not isinstance(post, SpikeInput | ConstantSource),
-        f"projection {name!r} ends at {post.name!r}",
-        "a neuron population",
-    )
-    _structure(
-        not isinstance(pre, FloatIntegrator),
-        f"projection {name!r} starts at read-out neurons {pre.name!r}",
-        "an input, constant source or LIF population",
-    )
-    longest = DELAY_MAX - 1
-    _structure(0 <= projection.delay <= longest, f"delay of {name!r} is {projection.delay}", f"0 to {longest}")
-    _structure(
-        projection.delay > 0 or order[pre.name] < order[post.name],
-        f"projection {name!r} leads back without a delay",
-        "populations in dataflow order, and a delay of 1 or more on every cycle",
-    )
 
 
 def _check_shape(
