@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from torch import Tensor, fx
+from torch import fx
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.arguments import flat
@@ -27,8 +27,8 @@ from hsnn.frontends.live.values import (
     scope_of,
     shape_of,
     sum_over_time,
+    train_decode,
 )
-from hsnn.nn import TrainDecode
 
 
 def rolled(traced: Traced, *, inputs: tuple[str, ...], binary: frozenset[str]) -> tuple[Rolled, tuple[Layout, ...]]:
@@ -246,12 +246,6 @@ class _Interpreter:
         if isinstance(value, Plain):
             return value.ref
         return self._program.function(train_decode, self._forms.train(value, scope_of(item)), scope=scope_of(item))
-
-
-def train_decode(x: Tensor) -> Tensor:
-    """A train as an output of the model, batch first."""
-    decoded: Tensor = TrainDecode().forward(x)
-    return decoded
 
 
 def _from_select(node: fx.Node) -> bool:

@@ -23,7 +23,7 @@ from hsnn.frontends.live.operators import (
     passes_on,
 )
 from hsnn.frontends.live.place import Placer
-from hsnn.frontends.live.program import Program
+from hsnn.frontends.live.program import Program, Ref
 from hsnn.frontends.live.roll import Roller
 from hsnn.frontends.live.values import (
     BATCH_SIZE,
@@ -34,13 +34,19 @@ from hsnn.frontends.live.values import (
     Timed,
     delay,
     mean_over_time,
+    merged_decode,
     merged_reshape,
     read_membrane,
     scope_of,
     shape_of,
     sum_over_time,
+    train_decode,
 )
 from hsnn.nn import AxonalDelay
+
+
+class _MixedTimeError(UnsupportedError):
+    """An operator does not treat every timestep alike."""
 
 
 class TimeAxes:
@@ -57,13 +63,47 @@ class TimeAxes:
     def __init__(self, program: Program, *, forms: Forms, roller: Roller, placer: Placer, batch: Any) -> None:
         self._program, self._forms, self._roller, self._batch = program, forms, roller, batch
         self._placer = placer
+        self._wholes: dict[tuple[Ref, Layout], Ref] = {}
 
     def apply(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
-        """Apply a node's operator.
+        """Apply a node's operator; one that does not treat every timestep alike gets whole trains as ordinary values.
 
         Raises:
-            UnsupportedError: ``HSNN-F094``, if it mixes time with anything else.
+            UnsupportedError: ``HSNN-F094``, if it mixes time with anything else inside of a loop over time, or where
+                every timestep is the same.
         """
+        try:
+            return self._in_time(node, args, kwargs)
+        except _MixedTimeError:
+            trains = [item for item in flat((args, kwargs)) if isinstance(item, Timed)]
+            if any(item.layout == "step" or item.form == "static" for item in trains):
+                raise
+        scope = scope_of(node)
+
+        def whole(item: Any) -> Any:
+            return self._whole(item, scope) if isinstance(item, Timed) else item
+
+        return self._roller.apply(node, mapped(args, whole), mapped(kwargs, whole))
+
+    def _whole(self, value: Timed, scope: str) -> Plain:
+        """Return a train as the ordinary value that it is in the user's model."""
+        key = (value.ref, value.layout)
+        if key not in self._wholes:
+            if value.form == "merged":
+                ref = self._program.function(merged_decode, value.ref, value.timesteps, scope=scope)
+            else:
+                ref = self._program.function(train_decode, value.ref, scope=scope)
+            if value.layout in ("time_first", "merged_time_first"):
+                ref = self._program.function(torch.transpose, ref, 0, 1, scope=scope)
+            if value.layout == "time_last":
+                ref = self._program.function(torch.movedim, ref, 1, -1, scope=scope)
+            if value.layout in ("merged_time_first", "merged_batch_first"):
+                ref = self._program.function(torch.flatten, ref, 0, 1, scope=scope)
+            self._wholes[key] = ref
+        return Plain(self._wholes[key], None)
+
+    def _in_time(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        """Apply an operator to all timesteps alike."""
         name = name_of(node)
         value = next(item for item in flat((args, kwargs)) if isinstance(item, Timed))
         args = mapped(args, lambda item: self._as_train(node, item, value))
@@ -256,10 +296,10 @@ class TimeAxes:
         ref = self._program.function(function, ref, *args, scope=scope)
         return Timed(ref, "static" if static else "merged", value.timesteps, value.layout)
 
-    def _mixed(self, node: fx.Node, value: Timed | None) -> UnsupportedError:
+    def _mixed(self, node: fx.Node, value: Timed | None) -> _MixedTimeError:
         scope = scope_of(node)
         axes = f" of axes {value.layout.replace('_', ' ')}" if value else ""
-        return UnsupportedError(
+        return _MixedTimeError(
             "HSNN-F094",
             f"{name_of(node)} in {scope or 'the model'} mixes the timesteps of a spike train{axes} with something else",
             allowed="operations that treat every timestep alike; mean, sum, max and the last value over time",

@@ -11,7 +11,7 @@ from torch import Tensor, fx
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.program import Program, Ref
-from hsnn.nn import Delay, DirectEncode, MembraneDecode, MergeTime, RateDecode, SplitTime, WindowSumDecode
+from hsnn.nn import Delay, DirectEncode, MembraneDecode, MergeTime, RateDecode, SplitTime, TrainDecode, WindowSumDecode
 
 Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_time_first", "merged_batch_first", "time_last"]
 """Axes beside the features in the user's model; ``step`` is the batch of one timestep."""
@@ -173,6 +173,17 @@ def sum_over_time(x: Tensor, start: int, stop: int) -> Tensor:
 def read_membrane(x: Tensor, mode: str) -> Tensor:
     """The last, largest or mean value of a train."""
     return MembraneDecode(mode).forward(x)
+
+
+def train_decode(x: Tensor) -> Tensor:
+    """A whole train as an ordinary value, batch first."""
+    decoded: Tensor = TrainDecode().forward(x)
+    return decoded
+
+
+def merged_decode(x: Tensor, timesteps: int) -> Tensor:
+    """The same of time and batch as one axis; what was compared may be truth values, which no train holds."""
+    return train_decode(split_time(x.float(), timesteps)).to(x.dtype)
 
 
 def merged_reshape(x: Tensor, feature: tuple[int, ...]) -> Tensor:
