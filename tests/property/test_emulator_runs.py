@@ -18,6 +18,7 @@ from hsnn.target import Executable, Target, find_target
 from hsnn.verify.random_networks import random_inputs, random_network
 from hsnn_targets.emulator import TARGET, EmulatorTarget, blocks, plan, results, target
 from hsnn_targets.emulator.tiers import usable_tiers
+from support.at_once import at_once
 from support.results import require_equal
 
 ZERO = np.zeros((), np.int32)
@@ -195,11 +196,7 @@ def test_runs_from_several_threads_do_not_disturb_each_other():
         for _ in range(5):
             found[index] = loaded.run(batches[index], trace=True)
 
-    workers = [threading.Thread(target=work, args=(index,)) for index in range(6)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    at_once(work, threads=6)
     for ours, theirs in zip(found, expected, strict=True):
         require_equal(ours, theirs)
 

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +64,8 @@ def main():
     # faulthandler would take SIGILL.
     off = [part for name in ("cacheprovider", "faulthandler", "xdist") for part in ("-p", f"no:{name}")]
     status = pytest.main([*off, *sys.argv[1:]])
-    done = {}
-    for tiles in threads.values():
-        for name, times in tiles.done.items():
-            done[name] = done.get(name, 0) + times
-    sys.stdout.write(f"carried out on {len(threads)} threads: {done}\n")
+    done = sum((tiles.done for tiles in threads.values()), Counter())
+    sys.stdout.write(f"carried out on {len(threads)} threads: {dict(done)}\n")
     os._exit(int(status))
 
 

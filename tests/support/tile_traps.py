@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,13 +105,12 @@ def decode(code: bytes, register) -> Instruction:
 def _operand(code, further, register):
     """Address without the stride of a SIB operand, that stride, and the size of the instruction."""
     mod, low, at = code[4] >> 6, code[4] & 7, 5
-    stride, index_part = 0, 0
+    scaled = 0
     if low == 4:
         sib = code[at]
         at += 1
         index = (sib >> 3 & 7) | further[1]
-        stride = 0 if index == 4 else register(index) << (sib >> 6)
-        index_part = stride
+        scaled = 0 if index == 4 else register(index) << (sib >> 6)
         low = sib & 7
         based = not (low == 5 and mod == 0)
         base = register(low | further[2]) if based else 0
@@ -120,9 +119,9 @@ def _operand(code, further, register):
         need(not (low == 5 and mod == 0), "no address relative to rip")
         base, width = register(low | further[2]), {0: 0, 1: 1, 2: 4}[mod]
     offset = int.from_bytes(code[at : at + width], "little", signed=True)
-    if code[3] == 0x4B:
-        index_part = 0  # the index is the stride, it does not move the first row
-    return base + offset + index_part, stride, at + width
+    # The index of tiles' rows is their stride, and does not move the first one.
+    stride = scaled if code[3] == 0x4B else 0
+    return base + offset + scaled - stride, stride, at + width
 
 
 class Tiles:
@@ -135,14 +134,14 @@ class Tiles:
 
     def __init__(self):
         self.memory: Sequence[tuple[int, int]] = ()
-        self.done: dict[str, int] = {}
+        self.done: Counter[str] = Counter()
         self._stack = 0
         self._release()
 
     def run(self, instruction: Instruction, stack: int) -> None:
         """Carry out an instruction; ``stack`` is where the stack's used part begins."""
         self._stack = stack
-        self.done[instruction.name] = self.done.get(instruction.name, 0) + 1
+        self.done[instruction.name] += 1
         if instruction.name == "ldtilecfg":
             self._configure(self._at(instruction.address, 64))
         elif instruction.name == "tilerelease":

@@ -15,6 +15,7 @@ from hsnn.ir.projections import DenseProjection, SparseProjection
 from hsnn.recording import Recording, record
 from hsnn_targets.emulator import EmulatorTarget, parts, sharing, tables
 from hsnn_targets.emulator.parts import Stage
+from support.at_once import at_once
 from support.parts import cut_everything
 from support.results import require_equal
 
@@ -128,11 +129,7 @@ def test_runs_at_the_same_time_share_their_own_samples(monkeypatch):
         for _ in range(20):
             found[index] = executable.run(inputs[index], trace=True)
 
-    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    at_once(work, threads=4)
     for index, result in enumerate(expected):
         require_equal(found[index], result)
 

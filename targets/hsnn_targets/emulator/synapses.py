@@ -145,7 +145,7 @@ def deliver_all(
     Stripe after stripe, so that the weights of one stay in the cache for all timesteps.
     """
     stripes = 1
-    if p["kind"] == DENSE and p["stripe"] > 0:
+    if p["kind"] == DENSE:
         stripes = (p["stride"] + p["stripe"] - 1) // p["stripe"]
     for s in range(stripes):
         for t in range(span.first, span.last):

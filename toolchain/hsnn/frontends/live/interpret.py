@@ -27,7 +27,6 @@ from hsnn.frontends.live.values import (
     scope_of,
     shape_of,
     sum_over_time,
-    train_decode,
 )
 
 
@@ -245,7 +244,7 @@ class _Interpreter:
         self.layouts.append(value.layout if isinstance(value, Timed) else "step")
         if isinstance(value, Plain):
             return value.ref
-        return self._program.function(train_decode, self._forms.train(value, scope_of(item)), scope=scope_of(item))
+        return self._forms.decoded(value, scope_of(item))
 
 
 def _from_select(node: fx.Node) -> bool:

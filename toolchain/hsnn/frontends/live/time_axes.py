@@ -34,13 +34,11 @@ from hsnn.frontends.live.values import (
     Timed,
     delay,
     mean_over_time,
-    merged_decode,
     merged_reshape,
     read_membrane,
     scope_of,
     shape_of,
     sum_over_time,
-    train_decode,
 )
 from hsnn.nn import AxonalDelay
 
@@ -89,10 +87,7 @@ class TimeAxes:
         """Return a train as the ordinary value that it is in the user's model."""
         key = (value.ref, value.layout)
         if key not in self._wholes:
-            if value.form == "merged":
-                ref = self._program.function(merged_decode, value.ref, value.timesteps, scope=scope)
-            else:
-                ref = self._program.function(train_decode, value.ref, scope=scope)
+            ref = self._forms.decoded(value, scope)
             if value.layout in ("time_first", "merged_time_first"):
                 ref = self._program.function(torch.transpose, ref, 0, 1, scope=scope)
             if value.layout == "time_last":

@@ -83,6 +83,7 @@ class Forms:
         self._program = program
         self._trains: dict[Ref, Ref] = {}
         self._merged: dict[Ref, Ref] = {}
+        self._decoded: dict[Ref, Ref] = {}
 
     def train(self, value: Timed, scope: str) -> Ref:
         """Return it as ``(timestep, batch, *feature)``."""
@@ -104,6 +105,16 @@ class Forms:
         if train not in self._merged:
             self._merged[train] = self._program.function(merge_time, train, scope=scope)
         return self._merged[train]
+
+    def decoded(self, value: Timed, scope: str) -> Ref:
+        """Return the whole of it as an ordinary value, ``(batch, timestep, *feature)``."""
+        if value.ref not in self._decoded:
+            if value.form == "merged":
+                found = self._program.function(merged_decode, value.ref, value.timesteps, scope=scope)
+            else:
+                found = self._program.function(train_decode, self.train(value, scope), scope=scope)
+            self._decoded[value.ref] = found
+        return self._decoded[value.ref]
 
 
 def shape_of(node: fx.Node, batch: Any) -> tuple[int, ...] | None:
