@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -72,6 +73,9 @@ def test_another_package_called_lava_does_not_fool_the_probe(monkeypatch, tmp_pa
     (tmp_path / "lava").mkdir()
     (tmp_path / "lava" / "__init__.py").write_text("raise RuntimeError('imported')")
     assert probe.look()["problem"] == ""
+    # Lava's worker is another process: that this one has imported the real one says nothing of what the worker finds.
+    genuine = importlib.util.find_spec("lava")
+    monkeypatch.setitem(sys.modules, "lava", importlib.util.module_from_spec(genuine))
     monkeypatch.syspath_prepend(tmp_path)
     assert "hides" in probe.look()["problem"]
     assert probe.look()["extension"] is False

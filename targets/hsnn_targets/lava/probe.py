@@ -54,13 +54,12 @@ def look() -> Finding:
 
 
 def _places(package: str) -> list[Path]:
-    """Directories from which a top-level package would be imported."""
-    try:
-        spec = util.find_spec(package)
-    except ValueError:
-        return []
-    locations = spec.submodule_search_locations if spec is not None else None
-    return [Path(place).resolve() for place in locations or ()]
+    """Directories from which a new interpreter would import a top-level package, whatever this one has imported."""
+    for finder in sys.meta_path:
+        spec = finder.find_spec(package, None)
+        if spec is not None:
+            return [Path(place).resolve() for place in spec.submodule_search_locations or ()]
+    return []
 
 
 if __name__ == "__main__":
