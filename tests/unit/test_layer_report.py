@@ -37,7 +37,17 @@ def test_spike_measures_by_hand():
     assert (quality.float_spikes, quality.integer_spikes) == (5, 4)
     assert (quality.float_rate, quality.integer_rate) == (5 / 12, 4 / 12)
     assert quality.rate_error == pytest.approx(0.2)
-    assert (quality.newly_dead, quality.dead) == (1, 1)
+    assert (quality.newly_dead, quality.dead) == (0, 1)
+
+
+def test_a_neuron_is_newly_dead_from_five_lost_spikes_on():
+    """One lost spike of a neuron that sent one is chance: tiny networks would fail verify right after a good build."""
+    wanted = trains(*[[1, 1, 1, 0, 1]] * 4, [1, 0, 1, 0, 1])
+    found = trains(*[[0, 0, 0, 0, 0]] * 4, [0, 0, 1, 0, 0])
+    quality = compare_spikes(wanted, found)
+    assert (quality.newly_dead, quality.dead) == (2, 1)
+    several = compare_spikes(np.array([[[4, 5]]]), np.array([[[0, 0]]]))
+    assert (several.newly_dead, several.dead) == (1, 0)
 
 
 def test_silence_is_agreement_and_noise_is_not():
@@ -47,7 +57,7 @@ def test_silence_is_agreement_and_noise_is_not():
     extra = compare_spikes(silent, active)
     assert (extra.precision, extra.recall, extra.f1, extra.rate_error) == (0.0, 1.0, 0.0, 1.0)
     lost = compare_spikes(active, silent)
-    assert (lost.precision, lost.recall, lost.f1, lost.rate_error, lost.newly_dead) == (1.0, 0.0, 0.0, 1.0, 1)
+    assert (lost.precision, lost.recall, lost.f1, lost.rate_error, lost.dead) == (1.0, 0.0, 0.0, 1.0, 1)
 
 
 def integers(low, high, *shape, rng, dtype=np.int32):

@@ -93,6 +93,24 @@ def test_rungs_that_cannot_be_climbed_are_skipped_and_say_why(built):
     assert report.passed
 
 
+def test_what_samples_could_not_prove_is_said(built):
+    _, x, program = built
+    few, many = ({program.inputs[0].name: x[:count]} for count in (2, 24))
+
+    def details(program, samples):
+        return {rung.name: rung.detail for rung in verify(program, samples=samples, target="emulator").rungs}
+
+    assert "sent too few spikes to judge (under 20)" in details(program, few)["float ~ integer"]
+    assert "too few" not in details(program, many)["float ~ integer"]
+    assert "nothing spiked" not in details(program, many)["reference = emulator"]
+    stage = program.chip_stages[0]
+    deaf = tuple(replace(n, threshold=np.array(2**23 - 1, np.int32)) for n in stage.network.neurons)
+    kept = tuple(n for n in stage.network.populations if n not in stage.network.neurons)
+    network = replace(stage.network, populations=kept + deaf)
+    silent = with_stage(program, program.stages.index(stage), replace(stage, network=network))
+    assert "of 24 samples equal, but nothing spiked" in details(silent, many)["reference = emulator"]
+
+
 def test_another_torch_model_fails_the_first_rung(built):
     _, _, program = built
     torch.manual_seed(6)

@@ -74,7 +74,7 @@ class Limits:
         min_f1: Smallest F1 of spikes, 0 to 1.
         max_rate_error: Largest relative error of the spike rate of a layer.
         max_saturation: Largest share of updates that saturate the voltage or wrap the current.
-        max_dead: Largest share of neurons that spike in float and never in integers.
+        max_dead: Largest share of neurons that spike in float, more than once or twice, and never in integers.
         max_voltage_error: Largest relative RMS error of read-out voltages.
         min_spikes: F1, rate and dead neurons are judged where the float layer or the integer layer sends
             this many spikes or more; fewer are no evidence.
@@ -86,6 +86,10 @@ class Limits:
     max_dead: float = 0.1
     max_voltage_error: float = 0.3
     min_spikes: int = 20
+
+    def judges(self, spikes: SpikeQuality) -> bool:
+        """Whether a layer sends enough spikes to say how well they agree."""
+        return max(spikes.float_spikes, spikes.integer_spikes) >= self.min_spikes
 
     def to_json(self) -> dict[str, Json]:
         """Return the limits as plain data."""
@@ -248,9 +252,9 @@ def _violations(report: LayerReport, limits: Limits) -> Iterator[str]:
         yield f"{report.population!r} saturates or wraps in {lost:.3%} of updates (limit {limits.max_saturation:.3%})"
     if report.voltage_error is not None and report.voltage_error > limits.max_voltage_error:
         yield f"{report.population!r} has voltage error {report.voltage_error:.3f} (limit {limits.max_voltage_error:g})"
-    if report.spikes is None or max(report.spikes.float_spikes, report.spikes.integer_spikes) < limits.min_spikes:
-        return
     spikes = report.spikes
+    if spikes is None or not limits.judges(spikes):
+        return
     dead = spikes.newly_dead / report.neurons
     if spikes.f1 < limits.min_f1:
         yield f"{report.population!r} has F1 {spikes.f1:.3f} (limit {limits.min_f1:g})"

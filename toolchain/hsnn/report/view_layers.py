@@ -31,7 +31,7 @@ class Layer:
         f1: Agreement of single spikes, 0 to 1.
         voltage_error: Relative root mean square error of a read-out voltage.
         lost: Share of state updates that left 24 bits.
-        newly_dead: Neurons that spike in float only.
+        newly_dead: Neurons that spike in float only, and more than once or twice.
         dead: Neurons that never spike.
     """
 

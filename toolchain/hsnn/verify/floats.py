@@ -109,7 +109,10 @@ class FloatRungs:
         scores = [report.spikes.f1 for report in reports if report.spikes is not None]
         errors = [abs(r.spikes.rate_error) for r in reports if r.spikes is not None and r.spikes.rate_error is not None]
         f1, rate = min(scores, default=1.0), max(errors, default=0.0)
+        quiet = sum(report.spikes is not None and not limits.judges(report.spikes) for report in reports)
         detail = f"{len(reports)} layers, smallest F1 {f1:.3f}, largest rate error {rate:.1%}"
+        if quiet:
+            detail += f"; {quiet} of them sent too few spikes to judge (under {limits.min_spikes})"
         try:
             moved = cast("list[str]", self.program.metadata.options.get("integrators") or [])
             check_limits(reports, limits, decoders=moved)

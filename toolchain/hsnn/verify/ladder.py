@@ -190,6 +190,8 @@ def _equal_on(program: Program, traces: Mapping[str, ChipTrace], target: str, ti
     samples = next(iter(next(iter(traces.values())).result.outputs.values())).shape[1]
     if outputs_only:
         return Outcome(True, f"all outputs of {samples} samples equal; {target} shows nothing inside")
+    if not counted:
+        return Outcome(True, f"all final states of {samples} samples equal, but nothing spiked: give samples that do")
     return Outcome(True, f"{counted:,} spikes of {samples} samples and all final states equal")
 
 
