@@ -113,7 +113,15 @@ def main() -> int:
 
 
 def classes(model: nn.Module, images: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Return the class that a torch model puts each image in, in batches of :data:`BATCH`."""
+    """Return the class that a torch model puts each image in.
+
+    Args:
+        model: Makes logits ``(batch, class)``; called with :data:`BATCH` images at a time.
+        images: Shape ``(image, channel, height, width)``.
+
+    Returns:
+        Shape ``(image,)``.
+    """
     with torch.no_grad():
         batches = torch.from_numpy(images).split(BATCH)
         return torch.cat([model(batch).argmax(1) for batch in batches]).numpy()

@@ -38,7 +38,7 @@ class Digits(nn.Module):
         self.head = nn.Linear(HIDDEN[1], CLASSES)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of each image."""
+        """Return logits ``(batch, 10)`` of images ``(batch, 1, 8, 8)`` in [0, 1]."""
         spikes = self.encode(self.stem(images))
         spikes = self.neurons1(self.synapses1(spikes))
         spikes = self.neurons2(self.synapses2(spikes))

@@ -63,7 +63,7 @@ class PlainSpikes(nn.Module):
         self.neurons2 = Lif(0.25, current_decay=0.5, voltage_decay=0.25, bias=torch.zeros(WIDE, 1, 1), learn_bias=True)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Return spikes of the same shape, ``(timestep, batch, 24, 7, 7)``."""
+        """Return spikes of the shape of ``spikes``, ``(timestep, batch, 24, 7, 7)``."""
         hidden = self.neurons1(self.synapses1(spikes))
         out: torch.Tensor = self.neurons2(self.synapses2(hidden))
         return out
@@ -85,7 +85,7 @@ class Fashion(nn.Module):
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(WIDE * 7 * 7, CLASSES))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of each image."""
+        """Return logits ``(batch, 10)`` of images ``(batch, 1, 28, 28)`` in [0, 1]."""
         features = self.decode1(self.segment1(self.encode1(self.stem(images))))
         middle = self.middle(features)
         logits: torch.Tensor = self.head(middle + self.decode2(self.segment2(self.encode2(middle))))

@@ -46,7 +46,7 @@ class SpikingBranch(nn.Module):
         self.decode = decode
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the decoded spikes for features ``(batch, *feature)``."""
+        """Return the decoded spikes, ``(batch, *made)``, for features ``(batch, *feature)``."""
         decoded: Tensor = self.decode(self.layers(self.encode(x)))
         return decoded
 
@@ -64,7 +64,7 @@ class Fusion(nn.Module):
         self.snn, self.ann = snn, ann
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum of both branches."""
+        """Return the sum of both branches, ``(batch, *made)``, for features ``(batch, *feature)``."""
         parts = [branch(x) for branch in (self.snn, self.ann) if branch is not None]
         total: Tensor = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         return total
@@ -193,7 +193,11 @@ class SpikingResidual(nn.Module):
             self.shortcut = nn.Sequential(_synapses(inputs, outputs, kernel=1, stride=stride), spiking_neurons())
 
     def forward(self, spikes: Tensor) -> Tensor:
-        """Return the sum, shape ``(timestep, batch, outputs, H / stride, W / stride)``."""
+        """Return the sum, ``(timestep, batch, outputs, H / stride, W / stride)``.
+
+        Args:
+            spikes: Shape ``(timestep, batch, inputs, H, W)``.
+        """
         main = self.neurons2(self.synapses2(self.neurons1(self.synapses1(spikes))))
         total: Tensor = self.shortcut(spikes) + main
         return total
@@ -220,7 +224,7 @@ class Residual(nn.Module):
             self.shortcut = nn.Sequential(*_convolution(inputs, outputs, kernel=1, stride=stride))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return features of shape ``(batch, outputs, H / stride, W / stride)``."""
+        """Return features ``(batch, outputs, H / stride, W / stride)``, at least 0, for ``(batch, inputs, H, W)``."""
         return torch.relu(self.main(x) + self.shortcut(x))
 
 

@@ -129,7 +129,15 @@ def measure(name: str, root: Path | None, *, target: str, limit: int | None, tel
 
 @torch.no_grad()
 def host_macs(model: nn.Module, image: Tensor) -> float:
-    """Count the multiply-accumulates of convolutions and linear layers outside the spiking branches."""
+    """Count the multiply-accumulates of convolutions and linear layers outside the spiking branches.
+
+    Args:
+        model: A network of :mod:`hsnn_models.has8`.
+        image: One image or more, shape ``(batch, channel, height, width)``.
+
+    Returns:
+        Mean of one image.
+    """
     on_chip = {
         id(layer) for branch in model.modules() if isinstance(branch, SpikingBranch) for layer in branch.modules()
     }

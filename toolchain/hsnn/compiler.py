@@ -2,7 +2,8 @@
 
 ::
 
-    front end -> canonicalize -> [freeze scales] -> partition -> float run -> calibrate -> quantize -> place -> Program
+    front end -> canonicalize -> [freeze scales] -> place decoders -> partition -> float run, which calibrates
+              -> quantize -> match delays -> place on neurocores -> compare layers -> Program
 
 A spiking segment is quantized with what the float model sends into it, so the error of one segment is
 not hidden in the calibration of the next. The finished program is then run on a few samples, and what it
@@ -122,7 +123,7 @@ def compile(
     """Compile a hybrid model.
 
     Args:
-        model: A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file.
+        model: A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file or of a ``.net`` file of lava-dl.
         calibration: Real samples, batch axis first: one array, one an input, or by input name. Take them
             from training data, never from the test split.
         labels: Class number of each sample, integers of shape ``(sample,)``; they are used for nothing but the
@@ -155,7 +156,7 @@ def compile(
     quantized = _quantize(plan, measured.ranges, options, tell)
     networks = tuple(item.network for item in quantized.values())
     for network in networks:
-        match_delays(network)
+        match_delays(network)  # for what it refuses: a target that needs delays finds them itself
     mapping = place(networks, chip)
     reports = _measure(plan, quantized, samples, tell)
     check_limits(reports, options.limits, decoders=moved)

@@ -42,7 +42,7 @@ class PackedSpikes:
 
     @classmethod
     def pack(cls, spikes: NDArray[np.integer] | NDArray[np.bool_]) -> PackedSpikes:
-        """Pack an array of 0 and 1, shape ``(timestep, batch, *feature)``."""
+        """Pack spikes, shape ``(timestep, batch, *feature)``; whatever is not 0 is one."""
         flat = spikes.reshape(*spikes.shape[:2], -1) != 0
         return cls(spikes.shape, np.packbits(flat, axis=2, bitorder="little"), tuple(range(spikes.ndim - 2)))
 

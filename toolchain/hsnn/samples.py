@@ -42,7 +42,7 @@ def named_samples(samples: Samples, inputs: tuple[ModelValue, ...]) -> dict[str,
 
 
 def limited(samples: Mapping[str, Array], most: int) -> dict[str, Array]:
-    """Return the first samples, at most so many."""
+    """Return the first samples, at most so many: views along axis 0 of each array."""
     return {name: array[:most] for name, array in samples.items()}
 
 

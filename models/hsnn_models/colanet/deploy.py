@@ -85,7 +85,7 @@ class FrozenHead(nn.Module):
         return frozen.eval()
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the votes for each class."""
+        """Return the votes for each class, shape ``(batch, class)``, of features ``(batch, feature)``."""
         spikes = self.neurons(self.synapses(self.encode((features - self.offset) / self.scale)))
         parameters = self.parameters_of_head
         early = self.first(spikes).reshape(-1, parameters.copies, len(self.classes), parameters.microcolumns)
@@ -151,7 +151,7 @@ class Hybrid(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the votes for each class, shape ``(batch, class)``."""
+        """Return the votes for each class, shape ``(batch, class)``, of images as the encoder takes them."""
         votes: Tensor = self.head(self.encoder(images))
         return votes
 

@@ -35,7 +35,7 @@ class EfficientNetFeatures(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the features, at least 0, shape ``(batch, 1280)``."""
+        """Return the features, at least 0, shape ``(batch, 1280)``, of images ``(batch, channels, height, width)``."""
         if tuple(images.shape[2:]) != (SIDE, SIDE):
             images = functional.interpolate(images, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
             images = images.clamp(0.0, 1.0)  # a bicubic curve overshoots at edges

@@ -32,7 +32,24 @@ def _numba(function: Function, **options: bool) -> Function:
 
 
 class Constants(NamedTuple):
-    """Parameters as the kernels take them, float32 where the reference has float32."""
+    """Parameters as the kernels take them, float32 where the reference has float32.
+
+    Attributes:
+        timesteps: Timesteps of a presentation, up to the label.
+        window: Timesteps up to a spike in which a synapse contributes to it.
+        isi_max: Timesteps from spike to reward at which stability grows most.
+        threshold: Threshold without what its weights add.
+        excess: What the sum of positive weights adds to it, as a factor.
+        low: Smallest weight.
+        width: Largest weight less the smallest.
+        anti: Change of resources by an unforced spike.
+        reward: Change of resources by a reward.
+        sharers: Features and silent synapses, among which changes are shared out again.
+        rate: Change of stability by a reward, before it is weighed by its moment.
+        noise: Largest noise of a timestep; it is drawn from 0 up to it.
+        keep: Part of the voltage that a timestep leaves.
+        floor: Lowest voltage; minus infinity for none.
+    """
 
     timesteps: int
     window: int
@@ -175,7 +192,26 @@ def learn_copy(
     start: np.uint32,
     told: Integers,
 ) -> None:
-    """Learn all samples of a chunk with one copy; ``told`` gets winner, timestep and forced neuron of each, or -1."""
+    """Learn all samples of a chunk with one copy, by the rules of :mod:`hsnn_models.colanet.reference`.
+
+    Resources, weights, thresholds and stability are changed in place, and so is ``told``.
+
+    Args:
+        resources: Resource of each synapse, shape ``(neuron, feature)``.
+        weights: Weights that follow from them, shape ``(feature, neuron)``.
+        thresholds: Shape ``(neuron,)``.
+        stability: At least 0, shape ``(neuron,)``.
+        columns: Column of each neuron, shape ``(neuron,)``.
+        features: Which features spike, shape ``(spike,)``, as in :class:`~hsnn_models.colanet.spikes.Events`.
+        starts: Where the spikes of a timestep start, shape ``(sample, timestep + 1)``.
+        labels: Column of the class of each sample, shape ``(sample,)``.
+        constants: All choices.
+        seed: Seed of the noise.
+        copy: Number of the copy, which the noise depends on.
+        start: Number of samples learned before these, modulo ``2**32``; the noise depends on it too.
+        told: Shape ``(sample, 3)``; gets the winner and the timestep of its spike, or -1 and -1, and the forced neuron;
+            where none was forced the last stays as it is.
+    """
     voltage = np.zeros(thresholds.size, np.float32)
     current = np.zeros(thresholds.size, np.float32)
     marked = np.zeros(weights.shape[0], np.bool_)
@@ -212,7 +248,17 @@ def answer_copy(
     constants: Constants,
     first: npt.NDArray[np.int8],
 ) -> None:
-    """Find when each neuron of one copy spikes first, or the number of timesteps if it does not; nothing is learned."""
+    """Find when the winners of one copy spike; nothing is learned, and noise is replaced by its mean.
+
+    Args:
+        weights: Shape ``(feature, neuron)``.
+        thresholds: Shape ``(neuron,)``.
+        features: Which features spike, shape ``(spike,)``, as in :class:`~hsnn_models.colanet.spikes.Events`.
+        starts: Where the spikes of a timestep start, shape ``(sample, timestep + 1)``.
+        constants: All choices.
+        first: Shape ``(sample, neuron)``; gets the timestep of the first spike of a sample for all neurons that have
+            one then, and stays as it is for all others.
+    """
     voltage = np.zeros(thresholds.size, np.float32)
     current = np.zeros(thresholds.size, np.float32)
     bias = np.float32(constants.noise * np.float32(0.5))

@@ -61,12 +61,6 @@ def add_classes(
     )
 
 
-def class_accuracy(head: ColanetHead, samples: Samples, *, threads: int = 1) -> dict[int, float]:
-    """Return the share of each class's samples that is right, by label."""
-    right = head.predict(samples.features, threads=threads) == samples.labels
-    return {int(label): float(right[samples.labels == label].mean()) for label in np.unique(samples.labels)}
-
-
 def by_class(samples: Samples) -> Samples:
     """Return the samples class after class: the hardest order for whoever learns in a single pass."""
     return samples.part(np.argsort(samples.labels, kind="stable"))

@@ -46,7 +46,14 @@ class State:
 
     @classmethod
     def of(cls, resources: Floats, stability: Floats, seen: int, parameters: Parameters) -> State:
-        """Return the state with weights and thresholds that follow from resources."""
+        """Return the state with weights and thresholds that follow from resources.
+
+        Args:
+            resources: Float32, shape ``(copy, neuron, feature)``; kept, not copied.
+            stability: Float32, at least 0, shape ``(copy, neuron)``; kept, not copied.
+            seen: Number of samples that were learned so far.
+            parameters: For the neurons of a column, and the constants of weights and thresholds.
+        """
         weights = weights_of(resources, parameters)
         columns = np.repeat(np.arange(resources.shape[1] // parameters.microcolumns), parameters.microcolumns)
         return cls(
@@ -84,6 +91,13 @@ def weights_of(resources: Floats, parameters: Parameters) -> Floats:
     """Return the weights that follow from resources: ``w_min + d R / (d + R)`` with ``d = w_max - w_min``.
 
     A resource below 0 is a debt: its synapse has the smallest weight until it is paid.
+
+    Args:
+        resources: Float32, any shape.
+        parameters: For ``w_min`` (``weight_min``) and ``d`` (``width``).
+
+    Returns:
+        Float32, same shape.
     """
     low, width = np.float32(parameters.weight_min), np.float32(parameters.width)
     positive = np.maximum(resources, np.float32(0))
@@ -92,9 +106,16 @@ def weights_of(resources: Floats, parameters: Parameters) -> Floats:
 
 
 def thresholds_of(weights: Floats, parameters: Parameters) -> Floats:
-    """Return the thresholds of neurons with such weights, features on the last axis.
+    """Return the thresholds of neurons: ``threshold + threshold_excess * sum_i max(w_i, 0)``.
 
     The sum is taken feature by feature, in float32, so that both ways of learning find the same.
+
+    Args:
+        weights: Float32, shape ``(..., feature)``.
+        parameters: For ``threshold`` and ``threshold_excess``.
+
+    Returns:
+        Float32, shape ``(...)``.
     """
     positive = np.add.accumulate(np.maximum(weights, np.float32(0)), axis=-1)[..., -1]
     total = np.float32(parameters.threshold) + np.float32(parameters.threshold_excess) * positive

@@ -37,7 +37,7 @@ class Samples:
         return len(self.labels)
 
     def part(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> Samples:
-        """Return some of the samples."""
+        """Return the samples of some rows: their numbers, a mask of shape ``(sample,)``, or a slice, for views."""
         return Samples(self.features[index], self.labels[index])
 
 

@@ -65,7 +65,7 @@ def advance_voltage(v: Tensor, u: Tensor, bias: Tensor, keep: Tensor) -> Tensor:
 
 
 def count_spikes(v: Tensor, threshold: Tensor, most: int) -> Tensor:
-    """Count how often voltages hold ``threshold + 1``, at most ``most`` times."""
+    """Count the spikes of voltages: how often each holds ``threshold + 1``, 0 to ``most`` (at least 1)."""
     return v.clamp(min=0).div(threshold + 1, rounding_mode="floor").clamp(max=most)
 
 

@@ -52,8 +52,9 @@ class Gate(ABC):
         """Advance the state by one timestep.
 
         Args:
-            arriving: What ``a_in`` received.
+            arriving: What ``a_in`` received, int32, shape of the port: that of the population, but for resonators,
+                which get a real and an imaginary part for every neuron.
 
         Returns:
-            What ``s_out`` sends.
+            What ``s_out`` sends, shape of the population: spikes, counts, messages or voltages.
         """

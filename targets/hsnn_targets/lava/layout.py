@@ -29,7 +29,7 @@ def lava_shape(shape: Shape) -> Shape:
 
 
 def to_lava(array: NDArray[Scalar], shape: Shape) -> NDArray[Scalar]:
-    """Lay out ``(..., *shape)`` as ``(..., *lava_shape(shape))``."""
+    """Lay out ``(..., *shape)`` as ``(..., *lava_shape(shape))``; a view where that can be."""
     lead = array.ndim - len(shape)
     if len(shape) == 3:
         return array.transpose(*range(lead), lead + 2, lead + 1, lead)
@@ -37,7 +37,7 @@ def to_lava(array: NDArray[Scalar], shape: Shape) -> NDArray[Scalar]:
 
 
 def from_lava(array: NDArray[Scalar], shape: Shape) -> NDArray[Scalar]:
-    """Undo :func:`to_lava`: lay out ``(..., *lava_shape(shape))`` as ``(..., *shape)``."""
+    """Undo :func:`to_lava`: lay out ``(..., *lava_shape(shape))`` as ``(..., *shape)``; a view where that can be."""
     lead = array.ndim - len(lava_shape(shape))
     if len(shape) == 3:
         return array.transpose(*range(lead), lead + 2, lead + 1, lead)

@@ -102,7 +102,14 @@ def parse_model(data: bytes, kind: type[Model], name: str) -> Model:
 
 
 def dump_tensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write arrays as safetensors; the order of the mapping makes no difference."""
+    """Write arrays as safetensors.
+
+    Args:
+        tensors: Arrays of any shape, by name; their order makes no difference.
+
+    Returns:
+        The file, the same bytes for the same arrays.
+    """
     from safetensors.numpy import save
 
     # Not ascontiguousarray, which gives scalars an axis.

@@ -11,7 +11,7 @@ import numpy as np
 
 from hsnn.artifact import schema_network
 from hsnn.artifact.codec import dump_json, dump_tensors, parse_model, parse_tensors, require_tensors
-from hsnn.artifact.rules import decode_rule, encode_rule
+from hsnn.artifact.learning_rules import decode_rule, encode_rule
 from hsnn.errors import ArtifactError, HsnnError
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection

@@ -145,7 +145,12 @@ def select_labels(arrays: Mapping[str, Array], key: str | None, *, path: str, sa
 
 
 def write_arrays(file: IO[bytes], arrays: Mapping[str, Array]) -> None:
-    """Write arrays as an ``.npz``; unlike ``numpy.savez`` under any name, ``file`` included."""
+    """Write arrays as an ``.npz``; unlike ``numpy.savez`` under any name, ``file`` included.
+
+    Args:
+        file: Where to; open for bytes.
+        arrays: Arrays of any shape, by name; not of objects.
+    """
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import assert_never
 
-from hsnn.artifact.rules import encode_rule
+from hsnn.artifact.learning_rules import encode_rule
 from hsnn.commands.plain import plain
 from hsnn.ir.integer import count_synapses
 from hsnn.ir.plastic import LearnerPopulation, PlasticProjection

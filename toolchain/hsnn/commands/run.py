@@ -129,7 +129,14 @@ def load_inputs(args: argparse.Namespace, program: Program) -> tuple[Arrays, NDA
 
 
 def execute(args: argparse.Namespace, program: Program, inputs: Arrays, console: Console) -> RunResult:
-    """Run the samples, showing how far it is."""
+    """Run the samples, showing how far it is.
+
+    Args:
+        args: Target, device, batch size and what is recorded.
+        program: What to run.
+        inputs: Checked arrays, as :func:`load_inputs` returns them.
+        console: Where progress is shown.
+    """
     from hsnn.commands.reporting import ReportingTarget
     from hsnn.recording import Recording
     from hsnn.runtime.inputs import sample_count

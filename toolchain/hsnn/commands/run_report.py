@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 
 def describe(program: Program, done: RunResult, labels: NDArray[Any] | None) -> dict[str, Json]:
-    """Everything that a run tells, as plain values."""
+    """Everything that a run tells, as plain values.
+
+    Args:
+        program: What was run.
+        done: What came of it.
+        labels: Class of each sample, integers of shape ``(sample,)``, if known; they count only where
+            :func:`class_output` finds an output.
+    """
     import numpy as np
 
     from hsnn.runtime.metrics import accuracy

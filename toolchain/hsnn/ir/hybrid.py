@@ -84,15 +84,6 @@ def wrap(proto: onnx.ModelProto) -> HybridModel:
     return HybridModel(proto, inputs, outputs, MappingProxyType(shapes))
 
 
-def load_hybrid(path: str | Path) -> HybridModel:
-    """Read a hybrid model that hsnn has written; :func:`hsnn.frontends.onnx.from_onnx` reads any other.
-
-    Raises:
-        UsageError: ``HSNN-F020``, if the file is missing or no ONNX model.
-    """
-    return wrap(read_model(path))
-
-
 def read_model(path: str | Path) -> onnx.ModelProto:
     """Read an ONNX file.
 
@@ -130,11 +121,6 @@ def _require_text(message: Message, path: str) -> None:
         elif field.type == field.TYPE_MESSAGE:
             for item in value if field.is_repeated else (value,):
                 _require_text(item, path)
-
-
-def save_hybrid(model: HybridModel, path: str | Path) -> None:
-    """Write the model as an ONNX file."""
-    Path(path).write_bytes(model.to_bytes())
 
 
 def module_of(node: onnx_ir.Node | onnx.NodeProto) -> str:

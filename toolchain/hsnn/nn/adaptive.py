@@ -74,7 +74,7 @@ class AdaptiveLif(Neuron):
         self.surrogate = find_surrogate(surrogate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the spikes, shape of ``x``."""
+        """Return the spikes, 0 or 1, of ``x``, both ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         values = (
             *self._decays(),
             self.threshold,

@@ -74,7 +74,11 @@ class BitPlaneEncode(OpLayer):
         self.gradient = gradient
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode ``x``."""
+        """Return the planes of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is not floating point or has no feature axis.
+        """
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))

@@ -88,7 +88,7 @@ class CountingLif(Neuron):
         return *self._decays(), self.threshold, self.bias, self.v_min
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the counts, shape of ``x``."""
+        """Return the counts for ``x``, both floats ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         values = self.values()
         self._check_input(x, *values)
         if exporting():
@@ -191,7 +191,7 @@ class RecurrentCountingLif(Feedback, CountingLif):
         return "RecurrentCountingLif"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the counts, shape of ``x``, which is ``(timestep, batch, size)``."""
+        """Return the counts for ``x``, both floats ``(timestep, batch, size)``; raises ``HSNN-U022``."""
         values = self.values()
         self._check_input(x, *values)
         self._check_size(x)

@@ -17,7 +17,11 @@ class RateDecode(OpLayer):
         super().__init__("RateDecode", {})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the mean over time of ``x``, ``(timestep, batch, *feature)``; shape ``(batch, *feature)``."""
+        """Return the mean over time of ``x``, ``(timestep, batch, *feature)``; shape ``(batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is no such train.
+        """
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         return self.emit((x,)) if exporting() else x.mean(0)
 
@@ -124,7 +128,11 @@ class TrainDecode(OpLayer):
         super().__init__("TrainDecode", {})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x``, ``(timestep, batch, *feature)``, with the first two axes exchanged."""
+        """Return ``x``, ``(timestep, batch, *feature)``, with the first two axes exchanged.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is no such train.
+        """
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         return self.emit((x,)) if exporting() else x.transpose(0, 1)
 
@@ -145,7 +153,11 @@ class MembraneDecode(OpLayer):
         super().__init__("MembraneDecode", {"mode": mode})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the reading of ``x``, ``(timestep, batch, *feature)``; shape ``(batch, *feature)``."""
+        """Return the reading of ``x``, ``(timestep, batch, *feature)``; shape ``(batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is no such train.
+        """
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if exporting():
             return self.emit((x,))

@@ -46,7 +46,11 @@ class RateEncode(OpLayer):
             raise UsageError("HSNN-U021", f"RateEncode has {silent} silent timesteps of {timesteps}")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is not floating point or has no feature axis.
+        """
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
@@ -94,7 +98,11 @@ class PoissonEncode(OpLayer):
         super().__init__("PoissonEncode", {"timesteps": timesteps, "scale": scale, "seed": seed})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is not floating point or has no feature axis.
+        """
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))
@@ -127,7 +135,11 @@ class DirectEncode(OpLayer):
         super().__init__("DirectEncode", {"timesteps": timesteps})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is not floating point or has no feature axis.
+        """
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         return self.emit((x,)) if exporting() else _repeat(x, self.timesteps)
 
@@ -154,7 +166,11 @@ class GradedEncode(OpLayer):
         super().__init__("GradedEncode", {"timesteps": timesteps, "step": step, "bits": bits, "signed": signed})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``."""
+        """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is not floating point or has no feature axis.
+        """
         require_input(self, x, at_least=2, axes=SAMPLE_AXES)
         if exporting():
             return self.emit((x,))

@@ -30,7 +30,10 @@ def border_margin(x: Tensor, resolution: float) -> Tensor:
 
     Args:
         x: Input, time axis first.
-        resolution: Unit of the grid.
+        resolution: Unit of the grid, above 0.
+
+    Returns:
+        Shape of ``x``, at least 0; a single infinite number where all input lies on the grid.
     """
     parts = x.double() / resolution
     off = (parts - parts.round()).abs() * (resolution / float(x.abs().max().clamp(min=resolution)))
@@ -63,7 +66,7 @@ class FixedNeuron(Neuron):
         return tuple(getattr(self, name) for name in self.op.inputs[1:])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return spikes or voltages, shape of ``x``."""
+        """Return spikes (0 or 1) or voltages for ``x``, both ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         values = self._parameters_in_order()
         self._check_input(x, *(value for value in values if value is not getattr(self, "recurrent_weight", None)))
         if exporting():
@@ -241,4 +244,4 @@ class FixedLeakyIntegrator(FixedNeuron):
         )
 
     def decision_margin(self, x: Tensor) -> None:
-        """Nothing is decided."""
+        """Return None: a voltage decides nothing."""

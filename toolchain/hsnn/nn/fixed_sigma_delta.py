@@ -39,7 +39,7 @@ class FixedDelta(Neuron):
         self._add_value("threshold", threshold, learn=False, low=0.0, high=math.inf)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the messages, shape of ``x``."""
+        """Return the messages for ``x``, both ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         self._check_input(x, self.threshold)
         if exporting():
             return self.emit((x, self.threshold))
@@ -99,7 +99,7 @@ class FixedSigmaDelta(FixedDelta):
         self._add_value("bias", bias, learn=False, low=-math.inf, high=math.inf)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the messages, shape of ``x``."""
+        """Return the messages for ``x``, both ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         self._check_input(x, self.threshold, self.bias)
         if exporting():
             return self.emit((x, self.threshold, self.bias))

@@ -42,7 +42,7 @@ class LeakyIntegrator(Neuron):
         self._add_value("bias", bias, learn=learn_bias, low=-math.inf, high=math.inf)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the voltage of every timestep, shape of ``x``."""
+        """Return the voltages for ``x``, both ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         current_decay, voltage_decay = self._decays()
         self._check_input(x, current_decay, voltage_decay, self.bias)
         if exporting():

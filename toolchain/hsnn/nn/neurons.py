@@ -102,7 +102,7 @@ class Lif(Neuron):
         return current_decay, voltage_decay, self._held("threshold", THRESHOLD_MIN, math.inf), self.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the spikes, shape of ``x``."""
+        """Return the spikes, 0 or 1, of ``x``, both ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         values = self.values()
         self._check_input(x, *values)
         if exporting():
@@ -216,7 +216,7 @@ class RecurrentLif(Feedback, Lif):
         return "RecurrentLif"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the spikes, shape of ``x``, which is ``(timestep, batch, size)``."""
+        """Return the spikes, 0 or 1, of ``x``, both ``(timestep, batch, size)``; raises ``HSNN-U022``."""
         values = self.values()
         self._check_input(x, *values)
         self._check_size(x)

@@ -82,7 +82,17 @@ class ResonateFire(Neuron):
         return 2 * math.pi / torch.atan2(sin, cos)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the spikes, of half as many channels as ``x``."""
+        """Return the spikes, 0 or 1.
+
+        Args:
+            x: Real and imaginary parts in turn, shape ``(timestep, batch, 2 * channel, ...)``.
+
+        Returns:
+            Shape ``(timestep, batch, channel, ...)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` has another shape or a parameter does not broadcast to the channels.
+        """
         _check_parts(self, x)
         cos, sin = self._turn()
         self._check_input(x[:, :, ::2], cos, sin, self.threshold)
@@ -162,7 +172,17 @@ class FixedResonateFire(Neuron):
         self._add_value("threshold", threshold, learn=False, low=torch.finfo(torch.float32).tiny, high=math.inf)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the spikes, of half as many channels as ``x``."""
+        """Return the spikes, 0 or 1.
+
+        Args:
+            x: Real and imaginary parts in turn, shape ``(timestep, batch, 2 * channel, ...)``.
+
+        Returns:
+            Shape ``(timestep, batch, channel, ...)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` has another shape or a parameter does not broadcast to the channels.
+        """
         _check_parts(self, x)
         values = (self.cos_decay, self.sin_decay, self.threshold)
         self._check_input(x[:, :, ::2], *values)

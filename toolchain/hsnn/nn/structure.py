@@ -19,7 +19,7 @@ class MergeTime(OpLayer):
         super().__init__("MergeTime", {})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x``, ``(timestep, batch, *feature)``, as ``(timestep * batch, *feature)``."""
+        """Return ``x``, ``(timestep, batch, *feature)``, as ``(timestep * batch, *feature)``; raises ``HSNN-U022``."""
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if not exporting():
             return x.flatten(0, 1)
@@ -75,7 +75,7 @@ class Delay(OpLayer):
         super().__init__("Delay", {"steps": steps})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Delay ``x``; same shape."""
+        """Delay ``x``, ``(timestep, batch, *feature)``; same shape; raises ``HSNN-U022``."""
         require_input(self, x, at_least=2, axes=TRAIN_AXES)
         if exporting():
             return self.emit((x,))
@@ -110,7 +110,7 @@ class AxonalDelay(OpLayer):
         self.register_buffer("steps", values)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Delay ``x``, ``(timestep, batch, *feature)``; same shape."""
+        """Delay ``x``, ``(timestep, batch, *feature)`` with a feature axis; same shape; raises ``HSNN-U022``."""
         require_input(self, x, at_least=3, axes=TRAIN_AXES)
         if exporting():
             return self.emit((x, self.steps))
@@ -134,7 +134,18 @@ class TimeDistributed(nn.Module):
         self.module = module
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the module to ``x`` of shape ``(timestep, batch, *feature)``."""
+        """Apply the module to every timestep.
+
+        Args:
+            x: Shape ``(timestep, batch, *feature)``.
+
+        Returns:
+            Shape ``(timestep, batch, *made)``, where the module makes ``(batch, *made)`` of ``(batch, *feature)``.
+
+        Raises:
+            UsageError: ``HSNN-U022``, if ``x`` is no such train, or the module changes the length of the first axis to
+                no multiple of the timesteps.
+        """
         merge = MergeTime()
         require_input(merge, x, at_least=2, axes=TRAIN_AXES)
         timesteps = x.shape[0]

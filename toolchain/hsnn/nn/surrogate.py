@@ -38,7 +38,7 @@ class Atan:
     alpha: float = 2.0
 
     def derivative(self, distance: Tensor) -> Tensor:
-        """Return the derivative of the arc tangent."""
+        """Return the derivative of the arc tangent, ``alpha / 2`` at the threshold; shape and dtype of ``distance``."""
         return self.alpha / 2 / (1 + (math.pi / 2 * self.alpha * distance).square())
 
 
@@ -49,7 +49,7 @@ class FastSigmoid:
     slope: float = 10.0
 
     def derivative(self, distance: Tensor) -> Tensor:
-        """Return the derivative of the fast sigmoid, scaled to 1 at the threshold."""
+        """Return the derivative of the fast sigmoid, scaled to 1 at the threshold; shape and dtype of ``distance``."""
         return (1 + self.slope * distance.abs()).square().reciprocal()
 
 
@@ -60,7 +60,7 @@ class Triangle:
     width: float = 1.0
 
     def derivative(self, distance: Tensor) -> Tensor:
-        """Return a triangle of area 1."""
+        """Return a triangle of area 1, zero from ``width`` on; shape and dtype of ``distance``."""
         return (1 - distance.abs() / self.width).clamp(min=0) / self.width
 
 

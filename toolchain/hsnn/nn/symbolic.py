@@ -61,7 +61,14 @@ class OpLayer(nn.Module):
         return {name: checked_attribute(self.op.name, name, getattr(self, name)) for name in names}
 
     def emit(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return the symbol of this layer for the ONNX exporter."""
+        """Return the symbol of this layer for the ONNX exporter.
+
+        Args:
+            inputs: Inputs of the operator in its order; the first gives the dtype, and its shape that of the symbol.
+
+        Raises:
+            UsageError: ``HSNN-U020``, if an attribute was set to a value that is not allowed.
+        """
         x = inputs[0]
         attributes: dict[str, Any] = dict(self.attributes)
         shape = self.op.output_shape(cast("tuple[int, ...]", tuple(x.shape)), attributes)

@@ -46,7 +46,7 @@ def all_synapses(network: IntegerNetwork) -> int:
 
 
 def weights_of(projection: Projection) -> NDArray[np.int16]:
-    """Stored effective weights, flat."""
+    """Stored weights, without ``weight_exp``, int16 of shape ``(synapse,)``; a convolution has each once."""
     return projection.data if isinstance(projection, SparseProjection) else projection.weights.reshape(-1)
 
 

@@ -41,7 +41,7 @@ class PyGatedAdaptiveModel(Gate, AbstractPyLifModelFixed):
         self._raised = self._refractory = self._silence
 
     def advance(self, arriving: np.ndarray) -> np.ndarray:
-        """Advance one timestep."""
+        """See :meth:`Gate.advance`; sends spikes, 0 or 1."""
         self.scale_bias()
         self.subthr_dynamics(activation_in=arriving)
         spikes, self._raised, self._refractory = adapt(

@@ -25,7 +25,7 @@ class PyGatedIntegratorModel(Gate, AbstractPyLifModelFixed):
     dv: np.ndarray = LavaPyType(np.ndarray, np.int32)
 
     def advance(self, arriving: np.ndarray) -> np.ndarray:
-        """Advance one timestep."""
+        """See :meth:`Gate.advance`; sends voltages."""
         self.scale_bias()
         self.subthr_dynamics(activation_in=arriving)
         return self.v

@@ -43,7 +43,7 @@ class PyGatedLifModel(Gate, AbstractPyLifModelFixed):
         self._held[:] = 0
 
     def advance(self, arriving: np.ndarray) -> np.ndarray:
-        """Advance one timestep."""
+        """See :meth:`Gate.advance`; sends counts, 0 to ``max_spikes``."""
         before = self.v.copy()
         self.scale_bias()
         self.subthr_dynamics(activation_in=arriving)
@@ -56,7 +56,11 @@ class PyGatedLifModel(Gate, AbstractPyLifModelFixed):
         return counts
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
-        """Do to the voltage what spikes, any number of them, do, and raise it to the floor."""
+        """Do to the voltage what spikes, any number of them, do, and raise it to the floor.
+
+        Args:
+            spike_vector: Number of spikes of each neuron in this timestep, at least 0, shape of the population.
+        """
         if self._reset == "zero":
             self.v[spike_vector > 0] = 0
         elif self._reset == "subtract":

@@ -38,7 +38,7 @@ class PyGatedResonatorModel(Gate, PyLoihiProcessModel):
         self._firing = proc_params["firing"]
 
     def advance(self, arriving: np.ndarray) -> np.ndarray:
-        """Advance one timestep."""
+        """See :meth:`Gate.advance`; sends spikes, 0 or 1."""
         both = arriving.reshape(-1, 2, self._apart)
         spikes, self.u[:], self.v[:] = resonate(
             self.u,

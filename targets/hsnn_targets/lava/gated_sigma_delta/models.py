@@ -41,7 +41,7 @@ class PyGatedSigmaDeltaModel(Gate, AbstractSigmaDeltaModel):
         self.residue = self._silence
 
     def advance(self, arriving: np.ndarray) -> np.ndarray:
-        """Advance one timestep."""
+        """See :meth:`Gate.advance`; sends messages."""
         self.sigma = self.u
         self.u[:] = self.sigma_dynamics(arriving) if self._accumulate else arriving
         self.act, self.residue = self.v, self._silence

@@ -128,7 +128,7 @@ def _values(name: str, dataset: Any) -> NDArray[Any]:
 
 
 def pack(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """Put arrays into one .npz; the names go into a header, since they hold slashes."""
+    """Put arrays of any shape, none of objects, into one .npz; names go into a header, since they hold slashes."""
     stream = io.BytesIO()
     header = np.frombuffer(json.dumps(list(arrays)).encode(), np.uint8)
     named: dict[str, Any] = {f"a{index}": array for index, array in enumerate(arrays.values())}

@@ -31,7 +31,15 @@ class Graph:
     layer: str = "input"
 
     def constant(self, value: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
-        """Add a constant and return its name."""
+        """Add a constant.
+
+        Args:
+            value: Of any shape, which it keeps.
+            dtype: What its numbers are cast to.
+
+        Returns:
+            Its name.
+        """
         name = f"{self.layer}.constant_{len(self.constants)}"
         self.constants.append(
             onnx.numpy_helper.from_array(np.ascontiguousarray(value, dtype).reshape(np.shape(value)), name)

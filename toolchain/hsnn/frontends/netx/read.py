@@ -56,7 +56,14 @@ def read_net(path: str | os.PathLike[str]) -> NetxNetwork:
 
 
 def parse_arrays(arrays: Arrays) -> NetxNetwork:
-    """Check the arrays of a file, by path such as ``layer/0/weight``; raises as :func:`read_net`."""
+    """Check the arrays of a file.
+
+    Args:
+        arrays: By path, such as ``layer/0/weight``; of ``simulation`` only ``tSample`` counts.
+
+    Raises:
+        UnsupportedError: ``HSNN-F071`` or ``HSNN-F072``, as :func:`read_net`.
+    """
     grouped: dict[int, dict[str, NDArray[Any]]] = {}
     timesteps = None
     for name, array in arrays.items():

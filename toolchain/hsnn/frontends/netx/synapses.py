@@ -72,9 +72,15 @@ def dense(graph: Graph, layer: DenseLayer, train: Train, *, exponent: int = 0) -
 
     Args:
         graph: Where to.
-        layer: Synapses.
-        train: What they read.
+        layer: Synapses, integer weights of shape ``(post, pre)``.
+        train: What they read; more feature axes than one are flattened.
         exponent: Weights count so many powers of two more.
+
+    Returns:
+        What arrives, one feature axis of ``post`` neurons.
+
+    Raises:
+        UnsupportedError: ``HSNN-F071`` for another number of neurons than ``pre``; as :func:`real_weights`.
     """
     train = flattened(graph, train)
     if layer.weight.shape[1] != train.shape[0]:
@@ -94,7 +100,12 @@ def dense(graph: Graph, layer: DenseLayer, train: Train, *, exponent: int = 0) -
 
 
 def conv(graph: Graph, layer: ConvLayer, train: Train, *, exponent: int = 0) -> Train:
-    """Add a convolution; arguments as :func:`dense`."""
+    """Add a convolution, transposed if the layer is; arguments as :func:`dense`.
+
+    Raises:
+        UnsupportedError: ``HSNN-F071``, if the train has other channels, or the window gives another shape than the
+            layer says; as :func:`real_weights`.
+    """
     weights, groups = real_weights(layer.index, layer.weight, exponent), layer.groups
     channels = layer.weight.shape[0] if layer.transposed else layer.weight.shape[1] * groups
     if len(train.shape) != 3 or train.shape[0] != channels:
@@ -108,6 +119,14 @@ def pool(graph: Graph, layer: PoolLayer, train: Train) -> Train:
     """Add sum pooling: a convolution of every channel with the same kernel.
 
     slayer adds as many zeros behind an axis as its extent leaves over the kernel's (``synapse/layer.py``).
+
+    Args:
+        graph: Where to.
+        layer: Synapses; integer weights ``(kernel H, kernel W)`` that all channels share.
+        train: What they read, feature shape ``(C, H, W)``.
+
+    Raises:
+        UnsupportedError: ``HSNN-F071`` or ``HSNN-F072``, naming the layer.
     """
     if len(train.shape) != 3:
         raise _mismatch(layer.index, "pools (C, H, W)", f"{train.shape}, as the layer before sends")
@@ -121,7 +140,20 @@ def pool(graph: Graph, layer: PoolLayer, train: Train) -> Train:
 
 
 def complex_pool(graph: Graph, layer: PoolLayer, imaginary: Ints, train: Train) -> Train:
-    """Add sum pooling of every channel into a real and an imaginary one, which take turns."""
+    """Add sum pooling of every channel into a real and an imaginary one, which take turns.
+
+    Args:
+        graph: Where to.
+        layer: Synapses, with the real weights.
+        imaginary: Imaginary weights, integers of the shape of the real ones.
+        train: What they read, feature shape ``(C, H, W)``.
+
+    Returns:
+        What arrives: twice the channels of the layer, real parts in the even ones.
+
+    Raises:
+        UnsupportedError: As :func:`pool`.
+    """
     if len(train.shape) != 3:
         raise _mismatch(layer.index, "pools (C, H, W)", f"{train.shape}, as the layer before sends")
     require_own_rows(layer, train.shape)
@@ -138,6 +170,14 @@ def complex_pool(graph: Graph, layer: PoolLayer, imaginary: Ints, train: Train) 
 
 def real_weights(index: int, weights: Ints, exponent: int) -> NDArray[np.float64]:
     """Weights in units of the hybrid model.
+
+    Args:
+        index: Number of the layer, for the message.
+        weights: Integers of any shape, not empty.
+        exponent: Power of two that they are multiplied by.
+
+    Returns:
+        ``weights * 2**exponent / 64``, float64, same shape.
 
     Raises:
         UnsupportedError: ``HSNN-F072``, if 8 bits of mixed sign cannot hold them.

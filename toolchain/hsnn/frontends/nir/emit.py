@@ -44,14 +44,24 @@ class Emitter:
         return name
 
     def constant(self, title: str, array: Array) -> str:
-        """Add an initializer, float32 unless it is int64."""
+        """Add an initializer of any shape, cast to float32 unless it is int64; return its name."""
         name = self.unique(title)
         stored = array if array.dtype == np.int64 else np.asarray(array, np.float32)
         self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(stored), name)
         return name
 
     def scaled(self, name: str, value: str, factor: Array, *, owner: str = "") -> str:
-        """Multiply a value, unless it would stay what it is in float32."""
+        """Multiply a value, unless it would stay what it is in float32.
+
+        Args:
+            name: Title of the operator.
+            value: Name of the value.
+            factor: Broadcasts to the value's feature shape; stored as one number where all are equal.
+            owner: The NIR node that it is for; ``name`` if empty.
+
+        Returns:
+            Name of the product, or ``value``.
+        """
         if bool((np.asarray(factor, np.float32) == 1.0).all()):
             return value
         gain = self.constant(f"{name}.gain", values.plain(factor))

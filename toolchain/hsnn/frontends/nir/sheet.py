@@ -60,7 +60,10 @@ class Sheet:
         return Wire((name,), shape)
 
     def scaled(self, wanted: str, wire: Wire, factor: Array) -> Wire:
-        """Multiply by a factor that broadcasts to the shape."""
+        """Multiply by a factor that broadcasts to the shape, with a node ``Scale`` where it is needed.
+
+        It is not where all factors are 1, nor where an average pool in front becomes a sum pool by it.
+        """
         import nir
 
         scale = np.array(np.broadcast_to(np.asarray(factor, np.float64), wire.shape))
@@ -94,7 +97,11 @@ class Sheet:
         return self.put(wanted, node, wire, shape)
 
     def shifted(self, wanted: str, wire: Wire, constant: Array) -> Wire:
-        """Add a constant that broadcasts to the shape, to the bias of a node that has one where that can be."""
+        """Add a constant that broadcasts to the shape, to the bias of a node that has one where that can be.
+
+        Raises:
+            UnsupportedError: ``HSNN-F087``, if NIR has no node for it: the constant is not one number for each channel.
+        """
         import nir
 
         bias = np.broadcast_to(np.asarray(constant, np.float64), wire.shape)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plain(array: Array) -> Array:
-    """One number where all are equal."""
+    """Return one number, shape ``()``, where all are equal; else the array as it is."""
     return array.reshape(-1)[0] if array.size and bool((array == array.reshape(-1)[0]).all()) else array
 
 
@@ -77,7 +77,7 @@ def windows(name: str, shape: Shape, kernel: Shape, stride: Shape, pads: Shape, 
 
 
 def parameter(name: str, key: str, value: Any, shape: Shape) -> Array:
-    """Return a field with one number for each element; raises ``HSNN-F082``."""
+    """Return a field with one number, float64, for each element of ``shape``; raises ``HSNN-F082``."""
     array = np.asarray(value, np.float64)
     if array.size != 1 and array.shape != shape:
         raise UnsupportedError(
@@ -87,7 +87,7 @@ def parameter(name: str, key: str, value: Any, shape: Shape) -> Array:
 
 
 def matrix(name: str, node: NirNode, shape: Shape) -> Array:
-    """Return the weights ``(post, pre)`` of ``Linear`` and ``Affine``; raises ``HSNN-F082``."""
+    """Return the weights ``(post, pre)``, float64, of ``Linear`` and ``Affine``; raises ``HSNN-F082``."""
     weight = np.asarray(node.fields["weight"], np.float64)
     if weight.ndim != 2 or not shape or weight.shape[1] != shape[-1]:
         raise UnsupportedError(
@@ -99,7 +99,7 @@ def matrix(name: str, node: NirNode, shape: Shape) -> Array:
 
 
 def bias(name: str, node: NirNode, rows: Array) -> Array:
-    """Return the bias of ``Affine``, one number for each row of its matrix; raises ``HSNN-F082``."""
+    """Return the bias of ``Affine``, float64, one number for each row of its matrix; raises ``HSNN-F082``."""
     found = np.asarray(node.fields["bias"], np.float64)
     if found.size != 1 and found.shape != (rows.shape[0],):
         raise UnsupportedError(

@@ -111,6 +111,9 @@ def step(neuron: FloatNeuron, state: NeuronState, activation: Float) -> Sent:
         state: Its state, shape ``(batch, *feature)`` each; it is advanced in place.
         activation: Sum of all synaptic input of this timestep, in units of the model: ``(batch, *feature)``; real
             and imaginary parts of what resonators get take turns along the first feature axis.
+
+    Returns:
+        Spikes (bool), or counts or messages (float64), shape ``(batch, *feature)``.
     """
     if isinstance(neuron, FloatSigmaDelta):
         return _step_sigma_delta(neuron, state, activation)
@@ -219,5 +222,5 @@ def statistics_of(neuron: FloatNeuron, state: NeuronState) -> PopulationStatisti
 
 
 def largest(array: Float) -> float:
-    """Return the largest magnitude in an array that is not empty."""
+    """Return the largest magnitude in an array of any shape that is not empty."""
     return max(float(array.max()), -float(array.min()))

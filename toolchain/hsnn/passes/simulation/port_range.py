@@ -55,7 +55,7 @@ class PortRange:
 
 
 def measure_port(values: NDArray[np.generic]) -> PortRange:
-    """Measure finite values, at least one, of any shape."""
+    """Measure finite values, at least one, of any shape and dtype; in float64."""
     flat = values.astype(np.float64).ravel()
     magnitudes = np.abs(flat)
     magnitude = float(magnitudes.max())

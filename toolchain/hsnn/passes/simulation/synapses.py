@@ -51,7 +51,10 @@ def deliver(projection: FloatProjection | Projection, sent: NDArray[np.generic],
 
 
 def weights_of(projection: FloatProjection | Projection) -> NDArray[np.generic]:
-    """Return all weights of a projection, in the shape in which it holds them."""
+    """Return all weights of a projection, without ``weight_exp``, in the dtype and shape in which it holds them.
+
+    That is ``(post, pre)``, ``(C_out, C_in / groups, H, W)`` or, of sparse ones, ``(synapse,)``.
+    """
     return projection.data if isinstance(projection, FloatSparse | SparseProjection) else projection.weights
 
 

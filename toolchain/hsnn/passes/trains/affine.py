@@ -59,7 +59,7 @@ class Affine:
         )
 
     def scaled(self, factor: Float) -> Affine:
-        """Multiply by a factor that broadcasts to the feature shape."""
+        """Multiply every term and bias by a factor, float64, that broadcasts to the feature shape."""
         full = np.broadcast_to(np.asarray(factor, np.float64), self.shape)
         if np.all(full == 1.0):
             return self
@@ -74,7 +74,7 @@ class Affine:
         return Affine(self.shape, (*self.terms, *other.terms), _sum_biases(self, other))
 
     def shifted(self, constant: Float) -> Affine:
-        """Add a constant that broadcasts to the feature shape."""
+        """Add a constant, float64, that broadcasts to the feature shape, from timestep 0 on."""
         bias = np.broadcast_to(np.asarray(constant, np.float64), self.shape)
         return self.plus(Affine(self.shape, (), {0: bias}))
 

@@ -171,7 +171,7 @@ def _conv_matrix(conv: ConvMap) -> csr_array:
 
 
 def diagonal(factor: Float) -> SparseMap:
-    """Map that multiplies every neuron by its own factor; ``factor`` has the full feature shape."""
+    """Map that multiplies every neuron by its own factor, float64 of the full feature shape."""
     from scipy.sparse import csr_array
 
     flat = factor.reshape(-1)
