@@ -93,6 +93,8 @@ class RunResult:
 
 def merge_stages(batches: Sequence[StageRun]) -> StageRun:
     """Add up what one stage did with successive batches."""
+    if len(batches) == 1:
+        return batches[0]
     return StageRun(
         batches[0].name,
         tuple(seconds for batch in batches for seconds in batch.seconds),
@@ -107,6 +109,8 @@ def merge_traces(batches: Sequence[ChipTrace]) -> ChipTrace:
 
     Final states of a target that cannot see them for every sample are those of the last batch.
     """
+    if len(batches) == 1:
+        return batches[0]
     results = [batch.result for batch in batches]
     whole = all(_sees_every_state(batch) for batch in batches)
     states = results if whole else results[-1:]
@@ -132,8 +136,6 @@ def _sees_every_state(trace: ChipTrace) -> bool:
 
 
 def _joined(batches: Sequence[Mapping[str, Int32]], *, axis: int) -> dict[str, Int32]:
-    if len(batches) == 1:
-        return dict(batches[0])
     return {name: np.concatenate([batch[name] for batch in batches], axis=axis) for name in batches[0]}
 
 

@@ -143,11 +143,12 @@ class Session:
                 raise UsageError("HSNN-R106", "the session is closed", fix="open another one")
             start = time.perf_counter()
             batches: list[_Batch] = []
-            with ExitStack() as failing:
-                failing.callback(self.close)
-                steps = [self._step(index, runner, trace) for index, runner in enumerate(runners)]
+            steps = [self._step(index, runner, trace) for index, runner in enumerate(runners)]
+            try:
                 self._run_all(arrays, steps, batches, progress)
-                failing.pop_all()
+            except BaseException:  # a target may be left half way
+                self.close()
+                raise
             return self._result(batches, time.perf_counter() - start)
 
     def _run_all(self, arrays: Values, steps: list[_Step], finished: list[_Batch], progress: Progress | None) -> None:
@@ -187,7 +188,7 @@ class Session:
         return step
 
     def _result(self, batches: list[_Batch], seconds: float) -> RunResult:
-        names = [stage.name for stage in self.program.chip_stages]
+        names = [stage.name for stage in self.program.chip_stages] if batches[0].traces else []
         return RunResult(
             outputs=self._outputs(batches),
             samples=sum(batch.samples or 1 for batch in batches),
@@ -198,7 +199,6 @@ class Session:
             traces={
                 name: merge_traces([batch.traces[index] for batch in batches])
                 for index, name in enumerate(names)
-                if batches[0].traces
             },
         )
 

@@ -154,6 +154,8 @@ class stage_errors:  # noqa: N801 - used like a function
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None:
+            return
         if isinstance(error, Exception) and self._closed():
             raise RunError("HSNN-R106", "the session was closed during the run") from error
         where = f"stage {self._name!r}"
