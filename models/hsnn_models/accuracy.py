@@ -13,17 +13,20 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch import nn
 
 import hsnn
 from hsnn.errors import HsnnError
+from hsnn.libraries import named_if_missing
 from hsnn_models import data
 from hsnn_models.digits import digits
 from hsnn_models.fashion import fashion
+
+with named_if_missing():
+    import torch
+    from torch import nn
 
 BATCH: Final = 250
 

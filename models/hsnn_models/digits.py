@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
-from torch import nn
-
+from hsnn.libraries import named_if_missing
 from hsnn.nn import Lif, RateDecode, RateEncode
 from hsnn_models.weights import load_packed
+
+with named_if_missing():
+    import torch
+    from torch import nn
 
 TIMESTEPS: Final = 16
 STEM: Final = 64

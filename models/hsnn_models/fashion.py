@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
-from torch import nn
-
+from hsnn.libraries import named_if_missing
 from hsnn.nn import Lif, RateDecode, RateEncode, TimeDistributed
 from hsnn_models.weights import load_packed
+
+with named_if_missing():
+    import torch
+    from torch import nn
 
 TIMESTEPS: Final = 8
 CLASSES: Final = 10

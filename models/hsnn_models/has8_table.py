@@ -17,20 +17,23 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch import Tensor, nn
 
 import hsnn
 from hsnn.errors import HsnnError, HsnnWarning, UsageError
 from hsnn.ir.shape import size
+from hsnn.libraries import named_if_missing
 from hsnn.runtime.operations import synaptic_operations
 from hsnn_models import data
 from hsnn_models.accuracy import BATCH, Tell, classes
 from hsnn_models.has8_blocks import SpikingBranch, known
 from hsnn_models.has8_recipes import NAMES, load
+
+with named_if_missing():
+    import torch
+    from torch import Tensor, nn
 
 TRACED: Final = 250
 """Images whose spikes are followed through every synapse."""

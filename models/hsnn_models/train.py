@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import torch
 from rich.console import Console
-from torch import nn
 
+from hsnn.libraries import named_if_missing
 from hsnn_models import data, has8_recipes
 from hsnn_models.digits import Digits
 from hsnn_models.fashion import Fashion
 from hsnn_models.training import Settings, accuracy, spike_rates, train
 from hsnn_models.weights import packed, save_weights
+
+with named_if_missing():
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors.torch import save as serialize
-from torch import nn
-
 from hsnn.frontends.torch_load import load_weights
+from hsnn.libraries import named_if_missing
+
+with named_if_missing():
+    from safetensors.torch import save as serialize
+    from torch import nn
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

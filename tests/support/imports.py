@@ -59,10 +59,12 @@ def _run(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _names(node, files):
-    """Names of the modules that a statement imports."""
+    """Names of the modules that a node imports; ``import_module`` counts where its argument is written out."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         for alias in node.names:
             inner = f"{node.module}.{alias.name}"
             yield inner if inner in files else node.module
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "import_module":
+        yield from (text.value for text in node.args[:1] if isinstance(text, ast.Constant))

@@ -29,8 +29,10 @@ def test_circles_are_found(tmp_path):
         "b": "def later():\n    from c import x",
         "c": "import a",
         "d": "import a",
+        "e": "import importlib\nimportlib.import_module('f')",
+        "f": "from importlib import import_module\nimport_module('e')\nimport_module(some_name)",
     }
     files = {name: tmp_path / f"{name}.py" for name in sources}
     for name, source in sources.items():
         files[name].write_text(source, encoding="utf-8")
-    assert circles(imports_between(files)) == {frozenset("abc")}
+    assert circles(imports_between(files)) == {frozenset("abc"), frozenset("ef")}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
+import hsnn
+from hsnn import nn as snn
 from hsnn.errors import HsnnError, MissingLibraryError
-from hsnn.libraries import LIBRARIES, missing_library, named_if_missing
+from hsnn.frontends.torch_load import load_factory
+from hsnn.libraries import LIBRARIES, OF_MODELS, missing_library, named_if_missing
+from support.imports import module_files
 
 TORCH = "pip install 'hsnn[torch]'"
 USES = {
@@ -33,6 +40,16 @@ USES = {
         "from hsnn.program import Program, Metadata as M; Program((), (), (), M('', '')).save('x')",
         "",
     ),
+    "artifact": ("pydantic", "from hsnn.artifact import load", "pip install pydantic"),
+    "a part of it": ("pydantic", "import hsnn.artifact.codec", "pip install pydantic"),
+    "artifact load": ("safetensors", "import hsnn; hsnn.load(ARTIFACT)", "pip install safetensors"),
+    "torch front end": ("torch", "import hsnn.frontends.torch", TORCH),
+    "a part of the layers": ("torch", "import hsnn.nn.neurons", TORCH),
+    "models": ("torch", "import hsnn_models.digits", TORCH),
+    "CoLaNET": ("numba", "import hsnn_models.colanet.fast", TORCH),
+    "gpu machine": ("torch", "import hsnn_targets.gpu.machine", TORCH),
+    "onnx front end": ("onnx", "import hsnn.frontends.onnx", TORCH),
+    "render": ("jinja2", "import hsnn; from hsnn.report.html import render; render(hsnn.load(ARTIFACT))", ""),
     "session": ("numpy", "import hsnn; hsnn.Session", "pip install numpy"),
 }
 CODED = {
@@ -43,10 +60,32 @@ CODED = {
 }
 
 
-def without(module, code):
+GUARDED = {library.module for library in LIBRARIES} - {"numpy", "llvmlite", "rich"}
+"""Not numpy, without which nothing works; llvmlite is named by the emulator, rich by the command."""
+
+GUARDED_PACKAGES = ("hsnn.nn.", "hsnn.frontends.live.", "hsnn.artifact.")
+"""Their ``__init__`` imports all of them inside of named_if_missing."""
+
+IN_LAVA = ("hsnn_targets.lava.", "hsnn_targets.loihi2.")
+"""Imported by the process alone that runs Lava, after a look at what is installed."""
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    """Save the smallest program."""
+    path = tmp_path_factory.mktemp("artifact") / "net.hsnn"
+    synapses = torch.nn.Linear(2, 2)
+    torch.nn.init.ones_(synapses.weight)
+    model = torch.nn.Sequential(snn.RateEncode(2), synapses, snn.Lif(), snn.RateDecode())
+    hsnn.compile(model, np.ones((4, 2), np.float32)).save(path)
+    return path
+
+
+def without(module, code, artifact=""):
     """Run code in an interpreter that lacks a library; return how it ended: the error's types, and its text."""
     lines = (
         f"import sys; sys.modules[{module!r}] = None",
+        f"ARTIFACT = {str(artifact)!r}",
         "try:",
         f"    {code}",
         "except Exception as error:",
@@ -58,11 +97,11 @@ def without(module, code):
 
 
 @pytest.mark.parametrize("use", USES)
-def test_python_names_the_library_and_what_installs_it(use, tmp_path, monkeypatch):
+def test_python_names_the_library_and_what_installs_it(use, artifact, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module, code, fix = USES[use]
     (library,) = (item for item in LIBRARIES if item.module == module)
-    told = without(module, code)
+    told = without(module, code, artifact)
     assert "'MissingLibraryError', 'HsnnError', 'ModuleNotFoundError', 'ImportError'" in told
     assert f"HSNN-U154: {library.package} is not installed; it is for {library.purpose}" in told
     assert f"fix: {fix or library.fix}" in told
@@ -73,6 +112,39 @@ def test_files_and_targets_have_codes_of_their_own(use):
     module, code, expected = CODED[use]
     told = without(module, code)
     assert (expected in told, "'HsnnError'" in told, "pip install" in told) == (True, True, True), told
+
+
+def unguarded(tree):
+    """Return the libraries that a module imports when it is imported itself, outside of named_if_missing."""
+    named = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            named.add(node.module)
+    return {name.partition(".")[0] for name in named} & GUARDED
+
+
+def test_a_module_that_needs_a_library_to_be_imported_names_it():
+    trees = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in module_files().items()}
+    kept = {name: tree for name, tree in trees.items() if not name.startswith((*GUARDED_PACKAGES, *IN_LAVA))}
+    assert {name: found for name, tree in kept.items() if (found := unguarded(tree))} == {}
+    held = ast.parse("with named_if_missing():\n    import torch")
+    assert (unguarded(ast.parse("from torch import nn")), unguarded(held)) == ({"torch"}, set())
+
+
+@pytest.mark.parametrize("module", [library.module for library in OF_MODELS])
+def test_a_library_that_only_the_model_brings_is_named_with_what_installs_it(module, tmp_path, monkeypatch):
+    (tmp_path / f"with_{module.replace('.', '_')}.py").write_text(f"import {module}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(HsnnError, match="HSNN-F001") as raised:
+        load_factory(f"with_{module.replace('.', '_')}:net")
+    (library,) = (item for item in OF_MODELS if item.module == module)
+    assert raised.value.fix == library.fix
+    deeper = missing_library(ModuleNotFoundError("", name=f"{module}.deeper"))
+    assert deeper is not None
+    assert deeper.fix == library.fix
 
 
 def test_other_imports_that_fail_pass_through():

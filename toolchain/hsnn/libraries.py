@@ -1,7 +1,8 @@
 """The libraries that hsnn uses, and what is said where one of them is not installed.
 
-Running artifacts takes fewer libraries than compiling models, so much is imported where it is first used. The places
-through which users come, the command and the Python API alike, import inside of :func:`named_if_missing`.
+Running artifacts takes fewer libraries than compiling models, so much is imported where it is first used. A module that
+cannot be imported without one of them imports it inside of :func:`named_if_missing`; a test holds that. Functions of
+the Python API whose libraries are imported later run inside of it.
 """
 
 from __future__ import annotations
@@ -22,16 +23,20 @@ class Library:
         package: What is installed.
         purpose: What it is for.
         extra: Extra of hsnn that brings it; empty if hsnn cannot do without it.
+        command: What installs it, where that is neither the package nor the extra.
     """
 
     module: str
     package: str
     purpose: str
     extra: str = ""
+    command: str = ""
 
     @property
     def fix(self) -> str:
         """The command that installs it."""
+        if self.command:
+            return self.command
         return f"pip install 'hsnn[{self.extra}]'" if self.extra else f"pip install {self.package}"
 
 
@@ -52,6 +57,25 @@ LIBRARIES = (
     Library("h5py", "h5py", "files of lava-dl and of NIR", "nir"),
     Library("nir", "nir", "files of NIR", "nir"),
 )
+"""What hsnn itself imports; ``doctor`` looks for each."""
+
+INSTALL_LAVA = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0, and pip install asteval networkx scipy"
+"""Lava declares Python 3.10 only, and pins what it does not need."""
+
+OF_MODELS = (
+    Library("snntorch", "snntorch", "models with neurons of snnTorch"),
+    Library("spikingjelly", "spikingjelly", "models with neurons of SpikingJelly"),
+    Library("norse", "norse", "models with neurons of Norse"),
+    Library("sinabs", "sinabs", "models with neurons of sinabs"),
+    Library(
+        "lava.lib",
+        "lava-dl",
+        "models with blocks of lava-dl's slayer",
+        command="pip install --no-deps --ignore-requires-python lava-dl==0.6.0",
+    ),
+    Library("lava", "lava-nc", "Lava's simulation of Loihi 2", command=INSTALL_LAVA),
+)
+"""What only models bring, and what only a target runs on; a longer name comes before what it begins with."""
 
 
 @contextmanager
@@ -61,7 +85,7 @@ def named_if_missing() -> Iterator[None]:
     Other imports that fail are mistakes and pass through as they are.
 
     Raises:
-        MissingLibraryError: ``HSNN-U154``, if one of :data:`LIBRARIES` cannot be imported.
+        MissingLibraryError: ``HSNN-U154``, if one of :data:`LIBRARIES` or :data:`OF_MODELS` cannot be imported.
     """
     try:
         yield
@@ -73,12 +97,11 @@ def named_if_missing() -> Iterator[None]:
 
 
 def missing_library(error: ModuleNotFoundError) -> MissingLibraryError | None:
-    """Return the coded error for an import that failed; None if it was of none of :data:`LIBRARIES`."""
+    """Return the coded error for an import that failed; None if it was of no library that is listed."""
     if isinstance(error, MissingLibraryError):
         return error
-    module = (error.name or "").partition(".")[0]
-    for library in LIBRARIES:
-        if library.module == module:
+    for library in (*LIBRARIES, *OF_MODELS):
+        if f"{error.name}.".startswith(f"{library.module}."):
             found = f"{library.package} is not installed; it is for {library.purpose}"
             missing = MissingLibraryError("HSNN-U154", found, fix=library.fix)
             missing.name = error.name

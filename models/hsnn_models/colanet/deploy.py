@@ -18,19 +18,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
-import torch
-from safetensors import numpy as tensors
-from torch import Tensor, nn
 
 import hsnn
 from hsnn.compiler import Options
 from hsnn.errors import UsageError
+from hsnn.libraries import named_if_missing
 from hsnn.nn import Lif, RateEncode, WeightedSumDecode
 from hsnn_models.colanet.files import write_whole
 from hsnn_models.colanet.head import ColanetHead
 from hsnn_models.colanet.parameters import Parameters
 from hsnn_models.colanet.scaling import Scaling
+
+with named_if_missing():
+    import safetensors
+    import torch
+    from safetensors import numpy as tensors
+    from torch import Tensor, nn
 
 _LEVELS = 127
 _FORMAT = "hsnn frozen colanet 1"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
 from hsnn.errors import UsageError
+from hsnn.libraries import named_if_missing
+
+with named_if_missing():
+    import torch
+    from torch import Tensor, nn
+    from torch.nn import functional
 
 FEATURES: Final = 1280
 SIDE: Final = 224

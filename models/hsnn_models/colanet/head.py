@@ -10,16 +10,19 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
-from safetensors import numpy as tensors
 
 from hsnn.errors import UsageError
+from hsnn.libraries import named_if_missing
 from hsnn_models.colanet.features import Tell
 from hsnn_models.colanet.files import write_whole
 from hsnn_models.colanet.parameters import Parameters
 from hsnn_models.colanet.scaling import Scaling, checked_features
 from hsnn_models.colanet.spikes import encode
 from hsnn_models.colanet.state import Floats, Integers, State
+
+with named_if_missing():
+    import safetensors
+    from safetensors import numpy as tensors
 
 Engine = Literal["fast", "reference"]
 

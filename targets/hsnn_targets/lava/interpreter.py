@@ -15,7 +15,6 @@ from hsnn_targets.lava import probe
 
 VARIABLE = "HSNN_LAVA_PYTHON"
 PROBE_SECONDS = 30.0
-INSTALL = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0, and pip install asteval networkx scipy"
 
 
 def worker_interpreter() -> str:

@@ -10,10 +10,11 @@ from hsnn.ir.plastic import needs_learning_engine
 from hsnn.ir.projections import ConvProjection, DenseProjection
 from hsnn.ir.shape import size
 from hsnn.ir.validate import validate_network
+from hsnn.libraries import INSTALL_LAVA
 from hsnn.passes.mapping.idle import without_idle_projections
 from hsnn.target import TargetStatus
 from hsnn_targets.lava.executable import LavaExecutable
-from hsnn_targets.lava.interpreter import INSTALL, VARIABLE, find_lava, worker_interpreter
+from hsnn_targets.lava.interpreter import VARIABLE, find_lava, worker_interpreter
 from hsnn_targets.lava.lessons import LearningLava
 from hsnn_targets.lava.planner import plan_processes
 from hsnn_targets.lava.probe import Finding
@@ -96,7 +97,7 @@ def _problem(finding: Finding) -> str:
     if os.name != "posix":
         return "it needs Linux or macOS; the emulator computes the same"
     if finding["problem"]:
-        return f"{finding['problem']} in {worker_interpreter()}; install it with: {INSTALL}"
+        return f"{finding['problem']} in {worker_interpreter()}; install it with: {INSTALL_LAVA}"
     return ""
 
 

@@ -20,19 +20,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hsnn.artifact.decode import decode
-from hsnn.artifact.encode import encode
-from hsnn.artifact.reader import read_artifact
-from hsnn.artifact.writer import write_artifact
 from hsnn.errors import ArtifactError
+from hsnn.libraries import named_if_missing
 from hsnn.program import Program
 
+with named_if_missing():
+    from hsnn.artifact.decode import decode
+    from hsnn.artifact.encode import encode
+    from hsnn.artifact.reader import read_artifact
+    from hsnn.artifact.writer import write_artifact
 
+
+@named_if_missing()
 def save(program: Program, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write an artifact; see :meth:`hsnn.program.Program.save`."""
     write_artifact(encode(program), Path(path), overwrite=overwrite)
 
 
+@named_if_missing()
 def load(path: str | os.PathLike[str]) -> Program:
     """Read an artifact, folder or zip file.
 

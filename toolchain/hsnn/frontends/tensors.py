@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import onnx
-import onnx.numpy_helper
-
 from hsnn.errors import UnsupportedError
+from hsnn.libraries import named_if_missing
+
+with named_if_missing():
+    import onnx
+    import onnx.numpy_helper
 
 MOST_NUMBERS = 1 << 27
 """Numbers that a value may have for each sample: half a gigabyte of float32."""

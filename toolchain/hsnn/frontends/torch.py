@@ -11,10 +11,6 @@ from __future__ import annotations
 
 import re
 
-import onnx
-import onnx_ir
-from torch import Tensor, nn
-
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.finish import finish
 from hsnn.frontends.live import adapt, has_foreign_neurons
@@ -29,6 +25,12 @@ from hsnn.frontends.torch_load import check_finite, example_inputs, load_factory
 from hsnn.frontends.torch_state import check_stateless, inference_copy
 from hsnn.frontends.torch_trace import BATCH, trace
 from hsnn.ir.hybrid import HybridModel
+from hsnn.libraries import named_if_missing
+
+with named_if_missing():
+    import onnx
+    import onnx_ir
+    from torch import Tensor, nn
 
 __all__ = [
     "NeuronAgreement",

@@ -16,12 +16,15 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from hsnn.errors import HsnnError, UsageError
+from hsnn.libraries import missing_library, named_if_missing
+
+with named_if_missing():
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from torch import Tensor, nn
 
 EXAMPLE_BATCH = 2
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -44,9 +47,9 @@ _UNREADABLE = (
 
 def _way_out(error: Exception, module_name: str) -> str:
     """Say what helps against a module that does not import, or a function that fails."""
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if missing and missing not in module_name and not module_name.startswith(f"{missing}."):
-        return f"install what provides {missing!r}"
+    if isinstance(error, ModuleNotFoundError) and error.name and not f"{module_name}.".startswith(f"{error.name}."):
+        known = missing_library(error)
+        return known.fix if known else f"install what provides {error.name!r}"
     if isinstance(error, ImportError | AttributeError):
         return "run from the folder that holds the package, or install it"
     return "call it in Python to see where it fails; one that needs arguments goes into a function without any"

@@ -11,9 +11,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
 from hsnn.frontends.torch_held import (
     Held,
@@ -26,6 +23,11 @@ from hsnn.frontends.torch_held import (
     tensors_in,
     written,
 )
+from hsnn.libraries import named_if_missing
+
+with named_if_missing():
+    import torch
+    from torch import Tensor, nn
 
 _SHOWN = 8
 _REPEATS = 4

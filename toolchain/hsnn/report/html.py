@@ -7,6 +7,7 @@ from importlib import resources
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from hsnn.libraries import named_if_missing
 from hsnn.report import view, view_capacity, view_layers
 from hsnn.report.cells import capped, clip, decimal, shorten, visible
 from hsnn.report.graph_layout import draw
@@ -36,6 +37,7 @@ class RateBar:
     integer_bar: float
 
 
+@named_if_missing()
 def render(program: Program, *, verify: VerifyReport | None = None) -> str:
     """Render the report of a program.
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
-import onnx.shape_inference
-from onnx import numpy_helper
+
+from hsnn.libraries import named_if_missing
+
+with named_if_missing():
+    import onnx
+    import onnx.shape_inference
+    from onnx import numpy_helper
 
 _FREE = "batch"
 
