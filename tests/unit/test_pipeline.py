@@ -95,7 +95,7 @@ def test_a_step_that_does_not_return_is_left_behind():
     start = time.perf_counter()
     with pytest.raises(ValueError, match="odd"):
         run_pipeline(range(5), [fail, stuck], done=lambda item: None, cancel=lambda: None, grace=0.2)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20  # of the 30 seconds of the other step
     release.set()
     for thread in threading.enumerate():
         if thread.name.startswith("hsnn"):

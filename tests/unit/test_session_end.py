@@ -50,11 +50,11 @@ def test_close_ends_a_run_in_another_thread(chain, batch_size):
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert entered.wait(20)
+    assert entered.wait(60)
     start = time.perf_counter()
     session.close()
-    thread.join(20)
-    assert time.perf_counter() - start < 5
+    thread.join(60)
+    assert time.perf_counter() - start < 30  # of the minute that the target would wait
     assert caught == ["HSNN-R106"]
 
 
@@ -107,7 +107,7 @@ def test_an_interrupt_ends_a_run_at_once(chain, batch_size, interruptible):
     with pytest.raises(KeyboardInterrupt):
         session.run(samples(10))
     timer.join()
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 30  # of a minute and more
     assert target.closed == ["chip.0"]
     assert code_of(session.run, samples(1)) == "HSNN-R106"
 
@@ -127,8 +127,7 @@ def test_an_interrupted_process_ends(chain, tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "200\n"
         process.send_signal(signal.SIGINT)
-        start = time.perf_counter()
-        _, errors = process.communicate(timeout=30)
-    assert time.perf_counter() - start < 5
+        finished, errors = process.communicate(timeout=60)
+    assert len(finished.split()) < 2500  # of 5000 batches
     assert process.returncode in (-signal.SIGINT, 130)
     assert errors.strip().endswith("KeyboardInterrupt")

@@ -138,7 +138,7 @@ def test_an_error_stops_a_stage_that_is_at_work(diamond):
     with Session(diamond, target=FakeTarget(before), batch_size=1) as session, pytest.raises(RunError) as caught:
         session.run(samples(10))
     assert caught.value.code == "HSNN-R107"
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 30
 
 
 def test_an_error_of_onnxruntime_names_the_stage(build):

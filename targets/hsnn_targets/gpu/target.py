@@ -1,4 +1,4 @@
-"""The target ``gpu``."""
+"""The target ``gpu``: whether a CUDA device is there, and networks loaded on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target ``loihi2-sim``."""
+"""The target ``loihi2-sim``: whether Lava is there, and networks loaded in a worker that runs it."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from hsnn.ir.populations import (
     AdaptiveLifPopulation,
     ConstantSource,
     CountingLifPopulation,
+    IntegratorPopulation,
     LifPopulation,
     ResonatorPopulation,
     SigmaDeltaPopulation,
@@ -94,51 +95,69 @@ _TEACHING = ("label", "reward", "penalty", "stability_up", "stability_down", "re
 
 def describe_population(item: Population) -> dict[str, Json]:
     """Size and parameters of a population; a parameter is given as its smallest and largest value."""
-    common: dict[str, Json] = {
+    return {
         "name": item.name,
         "kind": kind_of(item),
         "shape": list(item.shape),
         "neurons": size(item.shape),
+        **_parameters(item),
     }
-    if isinstance(item, ConstantSource):
-        return common
-    if isinstance(item, SigmaDeltaPopulation):
-        graded: dict[str, Json] = {
-            "threshold": _range(item.threshold),
-            "bias": _range(item.bias),
-            "message_shift": item.message_shift,
-            "accumulate": item.accumulate,
-            "rectify": item.rectify,
-            "keep_rest": item.keep_rest,
-        }
-        return {**common, **graded}
-    if isinstance(item, ResonatorPopulation):
-        resonant: dict[str, Json] = {
-            "cos_decay": _range(item.cos_decay),
-            "sin_decay": _range(item.sin_decay),
-            "threshold": _range(item.threshold),
-            "firing": item.firing,
-        }
-        return {**common, **resonant}
-    decays: dict[str, Json] = {"du": _range(item.du), "dv": _range(item.dv), "bias": _range(item.bias)}
-    if not isinstance(item, LifPopulation):
-        return {**common, **decays}
-    spiking: dict[str, Json] = {
-        "threshold": _range(item.threshold),
-        "reset": item.reset,
-        "reset_amount": _range(item.reset_amount),
-        "refractory": item.refractory,
-    }
-    if isinstance(item, AdaptiveLifPopulation):
-        spiking["threshold_decay"] = _range(item.threshold_decay)
-        spiking["refractory_decay"] = _range(item.refractory_decay)
-        spiking["threshold_step"] = _range(item.threshold_step)
-    if isinstance(item, CountingLifPopulation):
-        spiking |= {"max_spikes": item.max_spikes, "largest_count": item.largest_count, "v_min": _range(item.v_min)}
-    if isinstance(item, LearnerPopulation):
-        spiking |= {name: plain(getattr(item, name)) for name in _TEACHING}
-        spiking |= {"recruited": int(np.count_nonzero(item.recruited)), "stability": _range(item.stability)}
-    return {**common, **decays, **spiking}
+
+
+def _parameters(item: Population) -> dict[str, Json]:
+    match item:
+        case ConstantSource():
+            return {}
+        case SigmaDeltaPopulation():
+            return {
+                "threshold": _range(item.threshold),
+                "bias": _range(item.bias),
+                "message_shift": item.message_shift,
+                "accumulate": item.accumulate,
+                "rectify": item.rectify,
+                "keep_rest": item.keep_rest,
+            }
+        case ResonatorPopulation():
+            return {
+                "cos_decay": _range(item.cos_decay),
+                "sin_decay": _range(item.sin_decay),
+                "threshold": _range(item.threshold),
+                "firing": item.firing,
+            }
+        case IntegratorPopulation():
+            return {"du": _range(item.du), "dv": _range(item.dv), "bias": _range(item.bias)}
+        case LifPopulation():
+            return {
+                "du": _range(item.du),
+                "dv": _range(item.dv),
+                "bias": _range(item.bias),
+                "threshold": _range(item.threshold),
+                "reset": item.reset,
+                "reset_amount": _range(item.reset_amount),
+                "refractory": item.refractory,
+                **_own_parameters(item),
+            }
+        case _:
+            assert_never(item)
+
+
+def _own_parameters(item: LifPopulation) -> dict[str, Json]:
+    """What kinds of LIF neurons have beside the parameters of all."""
+    match item:
+        case AdaptiveLifPopulation():
+            return {
+                "threshold_decay": _range(item.threshold_decay),
+                "refractory_decay": _range(item.refractory_decay),
+                "threshold_step": _range(item.threshold_step),
+            }
+        case CountingLifPopulation():
+            return {"max_spikes": item.max_spikes, "largest_count": item.largest_count, "v_min": _range(item.v_min)}
+        case LearnerPopulation():
+            taught = {name: plain(getattr(item, name)) for name in _TEACHING}
+            recruited = int(np.count_nonzero(item.recruited))
+            return {**taught, "recruited": recruited, "stability": _range(item.stability)}
+        case _:
+            return {}
 
 
 def describe_projection(network: IntegerNetwork, item: Projection) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""Arguments that several verbs take."""
+"""Arguments that several verbs take, and what is made of them: targets, limits, the options of a build."""
 
 from __future__ import annotations
 

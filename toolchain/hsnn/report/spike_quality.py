@@ -1,4 +1,4 @@
-"""Compare two spike trains."""
+"""Compare the spikes of integers with those of floats: precision, recall, rates, and neurons gone silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host stages on ONNX Runtime."""
+"""Host stages on ONNX Runtime: which execution provider, and sessions that can be ended in the middle of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good outputs are."""
+"""How good outputs are: the share of samples whose class is right."""
 
 from __future__ import annotations
 

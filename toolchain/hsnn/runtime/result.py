@@ -1,4 +1,4 @@
-"""What a run gives back."""
+"""What a run gives back: outputs, and for each chip stage what it sent, cost and, if asked, recorded."""
 
 from __future__ import annotations
 

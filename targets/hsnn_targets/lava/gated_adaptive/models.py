@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: Lava's own integration, gated, then the rules of adaptation."""
+"""How ``GatedAdaptive`` runs on a CPU: Lava's own integration, gated, then the rules of adaptation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: Lava's own integration, gated."""
+"""How ``GatedIntegrator`` runs on a CPU: Lava's own integration, gated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: Lava's own integration, then gating, refractory time and resets."""
+"""How ``GatedLif`` runs on a CPU: Lava's own integration, then gating, refractory time and resets."""
 
 from __future__ import annotations
 

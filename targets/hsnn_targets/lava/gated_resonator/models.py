@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: the rules of Lava's RF and RF_IZ, gated."""
+"""How ``GatedResonator`` runs on a CPU: the rules of Lava's RF and RF_IZ, gated."""
 
 from __future__ import annotations
 

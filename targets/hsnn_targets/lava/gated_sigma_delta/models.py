@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: Lava's own sigma and delta dynamics, gated."""
+"""How ``GatedSigmaDelta`` runs on a CPU: Lava's own sigma and delta dynamics, gated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: Lava's own integration, then the contest and what the label teaches."""
+"""How ``Learner`` runs on a CPU: Lava's own integration, then the contest and what the label teaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process; Lava imports every module beside it while it looks for models, so there are only those."""
+"""The process ``Learner``; Lava imports every module beside it in search of models, so there are only those."""
 
 from __future__ import annotations
 

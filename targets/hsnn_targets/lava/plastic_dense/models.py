@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: as Lava's LearningDense, whose generators are taken on first."""
+"""How ``PlasticDense`` runs on a CPU: as Lava's LearningDense, whose generators are taken on first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the process runs on a CPU."""
+"""How ``SpikeSink`` runs on a CPU."""
 
 from __future__ import annotations
 

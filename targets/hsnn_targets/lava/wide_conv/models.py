@@ -1,4 +1,4 @@
-"""How the process runs on a CPU: Lava's own model with wider types."""
+"""How ``WideConv`` runs on a CPU: Lava's own model with wider types."""
 
 from __future__ import annotations
 

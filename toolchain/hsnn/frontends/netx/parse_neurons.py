@@ -1,4 +1,4 @@
-"""Read the neurons of a layer."""
+"""Read the neurons of a layer of a ``.net`` file: CUBA, adaptive, sigma-delta or resonators, each field checked."""
 
 from __future__ import annotations
 

@@ -86,52 +86,71 @@ def quantize_neuron(
     """
     current, current_error = _quantize_decay(neuron.current_decay)
     voltage, voltage_error = _quantize_decay(neuron.voltage_decay)
-    du, dv = uniform(current - 1, neuron.shape), uniform(voltage, neuron.shape)
     mantissa, exponent = quantize_bias(neuron.bias * scale)
     bias_error = float(np.max(np.abs(mantissa * 2.0**exponent / scale - neuron.bias)))
-    bias = uniform(mantissa, neuron.shape)
+    leak = _Leak(
+        uniform(current - 1, neuron.shape), uniform(voltage, neuron.shape), uniform(mantissa, neuron.shape), exponent
+    )
     if isinstance(neuron, FloatIntegrator):
-        errors = NeuronError(current_error, voltage_error, 0.0, bias_error)
-        return IntegratorPopulation(neuron.name, neuron.shape, du, dv, bias, exponent), errors
+        population = IntegratorPopulation(neuron.name, neuron.shape, leak.du, leak.dv, leak.bias_mant, leak.bias_exp)
+        return population, NeuronError(current_error, voltage_error, 0.0, bias_error)
     level = np.rint(neuron.threshold * scale)
     threshold_error = float(np.max(np.abs(level / (neuron.threshold * scale) - 1.0)))
     threshold_error = 0.0 if threshold_error < _ROUNDING else threshold_error
     if isinstance(neuron, FloatResonator):
         return _quantize_resonator(neuron, level, threshold_error)
-    if isinstance(neuron, FloatAdaptiveLif):
-        errors = NeuronError(current_error, voltage_error, threshold_error, bias_error)
-        adaptive = AdaptiveLifPopulation(
-            neuron.name,
-            neuron.shape,
-            du,
-            dv,
-            uniform(level, neuron.shape),
-            bias,
-            exponent,
-            "none",
-            threshold_decay=uniform(_quantize_decay(neuron.threshold_decay)[0], neuron.shape),
-            refractory_decay=uniform(_quantize_decay(neuron.refractory_decay)[0], neuron.shape),
-            threshold_step=uniform(np.rint(neuron.threshold_step * scale), neuron.shape),
-        )
-        return adaptive, errors
     errors = NeuronError(current_error, voltage_error, threshold_error, bias_error)
+    if isinstance(neuron, FloatAdaptiveLif):
+        return _quantize_adaptive(neuron, leak, level, scale), errors
+    return _quantize_lif(neuron, leak, level, scale), errors
+
+
+@dataclass(frozen=True, slots=True)
+class _Leak:
+    """What all neurons with a current have: decays and bias, as the fields of integer populations."""
+
+    du: Int32
+    dv: Int32
+    bias_mant: Int32
+    bias_exp: int
+
+
+def _quantize_lif(neuron: FloatLif, leak: _Leak, level: Float, scale: float) -> LifPopulation:
+    """Round the rest of LIF neurons; ``level`` is their threshold in integers."""
     population = LifPopulation(
         name=neuron.name,
         shape=neuron.shape,
-        du=du,
-        dv=dv,
+        du=leak.du,
+        dv=leak.dv,
         # v >= x is v > x - 1 in integers.
         threshold=uniform(level - (neuron.comparison == ">="), neuron.shape),
-        bias_mant=bias,
-        bias_exp=exponent,
+        bias_mant=leak.bias_mant,
+        bias_exp=leak.bias_exp,
         reset=neuron.reset,
         reset_amount=uniform(_taken_off(neuron, level, scale), neuron.shape),
         refractory=neuron.refractory,
     )
-    if isinstance(neuron, FloatCountingLif):
-        floor = uniform(np.maximum(np.rint(neuron.v_min * scale), -rules.VOLTAGE_MAX), neuron.shape)
-        return counting(population, max_spikes=neuron.max_spikes, v_min=floor), errors
-    return population, errors
+    if not isinstance(neuron, FloatCountingLif):
+        return population
+    floor = uniform(np.maximum(np.rint(neuron.v_min * scale), -rules.VOLTAGE_MAX), neuron.shape)
+    return counting(population, max_spikes=neuron.max_spikes, v_min=floor)
+
+
+def _quantize_adaptive(neuron: FloatAdaptiveLif, leak: _Leak, level: Float, scale: float) -> AdaptiveLifPopulation:
+    """Round the rest of adaptive neurons; ``level`` is their threshold at rest in integers."""
+    return AdaptiveLifPopulation(
+        name=neuron.name,
+        shape=neuron.shape,
+        du=leak.du,
+        dv=leak.dv,
+        threshold=uniform(level, neuron.shape),
+        bias_mant=leak.bias_mant,
+        bias_exp=leak.bias_exp,
+        reset="none",
+        threshold_decay=uniform(_quantize_decay(neuron.threshold_decay)[0], neuron.shape),
+        refractory_decay=uniform(_quantize_decay(neuron.refractory_decay)[0], neuron.shape),
+        threshold_step=uniform(np.rint(neuron.threshold_step * scale), neuron.shape),
+    )
 
 
 def _quantize_resonator(
