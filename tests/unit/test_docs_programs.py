@@ -115,7 +115,7 @@ assert MY_CHIP.read_text("utf-8") == "name = 'my-chip'"
 
 def colanet(teaches):
     yield teaches
-    yield "assert head.classes == tuple(range(10)) and np.mean(np.array(head.classes)[votes.argmax(1)] == test.labels) > 0.8"
+    yield "assert np.mean(np.array(head.classes)[votes.argmax(1)] == test.labels) > 0.8"
 
 
 PROGRAMS = {"chips.md": chips, "colanet.md": colanet, "interop.md": interop, "learning.md": learning}
@@ -139,4 +139,4 @@ def test_no_page_with_programs_is_left_out():
 def test_programs_are_marked_as_such():
     for path in PAGES:
         for body in blocks(path.read_text(encoding="utf-8"), ""):
-            assert not re.search(r"^(import|from) \w", body, re.M), f"{path.name}: a program without its language: {body}"
+            assert not re.search(r"^(import|from) \w", body, re.M), f"{path.name}: no language: {body}"

@@ -196,10 +196,7 @@ class Session:
             stages=tuple(
                 merge_stages([batch.reports[index] for batch in batches]) for index in range(len(batches[0].reports))
             ),
-            traces={
-                name: merge_traces([batch.traces[index] for batch in batches])
-                for index, name in enumerate(names)
-            },
+            traces={name: merge_traces([batch.traces[index] for batch in batches]) for index, name in enumerate(names)},
         )
 
     def _outputs(self, batches: list[_Batch]) -> dict[str, NDArray[Any]]:
