@@ -189,12 +189,44 @@ def inhibition():
     refused_pair(snn.Leaky(0.8, inhibition=True))
 
 
+class States(Loop):
+    """Returns every state of both neurons over time, and the spikes of the second."""
+
+    def forward(self, x):
+        one = two = None
+        states = []
+        for _ in range(TIMESTEPS):
+            spikes, one = explicit(self.first, self.fc1(x), one)
+            sent, two = explicit(self.second, self.fc2(spikes), two)
+            states.append((sent, *one, *two))
+        return tuple(torch.stack(state) for state in zip(*states, strict=True))
+
+
+def all_states(first, second):
+    assert_equal(States(first, second, None))
+
+
+@construct(LIBRARY, "voltages and currents of neurons that spike and reset by subtraction, as results", EXACT)
+def states_returned():
+    torch.manual_seed(3)
+    one_each = torch.rand(4)
+    all_states(snn.Leaky(0.8, threshold=0.4), snn.Leaky(one_each, threshold=one_each + 0.1))
+    all_states(snn.Leaky(1.0, threshold=0.3, graded_spikes_factor=0.5), snn.Lapicque(R=2.0, C=1.0, threshold=0.1))
+    all_states(snn.Synaptic(0.6, 0.8, threshold=0.5), snn.Synaptic(one_each, 0.9, threshold=0.3))
+    graded = snn.RLeaky(0.8, threshold=0.5, linear_features=5)
+    graded.graded_spikes_factor = torch.tensor(0.7)
+    all_states(graded, snn.RSynaptic(0.5, one_each, threshold=0.3, all_to_all=False, V=torch.rand(4)))
+    never = {"reset_mechanism": "none"}
+    one_to_one = snn.RLeaky(0.7, V=0.2, all_to_all=False, **never)
+    all_states(snn.RSynaptic(0.5, 0.8, linear_features=5, **never), one_to_one)
+
+
 @construct(
     LIBRARY,
-    "voltage of neurons that spike and reset, as an output",
+    "voltage of neurons that spike and reset to zero, as a result",
     REFUSED,
     code="HSNN-F093",
-    note="spiking neurons send spikes only",
+    note="what a spike takes away is the voltage itself; `--outputs` leaves it out",
 )
 def voltage():
     class Reads(Loop):
@@ -206,7 +238,7 @@ def voltage():
                 voltages.append(mem)
             return torch.stack(voltages).mean(0)
 
-    assert_equal(Reads(snn.Leaky(0.8), snn.Leaky(0.8), None))
+    assert_equal(Reads(snn.Leaky(0.8, reset_mechanism="zero"), snn.Leaky(0.8), None))
 
 
 @construct(LIBRARY, "spikes and voltages returned, `--outputs 0` or `hsnn.nn.KeepOutputs(model, [0])`", EXACT)

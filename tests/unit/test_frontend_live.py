@@ -10,11 +10,12 @@ from torch import nn
 import hsnn
 from hsnn import nn as snn
 from hsnn.errors import HsnnError
-from hsnn.frontends.live import LiveNeuron, adapt, has_foreign_neurons
+from hsnn.frontends.live import LiveNeuron, StateReadout, adapt, has_foreign_neurons
 from hsnn.frontends.live.spec import comparison_of
 from hsnn.frontends.torch import compare_with_library, compare_with_torch, from_torch
 from hsnn.ir.spiking import FloatLif
 from hsnn.passes.quantization.quantize_neurons import quantize_neuron
+from hsnn.verify.ladder import verify
 
 STEPS = 5
 
@@ -84,6 +85,62 @@ class Net(nn.Module):
             spikes, v = self.step(x, v)
             total = total + spikes
         return total / STEPS
+
+
+class Lowered(nn.Module):
+    """Takes and returns its voltage, which a spike lowers, at once or one timestep late."""
+
+    def __init__(self, *, late):
+        super().__init__()
+        self.late = late
+
+    def forward(self, x, v):
+        v = 0.75 * v + x - (0.5 * (v > 0.5) if self.late else 0)
+        spikes = (v > 0.5).to(x.dtype)
+        return spikes, v if self.late else v - 0.5 * spikes
+
+
+class Voltages(nn.Module):
+    """Returns spikes and voltages of :class:`Lowered`."""
+
+    def __init__(self, *, late):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.neuron = nn.Linear(6, 5), Lowered(late=late)
+
+    def forward(self, x):
+        v, sent, voltages = torch.zeros(x.shape[0], 5), [], []
+        for _ in range(8):
+            spikes, v = self.neuron(self.fc(x), v)
+            sent.append(spikes)
+            voltages.append(v)
+        return torch.stack(sent), torch.stack(voltages)
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("late", [False, True])
+def test_a_voltage_that_spikes_lower_is_read_out_on_every_target(late):
+    @hsnn.register_neuron(Lowered)
+    def lowered(neuron):
+        reset = "subtract_late" if neuron.late else "subtract"
+        layer, integrator = snn.Lif(0.5, voltage_decay=0.25, reset=reset), snn.LeakyIntegrator(voltage_decay=0.25)
+        voltage = StateReadout(integrator, {int(neuron.late): torch.tensor(-0.5)})
+        return LiveNeuron(
+            (layer, voltage), states=(1,), keeps_state=False, protocol=lambda _, emit: lambda x, v: tuple(emit(x, (v,)))
+        )
+
+    net, x = Voltages(late=late), torch.rand(40, 6) * 3
+    program = hsnn.compile(net, x.numpy())
+    assert [len(stage.network.neurons) for stage in program.chip_stages] == [2]
+    report = verify(program, model=net, target="loihi2-sim")
+    assert [rung.status for rung in report.rungs] == ["passed"] * 6, report
+    with hsnn.Session(program) as session:
+        spikes, voltages = session.run(x.numpy()).outputs.values()
+    wanted_spikes, wanted = (item.detach().transpose(0, 1).numpy() for item in net(x))
+    assert wanted_spikes.any()
+    same = (spikes == wanted_spikes).all(axis=1, keepdims=True) & np.ones_like(wanted, bool)
+    assert same.mean() > 0.5
+    np.testing.assert_allclose(voltages[same], wanted[same], atol=0.05)
 
 
 def test_a_loop_is_rolled_and_computes_the_same():

@@ -14,6 +14,6 @@ from hsnn.libraries import named_if_missing
 with named_if_missing():
     from hsnn.frontends.live.adapt import LiveModel, adapt
     from hsnn.frontends.live.registry import has_foreign_neurons, register_neuron
-    from hsnn.frontends.live.spec import LiveNeuron
+    from hsnn.frontends.live.spec import LiveNeuron, StateReadout
 
-__all__ = ["LiveModel", "LiveNeuron", "adapt", "has_foreign_neurons", "register_neuron"]
+__all__ = ["LiveModel", "LiveNeuron", "StateReadout", "adapt", "has_foreign_neurons", "register_neuron"]

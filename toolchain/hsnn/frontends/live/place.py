@@ -6,12 +6,13 @@ import math
 
 import torch
 from torch import Tensor, fx
+from torch.nn.functional import linear
 
 from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.frontends.live.graph import Traced
 from hsnn.frontends.live.operators import name_of
 from hsnn.frontends.live.program import Program, Ref
-from hsnn.frontends.live.spec import about
+from hsnn.frontends.live.spec import StateReadout, about
 from hsnn.frontends.live.values import (
     BATCH_SIZE,
     LEADING,
@@ -24,7 +25,7 @@ from hsnn.frontends.live.values import (
     scope_of,
     shape_of,
 )
-from hsnn.nn import TrainEncode
+from hsnn.nn import Delay, TrainEncode
 
 
 class Placer:
@@ -57,16 +58,31 @@ class Placer:
         flat = neuron.flat and len(shape) != 1
         train = self._forms.train(self._shaped(drive, (math.prod(shape),), path) if flat else drive, path)
         outputs: list[Timed | None] = []
+        spikes = train
         for index, layer in enumerate(neuron.outputs):
             if layer is None:
                 outputs.append(None)
                 continue
             name = path if index == 0 else f"{path}.output_{index}"
-            value = Timed(self._program.layer(name, layer, train), "train", drive.timesteps, drive.layout)
+            if isinstance(layer, StateReadout):
+                ref = self._read_out(name, layer, train, spikes, matrices=neuron.flat)
+            else:
+                ref = self._program.layer(name, layer, train)
+            spikes = ref if index == 0 else spikes
+            value = Timed(ref, "train", drive.timesteps, drive.layout)
             value = self._shaped(value, shape, path) if flat else value
             scaled = self._scaled(path, "out", value, gain=neuron.out_gain, shift=neuron.out_shift)
             outputs.append(scaled if index == 0 else value)
         return tuple(outputs)
+
+    def _read_out(self, name: str, state: StateReadout, train: Ref, spikes: Ref, *, matrices: bool) -> Ref:
+        """Return a state over time, from the train that drives the neurons and the spikes that they send."""
+        for late, factor in state.moves.items():
+            sent = self._program.layer(f"{name}.delay_{late}", Delay(late), spikes) if late else spikes
+            weight = self._constant(name, f"move_{late}", factor)
+            moved = self._program.function(linear if matrices else torch.mul, sent, weight, scope=name)
+            train = self._program.function(torch.add, train, moved, scope=name)
+        return self._program.layer(name, state.integrator, train)
 
     def _features(self, path: str) -> tuple[int, ...]:
         shape = shape_of(self._traced.calls[path][0].args[0], self._traced.batch) or ()  # type: ignore[arg-type]
@@ -90,7 +106,7 @@ class Placer:
             raise UnsupportedError(
                 "HSNN-F093",
                 f"the model uses a state of {self._traced.title(path)} (output {index}), which it cannot send",
-                allowed="spikes of spiking neurons; voltages of neurons that are never reset",
+                allowed="spikes; voltages of neurons without reset, and of snnTorch's with reset by subtraction",
                 fix="leave it out: hsnn-compile --outputs 0 keeps the first output, hsnn.nn.KeepOutputs(model, [0]) in "
                 "Python; or read out neurons without reset (LI, ExpLeak, reset_mechanism='none')",
             )

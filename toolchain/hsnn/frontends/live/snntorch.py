@@ -26,7 +26,16 @@ from torch import Tensor, nn
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.feedback import feedback_of
-from hsnn.frontends.live.spec import Emit, LiveNeuron, Protocol, comparison_of, inexpressible, is_zero, tensor
+from hsnn.frontends.live.spec import (
+    Emit,
+    LiveNeuron,
+    Protocol,
+    StateReadout,
+    comparison_of,
+    inexpressible,
+    is_zero,
+    tensor,
+)
 from hsnn.nn import LeakyIntegrator, Lif, RecurrentLif
 
 _NEURONS = "snntorch._neurons."
@@ -123,7 +132,7 @@ def _neuron(
         feedback = _feedback(module)
 
         def sized(shape: tuple[int, ...]) -> LiveNeuron:
-            return replace(neuron, sized=None, **_recurrent(module, feedback, shape, options))
+            return replace(neuron, sized=None, **_recurrent(module, feedback, shape, states=states, options=options))
 
         neuron = LiveNeuron(
             outputs=(None,) * len(states),
@@ -135,15 +144,41 @@ def _neuron(
         )
         return neuron
     names = ("spk", *states)
-    voltage = LeakyIntegrator(**values) if reset == "none" else None
-    layer = Lif(**options)
+    readouts = _readouts(options)
     return LiveNeuron(
-        outputs=tuple({"spk": layer, "mem": voltage}.get(name) for name in names),
+        outputs=(Lif(**options), *(readouts.get(name) for name in states)),
         states=tuple(names.index(name) for name in states),
         gain=gain,
         out_gain=factor,
         protocol=_protocol(module, states, names),
     )
+
+
+def _readouts(options: dict[str, Any], weight: Tensor | None = None) -> dict[str, LeakyIntegrator | StateReadout]:
+    """Return what computes the states that can be read out, by name.
+
+    A reset by subtraction is one timestep late, so it is something that spikes add to the voltage. It goes in with the
+    current, which keeps a share of it; that share is taken out again at the next timestep. What a reset to zero takes
+    away is the voltage itself, which no synapse carries.
+
+    Args:
+        options: Those of the layer.
+        weight: Feedback, shape ``(neuron, spiking neuron)``.
+    """
+    decays = {name: options[name] for name in ("current_decay", "voltage_decay")}
+    fed_back = {} if weight is None else {1: weight}
+    current = LeakyIntegrator(current_decay=decays["current_decay"], voltage_decay=1.0)
+    found: dict[str, LeakyIntegrator | StateReadout] = {"syn": StateReadout(current, fed_back)}
+    if options["reset"] == "none":
+        found["mem"] = StateReadout(LeakyIntegrator(**decays), fed_back)
+    elif options["reset"] != "zero":
+        lowered, kept = -options["threshold"], 1 - tensor(decays["current_decay"])
+        moves = {1: lowered} if is_zero(kept) else {1: lowered, 2: -lowered * kept}
+        if weight is not None:
+            moves = {late: torch.diag(move.expand(weight.shape[0])) for late, move in moves.items()}
+            moves[1] = moves[1] + weight
+        found["mem"] = StateReadout(LeakyIntegrator(**decays), moves)
+    return found
 
 
 def _reset(module: Any, *, late_zero: bool) -> tuple[str, int]:
@@ -178,7 +213,9 @@ def _feedback(module: Any) -> nn.Module:
     return feedback
 
 
-def _recurrent(module: Any, feedback: nn.Module, shape: tuple[int, ...], options: dict[str, Any]) -> dict[str, Any]:
+def _recurrent(
+    module: Any, feedback: nn.Module, shape: tuple[int, ...], *, states: tuple[str, ...], options: dict[str, Any]
+) -> dict[str, Any]:
     """Return layers for a feature shape, and what the feedback adds at every timestep.
 
     Spikes come back as they were sent, graded by their factor.
@@ -190,7 +227,8 @@ def _recurrent(module: Any, feedback: nn.Module, shape: tuple[int, ...], options
         for name, value in options.items()
     }
     layer = RecurrentLif(weight.shape[0], recurrent_weight=weight, **whole)
-    return {"outputs": (layer, *(None,) * (1 + hasattr(module, "syn"))), "shift": bias}
+    readouts = _readouts(whole, weight)
+    return {"outputs": (layer, *(readouts.get(name) for name in states[1:])), "shift": bias}
 
 
 def _whole(value: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
+from hsnn.nn.integrator import LeakyIntegrator
 from hsnn.nn.symbolic import OpLayer
 
 Layout: TypeAlias = Literal["step", "time_first", "batch_first", "merged_batch_first", "time_last"]
@@ -38,11 +39,33 @@ def _one_tensor(module: nn.Module, emit: Emit) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StateReadout:
+    """A state of spiking neurons to which spikes add what does not depend on it, read out beside them.
+
+    An integrator of its own computes it, from the neurons' input ``x`` and from the spikes ``s`` that they send::
+
+        state = integrator(x[t] + moves[0] * s[t] + moves[1] * s[t - 1] + ...)
+
+    A voltage behind a reset by subtraction is one: ``moves[0]`` is the threshold, negative. So is one in front of it,
+    if the threshold is taken off behind the decay of the next timestep: that is ``moves[1]``. A reset to zero makes
+    none: it takes the state itself away.
+
+    Attributes:
+        integrator: Computes the state of neurons that never spike.
+        moves: For each delay in timesteps, what a spike adds to the input: a factor that broadcasts to the feature
+            shape; for neurons that are ``flat``, a matrix of shape ``(neuron, spiking neuron)``.
+    """
+
+    integrator: LeakyIntegrator
+    moves: Mapping[int, Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LiveNeuron:
     """A neuron of another library in terms of hsnn layers.
 
     Attributes:
-        outputs: The layer that computes each output of the neuron from the same input, or ``None`` for a state
+        outputs: What computes each output of the neuron from the same input, the spikes first; ``None`` for a state
             that hsnn cannot read out.
         layout: Axes of its input and outputs.
         states: For each state that a call takes, the output of the call before that it has to be.
@@ -58,7 +81,7 @@ class LiveNeuron:
             but ``None``, and the rest is the same for every shape.
     """
 
-    outputs: tuple[OpLayer | None, ...]
+    outputs: tuple[OpLayer | StateReadout | None, ...]
     layout: Layout = "step"
     states: tuple[int, ...] = ()
     keeps_state: bool = True
