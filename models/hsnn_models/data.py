@@ -140,7 +140,9 @@ def fashion_subset(split: Literal["calibration", "test"]) -> Images:
 
 def _known(split: str) -> None:
     if split not in get_args(Split):
-        raise UsageError("HSNN-U201", f"there is no split {split!r}", allowed=", ".join(get_args(Split)))
+        raise UsageError(
+            "HSNN-U201", f"there is no split {split!r}", allowed=", ".join(get_args(Split)), fix="choose one of them"
+        )
 
 
 def _shuffled(count: int, *, salt: str) -> npt.NDArray[np.int64]:

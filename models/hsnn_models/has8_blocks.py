@@ -255,4 +255,6 @@ def _convolution(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1)
 def known(value: str, allowed: Sequence[str], what: str) -> None:
     """Raise UsageError ``HSNN-U210`` if a value is none of those allowed."""
     if value not in allowed:
-        raise UsageError("HSNN-U210", f"there is no {what} {value!r} of HAS-8", allowed=", ".join(allowed))
+        raise UsageError(
+            "HSNN-U210", f"there is no {what} {value!r} of HAS-8", allowed=", ".join(allowed), fix="choose one of them"
+        )

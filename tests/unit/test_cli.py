@@ -142,7 +142,7 @@ def test_help_loads_nothing_heavy():
         ["net:make", "another:model"],
         ["net:make", "--calib", "x.npz"],
         ["targets", "--quiet", "--verbose"],
-        ["verify", "net.hsnn", "--target", "reference"],
+        ["verify", "net.hsnn", "--timeout", "0"],
     ],
 )
 def test_wrong_arguments_are_usage_errors(arguments, capsys):

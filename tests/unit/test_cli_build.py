@@ -163,8 +163,9 @@ def test_verify_names_the_first_difference(artifact, monkeypatch, capsys, sample
     assert [rung["status"] for rung in result["rungs"]] == ["passed", "failed"]
     assert result["error"]["code"] == "HSNN-V001"
     assert "timestep 3, sample 1, neuron (2,)" in err
+    assert "please report it" in result["error"]["fix"]
     np.testing.assert_array_equal(asked["samples"]["x"], samples[0])
-    assert (asked["target"], asked["timeout"], asked["limits"].min_f1) == ("loihi2-sim", 9.0, 0.75)
+    assert (asked["target"].name, asked["timeout"], asked["limits"].min_f1) == ("loihi2-sim", 9.0, 0.75)
     assert main(arguments) == 5
     assert "timestep 3" in capsys.readouterr().out
 

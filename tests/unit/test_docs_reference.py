@@ -52,6 +52,34 @@ def raised_classes():
     return found
 
 
+WITHOUT_A_WAY_OUT = {"HSNN-U113"}
+"""Ctrl-C: nothing is wrong."""
+
+MEET_AT_THE_COMMAND = re.compile(r"HSNN-(R1|T|U1|V|A00|F00|F02[01]|P)")
+"""Codes of what a command is given and of what it meets while it runs; others say at least what is allowed."""
+
+
+def ways_out():
+    """Yield, for every error that the sources raise: code, place, and which of `allowed` and `fix` it says."""
+    for path in SOURCES:
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.args):
+                continue
+            code = call.args[0].value if isinstance(call.args[0], ast.Constant) else None
+            if isinstance(code, str) and CODE.fullmatch(code) and call.func.id.endswith("Error"):
+                said = {item.arg for item in call.keywords} | ({"fix"} if call.func.id == "_FoundError" else set())
+                yield code, f"{path.name}:{call.lineno}", said & {"allowed", "fix"}
+
+
+def test_every_error_says_what_helps():
+    errors_raised = [item for item in ways_out() if item[0] not in WITHOUT_A_WAY_OUT]
+    assert len(errors_raised) > 400
+    assert [item[:2] for item in errors_raised if not item[2]] == []
+    met = [item for item in errors_raised if MEET_AT_THE_COMMAND.match(item[0])]
+    assert len(met) > 100
+    assert [item[:2] for item in met if "fix" not in item[2]] == []
+
+
 def test_every_code_is_documented_and_every_documented_code_exists():
     in_sources = {code for path in SOURCES for code in CODE.findall(path.read_text(encoding="utf-8"))}
     assert documented_codes().keys() == in_sources

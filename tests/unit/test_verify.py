@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from hsnn import nn as snn
+from hsnn.cli import main
 from hsnn.compiler import Options, compile
 from hsnn.errors import UsageError, VerificationError
 from hsnn.ir.plan import HostStage
@@ -246,3 +248,18 @@ def test_program_without_golden_traces_needs_samples(built):
     _, _, program = built
     with pytest.raises(UsageError, match="HSNN-V002"):
         verify(replace(program, golden=None), target="emulator")
+
+
+def test_verify_takes_the_target_and_its_device(built, folder, capsys):
+    built[2].save("net.hsnn")
+    verify = ["verify", "net.hsnn", "--json"]
+    assert main([*verify, "--target", "gpu", "--device", "cpu"]) == 0
+    rungs = {rung["name"]: rung["status"] for rung in json.loads(capsys.readouterr().out)["rungs"]}
+    assert rungs["emulator = gpu"] == "passed"
+    for name in ("emulator", "reference"):
+        assert main([*verify, "--target", name]) == 0
+        assert f"emulator = {name}" not in capsys.readouterr().out
+    wrong = {("--target", "gpu", "--device", "tpu"): (2, "HSNN-U050"), ("--device", "cpu"): (2, "HSNN-U051")}
+    for arguments, (status, code) in {**wrong, ("--target", "none"): (6, "HSNN-T001")}.items():
+        assert main([*verify, *arguments]) == status
+        assert json.loads(capsys.readouterr().out)["error"]["code"] == code

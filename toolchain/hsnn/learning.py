@@ -59,6 +59,7 @@ def learn(executable: Executable, inputs: Inputs, *, trace: bool = False, progre
             "HSNN-T060",
             "this target, or this network on it, cannot learn",
             allowed="networks with plastic projections on reference, emulator and loihi2-sim",
+            fix="learn on reference, emulator or loihi2-sim",
         )
     return executable.learn(inputs, trace=trace, progress=progress)
 

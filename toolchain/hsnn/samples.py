@@ -37,7 +37,12 @@ def named_samples(samples: Samples, inputs: tuple[ModelValue, ...]) -> dict[str,
     listed = list(samples)
     if len(listed) != len(inputs):
         names = ", ".join(repr(item.name) for item in inputs)
-        raise UsageError("HSNN-R101", f"{len(listed)} arrays of samples are given", allowed=f"one for each of {names}")
+        raise UsageError(
+            "HSNN-R101",
+            f"{len(listed)} arrays of samples are given",
+            allowed=f"one for each of {names}",
+            fix="give a dict by input name, or as many arrays as the model has inputs",
+        )
     return check_inputs({item.name: array for item, array in zip(inputs, listed, strict=True)}, inputs)
 
 
@@ -55,10 +60,20 @@ def examples_of(samples: Samples) -> tuple[Any, ...]:
     listed = list(samples.values()) if isinstance(samples, Mapping) else samples
     arrays = [listed] if isinstance(listed, np.ndarray) else [np.asarray(item) for item in listed]
     if not arrays or any(array.ndim == 0 or array.shape[0] == 0 for array in arrays):
-        raise UsageError("HSNN-R103", "there are no calibration samples", allowed="one sample or more")
+        raise UsageError(
+            "HSNN-R103",
+            "there are no calibration samples",
+            allowed="one sample or more",
+            fix="give a few dozen samples like those that it was trained on",
+        )
     for array in arrays:
         if array.dtype.kind not in "fiub":
-            raise UsageError("HSNN-R102", f"calibration samples are {array.dtype}", allowed="arrays of numbers")
+            raise UsageError(
+                "HSNN-R102",
+                f"calibration samples are {array.dtype}",
+                allowed="arrays of numbers",
+                fix="scale them as in training, then .astype('float32')",
+            )
     # Runs take float64 as float32 too (hsnn.runtime.inputs).
     single = (array[:1].astype(np.float32) if array.dtype == np.float64 else array[:1] for array in arrays)
     return tuple(np.repeat(array, EXAMPLES, axis=0) for array in single)

@@ -71,7 +71,9 @@ class Evaluation:
             ordered = self._learned(forgetting.by_class(train), seed, f"seed {seed}, class after class")
             sorted_.append(self._accuracy(ordered))
         if first is None:
-            raise UsageError("HSNN-U111", "an evaluation needs at least one seed")
+            raise UsageError(
+                "HSNN-U111", "an evaluation needs at least one seed", fix="ask for one or more with --seeds"
+            )
         copies = self.parameters.copies
         report = Report(
             task=self.task.name,

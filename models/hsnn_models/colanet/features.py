@@ -57,7 +57,9 @@ class Encoder:
         try:
             model = Path(path).read_bytes()
         except OSError as error:
-            raise UsageError("HSNN-U221", f"cannot read the encoder {path}: {error.strerror}") from error
+            raise UsageError(
+                "HSNN-U221", f"cannot read the encoder {path}: {error.strerror}", fix="check the path"
+            ) from error
         return cls(model, hashlib.sha256(model).hexdigest())
 
     @classmethod
@@ -159,7 +161,11 @@ def _run(session: Any, images: Floats, batch: int) -> Floats:
         try:
             (part,) = session.run(None, {name: images[start : start + batch]})
         except Exception as error:
-            raise UsageError("HSNN-U221", f"the encoder refuses the images: {error}") from error
+            raise UsageError(
+                "HSNN-U221",
+                f"the encoder refuses the images: {error}",
+                fix="give images of the shape and type that the encoder takes",
+            ) from error
         parts.append(part.reshape(len(part), -1))
     return np.concatenate(parts).astype(np.float32, copy=False)
 
@@ -174,12 +180,15 @@ def _session(encoder: Encoder, threads: int) -> Any:
     try:
         session = onnxruntime.InferenceSession(encoder.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise UsageError("HSNN-U221", f"ONNX Runtime refuses the encoder: {error}") from error
+        raise UsageError(
+            "HSNN-U221", f"ONNX Runtime refuses the encoder: {error}", fix="export the encoder again"
+        ) from error
     if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
         raise UsageError(
             "HSNN-U221",
             f"the encoder has {len(session.get_inputs())} inputs and {len(session.get_outputs())} outputs",
             allowed="one of each",
+            fix="export the network from images to features, and nothing else",
         )
     return session
 

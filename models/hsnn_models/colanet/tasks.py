@@ -129,7 +129,10 @@ def _file(path: Path, train: int, test: int) -> Task:
             arrays = [file[name] for name in names]
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
-            "HSNN-U224", f"{path} is no file of features: {error}", allowed=f".npz with {', '.join(names)}"
+            "HSNN-U224",
+            f"{path} is no file of features: {error}",
+            allowed=f".npz with {', '.join(names)}",
+            fix="write it with numpy.savez, with train_features, train_labels, test_features and test_labels",
         ) from error
     for features in arrays[::2]:
         finite_features(features)

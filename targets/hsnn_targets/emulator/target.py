@@ -110,7 +110,12 @@ def count_threads(wanted: int | None) -> int:
 
 def _positive(value: int | str, what: str) -> int:
     if isinstance(value, str) or value < 1:
-        raise UsageError("HSNN-U040", f"{what} is {value!r}", allowed="a whole number of threads, 1 or more")
+        raise UsageError(
+            "HSNN-U040",
+            f"{what} is {value!r}",
+            allowed="a whole number of threads, 1 or more",
+            fix="leave it out for all processors",
+        )
     return value
 
 

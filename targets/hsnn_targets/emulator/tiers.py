@@ -64,5 +64,10 @@ def choose_tier(wanted: str | None) -> Tier:
         return usable[-1]
     if asked not in usable:
         what = "option tier" if wanted is not None else f"environment variable {TIER_VARIABLE}"
-        raise UsageError("HSNN-U041", f"{what} is {asked!r}", allowed=f"on this processor: {', '.join(usable)}")
+        raise UsageError(
+            "HSNN-U041",
+            f"{what} is {asked!r}",
+            allowed=f"on this processor: {', '.join(usable)}",
+            fix="leave it out for the fastest of them",
+        )
     return next(tier for tier in usable if tier == asked)

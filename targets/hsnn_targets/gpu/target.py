@@ -94,7 +94,9 @@ def choose_device(wanted: str | None) -> str:
     asked = wanted if wanted is not None else os.environ.get(DEVICE_VARIABLE, "")
     if asked and not DEVICE.fullmatch(asked):
         what = "device" if wanted is not None else f"environment variable {DEVICE_VARIABLE}"
-        raise UsageError("HSNN-U050", f"{what} is {asked!r}", allowed="cuda, cuda:N or cpu")
+        raise UsageError(
+            "HSNN-U050", f"{what} is {asked!r}", allowed="cuda, cuda:N or cpu", fix="name one of them with --device"
+        )
     try:
         import torch
     except ImportError as error:

@@ -64,7 +64,11 @@ class Worker:
             process = _start(self.directory, token)
         except OSError as error:
             shutil.rmtree(self.directory, ignore_errors=True)
-            raise RunError("HSNN-R020", f"the Lava worker does not start: {error}") from error
+            raise RunError(
+                "HSNN-R020",
+                f"the Lava worker does not start: {error}",
+                fix="check HSNN_LAVA_PYTHON, memory and rights; the emulator computes the same",
+            ) from error
         self._process = process
         self._channel = Channel(*(stream.fileno() for stream in (process.stdout, process.stdin) if stream is not None))
         self._messages: list[dict[str, Any]] = []
@@ -112,7 +116,11 @@ class Worker:
             message = self._next_message()
             if "failed" in message:
                 first, _, rest = str(message["failed"]).partition("\n")
-                raise RunError("HSNN-R022", f"Lava failed: {first}{_indented(rest)}{self._log()}")
+                raise RunError(
+                    "HSNN-R022",
+                    f"Lava failed: {first}{_indented(rest)}{self._log()}",
+                    fix="run on the emulator, which computes the same, and report what Lava said",
+                )
             if "refused" in message:
                 code, found, allowed, fix = message["refused"]
                 raise UnsupportedError(code, found, allowed=allowed, fix=fix)
@@ -146,7 +154,11 @@ class Worker:
     def _died(self) -> RunError:
         if self._closing:
             return self._closed()
-        return RunError("HSNN-R020", f"the Lava worker (process {self._process.pid}) has died{self._log()}")
+        return RunError(
+            "HSNN-R020",
+            f"the Lava worker (process {self._process.pid}) has died{self._log()}",
+            fix="run smaller batches if memory was short; the emulator computes the same",
+        )
 
     def _log(self) -> str:
         """What the worker has said last, indented, or nothing."""

@@ -39,6 +39,7 @@ def dump_json(content: object, name: str) -> bytes:
             "HSNN-A004",
             f"{name} cannot be written: {error}",
             allowed="dicts with string keys, lists, strings, finite numbers, booleans and None",
+            fix="report it with the model that it came from",
         ) from error
 
 

@@ -37,7 +37,10 @@ def parse_manifest(data: bytes) -> schema.Manifest:
     content = parse_json(data, layout.MANIFEST)
     if not isinstance(content, dict) or content.get("format") != layout.FORMAT:
         raise ArtifactError(
-            "HSNN-A008", f"{layout.MANIFEST} is not that of an hsnn artifact", allowed=f'"format": "{layout.FORMAT}"'
+            "HSNN-A008",
+            f"{layout.MANIFEST} is not that of an hsnn artifact",
+            allowed=f'"format": "{layout.FORMAT}"',
+            fix="name the folder or .zip file that hsnn-compile build wrote",
         )
     version = content.get("version")
     if isinstance(version, int) and version > layout.VERSION:

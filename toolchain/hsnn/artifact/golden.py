@@ -116,7 +116,12 @@ def _check(program: Program, tensors: Tensors, name: str) -> None:
         _require(fits and array.dtype == np.int32, array, name, key, allowed)
         batches.add(array.shape[1])
     if len(batches) > 1 or 0 in batches:
-        raise ArtifactError("HSNN-A016", f"{name} has arrays of {sorted(batches)} samples", allowed="one number")
+        raise ArtifactError(
+            "HSNN-A016",
+            f"{name} has arrays of {sorted(batches)} samples",
+            allowed="one number",
+            fix="build the artifact again",
+        )
 
 
 def _require(holds: bool, array: NDArray[Any], name: str, key: str, allowed: str) -> None:

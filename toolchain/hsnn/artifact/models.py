@@ -36,7 +36,9 @@ def check_host_model(data: bytes, name: str, *, inputs: Iterable[str], outputs: 
     model = _parse(data, name)
     _check_alone(model, name)
     if model.parts[_FUNCTIONS]:
-        raise ArtifactError("HSNN-A015", f"{name} has local functions", allowed="plain ONNX operators")
+        raise ArtifactError(
+            "HSNN-A015", f"{name} has local functions", allowed="plain ONNX operators", fix="build the artifact again"
+        )
     for node in model.inside("Node"):
         domain = node.text(_DOMAIN)
         if domain not in HOST_DOMAINS:
@@ -57,7 +59,12 @@ def check_host_model(data: bytes, name: str, *, inputs: Iterable[str], outputs: 
         ("outputs", made, outputs),
     ):
         if sorted(found) != sorted(stated):
-            raise ArtifactError("HSNN-A015", f"{name} has the {kind} {', '.join(found)}", allowed=", ".join(stated))
+            raise ArtifactError(
+                "HSNN-A015",
+                f"{name} has the {kind} {', '.join(found)}",
+                allowed=", ".join(stated),
+                fix="build the artifact again",
+            )
 
 
 def check_hybrid_model(data: bytes, name: str) -> None:
@@ -73,9 +80,13 @@ def _parse(data: bytes, name: str) -> Message:
     try:
         model = read_structure(data)
     except ValueError as error:
-        raise ArtifactError("HSNN-A015", f"{name} is not an ONNX model: {error}") from error
+        raise ArtifactError(
+            "HSNN-A015", f"{name} is not an ONNX model: {error}", fix="build the artifact again"
+        ) from error
     if not model.parts[_OPSETS] or not any(graph.parts[_OUTPUTS] for graph in model.parts[_GRAPH]):
-        raise ArtifactError("HSNN-A015", f"{name} is not an ONNX model: it states no opset or no output")
+        raise ArtifactError(
+            "HSNN-A015", f"{name} is not an ONNX model: it states no opset or no output", fix="build the artifact again"
+        )
     return model
 
 

@@ -65,7 +65,12 @@ def read_artifact(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     with _opened(path) as container:
         sizes = container.sizes
         if layout.MANIFEST not in sizes:
-            raise ArtifactError("HSNN-A005", f"there is no {layout.MANIFEST}", allowed="an artifact of hsnn-compile")
+            raise ArtifactError(
+                "HSNN-A005",
+                f"there is no {layout.MANIFEST}",
+                allowed="an artifact of hsnn-compile",
+                fix="name the folder or .zip file that hsnn-compile build wrote",
+            )
         if sizes[layout.MANIFEST] > layout.MANIFEST_LIMIT:
             raise ArtifactError(
                 "HSNN-A011",
@@ -105,7 +110,9 @@ def _opened(path: Path) -> Iterator[Container]:
         with open(path, "rb") as file:
             yield _Zip(file)
     except OSError as error:
-        raise ArtifactError("HSNN-A005", f"it cannot be read: {error.strerror or error}") from error
+        raise ArtifactError(
+            "HSNN-A005", f"it cannot be read: {error.strerror or error}", fix="check the path and its rights"
+        ) from error
 
 
 @contextmanager
@@ -175,7 +182,12 @@ class _Zip:
         if stat.S_ISLNK(info.external_attr >> 16) or info.flag_bits & 1:
             raise ArtifactError("HSNN-A007", f"{name} is a link or encrypted", fix=_UNSAFE)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ArtifactError("HSNN-A006", f"{name} is compressed in another way", allowed="stored or deflated")
+            raise ArtifactError(
+                "HSNN-A006",
+                f"{name} is compressed in another way",
+                allowed="stored or deflated",
+                fix="pack it again with an ordinary zip, or save it anew",
+            )
         self.sizes[name] = info.file_size
         _check_count(len(self.sizes))
 

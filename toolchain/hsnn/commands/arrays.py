@@ -124,22 +124,34 @@ def select_labels(arrays: Mapping[str, Array], key: str | None, *, path: str, sa
         found = f"the label file {path!r} has several arrays: {_listed(arrays)}"
         raise UsageError("HSNN-U126", found, fix="name the one to use with --label-key")
     if key is not None and key not in arrays:
-        raise UsageError("HSNN-U126", f"{path!r} has no array {key!r}", allowed=_listed(arrays))
+        raise UsageError(
+            "HSNN-U126",
+            f"{path!r} has no array {key!r}",
+            allowed=_listed(arrays),
+            fix="name one of them with --label-key",
+        )
     labels = arrays[key] if key is not None else next(iter(arrays.values()))
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise UsageError(
             "HSNN-U127",
             f"the labels in {path!r} are {labels.dtype} of shape {labels.shape}",
             allowed="class numbers: integers of shape (sample,)",
+            fix="save class numbers; of one-hot labels, labels.argmax(1)",
         )
     if len(labels) != samples:
         found = f"{path!r} has {len(labels)} labels for {samples} samples"
-        raise UsageError("HSNN-U125", found, allowed="one label a sample")
+        raise UsageError(
+            "HSNN-U125",
+            found,
+            allowed="one label a sample",
+            fix="save samples and labels together, from the same split",
+        )
     if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise UsageError(
             "HSNN-U127",
             f"the labels in {path!r} are {labels.min()} to {labels.max()}",
             allowed=f"0 to {classes - 1}, the classes of the model",
+            fix="number the classes as the model was trained with them",
         )
     return labels
 

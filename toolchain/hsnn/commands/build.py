@@ -202,7 +202,10 @@ def _labels(args: argparse.Namespace) -> NDArray[Any] | None:
     arrays = load_arrays(args.calibration, "calibration")
     if args.label_key not in arrays:
         raise UsageError(
-            "HSNN-U126", f"{args.calibration!r} has no array {args.label_key!r}", allowed=", ".join(sorted(arrays))
+            "HSNN-U126",
+            f"{args.calibration!r} has no array {args.label_key!r}",
+            allowed=", ".join(sorted(arrays)),
+            fix="name one of them with --label-key",
         )
     return arrays[args.label_key]
 

@@ -54,7 +54,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     files = model_files(folder)
     if not files:
         raise UsageError(
-            "HSNN-U147", f"{args.model!r} holds no model", allowed=f"files that end in {' or '.join(SUFFIXES)}"
+            "HSNN-U147",
+            f"{args.model!r} holds no model",
+            allowed=f"files that end in {' or '.join(SUFFIXES)}",
+            fix="name the folder that has them, or one model",
         )
     lines = [_line(file, folder, args, console) for file in files]
     status = next((line.exit_status for line in lines if line.exit_status), 0)

@@ -125,7 +125,10 @@ def _netx(args: argparse.Namespace) -> tuple[bytes, dict[str, Json], list[str]]:
     stages = program.chip_stages
     if len(stages) != 1:
         raise UnsupportedError(
-            "HSNN-F079", f"the artifact has {len(stages)} spiking segments", allowed="one, which becomes the file"
+            "HSNN-F079",
+            f"the artifact has {len(stages)} spiking segments",
+            allowed="one, which becomes the file",
+            fix="run the artifact with hsnn-compile run instead",
         )
     network = stages[0].network
     layers = chain_names(net_layers(network))

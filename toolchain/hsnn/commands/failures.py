@@ -19,7 +19,11 @@ def coded(error: Exception, console: Console) -> HsnnError:
         fix = "use fewer samples, a smaller --batch-size, or a machine with more memory"
         return HsnnError("HSNN-U114", f"out of memory: {error}", fix=fix)
     if isinstance(error, OSError):
-        return HsnnError("HSNN-U115", f"the system refused: {error}")
+        return HsnnError(
+            "HSNN-U115",
+            f"the system refused: {error}",
+            fix="mend what the system names: rights, room on the disk, or the path",
+        )
     if isinstance(error, ModuleNotFoundError):
         return missing_library(error) or _internal(error, console)
     return _internal(error, console)

@@ -41,7 +41,11 @@ def check_free(path: Path, *, force: bool) -> None:
             )
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         found = "does not exist" if not folder.exists() else "cannot be written to"
-        raise UsageError("HSNN-U135", f"{os.fspath(path)!r}: the folder {os.fspath(folder)!r} {found}")
+        raise UsageError(
+            "HSNN-U135",
+            f"{os.fspath(path)!r}: the folder {os.fspath(folder)!r} {found}",
+            fix="make the folder, or choose another name for the output",
+        )
     if not force and (path.exists() or path.is_symlink()):
         raise UsageError(
             "HSNN-U134", f"{os.fspath(path)!r} is there already", fix="choose another --output, or add --force"

@@ -127,7 +127,12 @@ def _labels(args: argparse.Namespace, arrays: Mapping[str, Any], count: int) -> 
         )
     labels = held[key]
     if labels.ndim != 1 or labels.size != count:
-        raise UsageError("HSNN-U125", f"labels have shape {labels.shape} for {count} samples", allowed=f"({count},)")
+        raise UsageError(
+            "HSNN-U125",
+            f"labels have shape {labels.shape} for {count} samples",
+            allowed=f"({count},)",
+            fix="save samples and labels together, from the same split",
+        )
     return labels
 
 

@@ -117,6 +117,7 @@ def _load_nir(args: argparse.Namespace) -> HybridModel:
                 "HSNN-F075",
                 f"--{name.replace('_', '-')} is given with {args.model!r}",
                 allowed="a .net file of lava-dl",
+                fix="leave it out",
             )
     from hsnn.frontends.nir.build import from_nir
 
@@ -242,7 +243,12 @@ def netx_options(args: argparse.Namespace) -> NetxOptions | None:
     if not is_netx(args.model):
         if given:
             option = f"--{given[0].replace('_', '-')}"
-            raise UsageError("HSNN-F075", f"{option} is given with {args.model!r}", allowed="a .net file of lava-dl")
+            raise UsageError(
+                "HSNN-F075",
+                f"{option} is given with {args.model!r}",
+                allowed="a .net file of lava-dl",
+                fix="leave it out",
+            )
         return None
     from hsnn.frontends.netx.build import NetxOptions
 
@@ -254,5 +260,10 @@ def _extents(text: str | None) -> tuple[int, ...] | None:
         return None
     parts = text.lower().replace(",", "x").split("x")
     if not all(part.isascii() and part.isdecimal() and 1 <= int(part) <= 1 << 20 for part in parts):
-        raise UsageError("HSNN-F074", f"the input shape is given as {text!r}", allowed="64, or 3x32x32")
+        raise UsageError(
+            "HSNN-F074",
+            f"the input shape is given as {text!r}",
+            allowed="64, or 3x32x32",
+            fix="write --input-shape 2x34x34: channels, height, width",
+        )
     return tuple(int(part) for part in parts)

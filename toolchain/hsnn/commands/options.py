@@ -195,9 +195,14 @@ def add_timeout(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_target(group: argparse._ArgumentGroup) -> None:
+def add_target(
+    group: argparse._ArgumentGroup,
+    *,
+    default: str = "emulator",
+    what: str = "where spiking parts run (default emulator); see: targets",
+) -> None:
     """Declare where spiking parts run; :func:`find_device_target` finds it."""
-    group.add_argument("--target", default="emulator", help="where spiking parts run (default emulator); see: targets")
+    group.add_argument("--target", default=default, help=what)
     group.add_argument("--device", metavar="NAME", help="device of --target gpu: cuda (default), cuda:1, ... or cpu")
 
 

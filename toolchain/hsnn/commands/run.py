@@ -173,7 +173,9 @@ def _check_output(args: argparse.Namespace, option: str) -> Path | None:
         return None
     path = Path(name)
     if path.suffix != ".npz":
-        raise UsageError("HSNN-U144", f"--{option} is {name!r}", allowed="a name that ends in .npz")
+        raise UsageError(
+            "HSNN-U144", f"--{option} is {name!r}", allowed="a name that ends in .npz", fix="end the name in .npz"
+        )
     for read in (args.input, args.labels):
         if read is not None and same_file(path, Path(read)):
             raise UsageError("HSNN-U134", f"--{option} {name!r} is a file that is read", fix="choose another name")

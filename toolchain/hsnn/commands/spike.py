@@ -35,7 +35,10 @@ def converted(args: argparse.Namespace) -> HybridModel:
 
     if not is_onnx(args.model) or args.weights is not None:
         raise UsageError(
-            "HSNN-U149", f"--spike is given for {args.model!r}", allowed="an .onnx file of a plain network"
+            "HSNN-U149",
+            f"--spike is given for {args.model!r}",
+            allowed="an .onnx file of a plain network",
+            fix="leave it out, or export the network without its spiking layers",
         )
     if args.spike_plot is not None:
         check_free(Path(args.spike_plot), force=args.force)

@@ -30,6 +30,7 @@ Without --input the few samples that the build kept in the artifact are used.
 examples:
   hsnn-compile verify network.hsnn
   hsnn-compile verify network.hsnn --target emulator --input test.npz
+  hsnn-compile verify network.hsnn --target gpu --device cuda:1
   hsnn-compile verify network.hsnn --report network.html
   hsnn-compile verify network.hsnn --model my_model:network --weights weights.safetensors
 """
@@ -40,11 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to verify")
     options.add_artifact(group)
     options.add_input(group, what="samples to compare on: ")
-    group.add_argument(
-        "--target",
-        choices=("loihi2-sim", "emulator", "loihi2"),
+    options.add_target(
+        group,
         default="loihi2-sim",
-        help="how far up to go: the emulator (quick), Lava (loihi2-sim, the default), or a board (loihi2)",
+        what="how far up to go: the emulator (quick), Lava (loihi2-sim, the default), gpu, or a board (loihi2)",
     )
     options.add_limits(group)
     options.add_timeout(group)
@@ -68,13 +68,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.model is None and args.weights is not None:
         raise UsageError("HSNN-U142", "--weights is given without --model", fix="name the model that they belong to")
     if args.model is not None and is_file(args.model):
-        raise UsageError("HSNN-U142", "--model names a file", allowed="package.module:function of a torch module")
+        raise UsageError(
+            "HSNN-U142",
+            "--model names a file",
+            allowed="package.module:function of a torch module",
+            fix="leave it out: an artifact that was built from a file is verified from its ONNX form on",
+        )
     if args.model is not None:
         require_model(args.model)
     for name in ("input", "weights"):
         require_file(getattr(args, name), name)
     if args.report is not None:
         check_free(Path(args.report), force=True)
+    target = options.find_device_target(args.target, args.device)
     program = load(args.artifact)
     limits = options.limits(args) if args.limit else None
     samples = None
@@ -87,7 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             program,
             model=model,
             samples=samples,
-            target=args.target,
+            target=target,
             limits=limits,
             timeout=args.timeout,
             progress=one_at_a_time(progress),

@@ -40,6 +40,7 @@ def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel
             "HSNN-U030",
             f"the model is a {type(model).__name__}",
             allowed="a torch module, a HybridModel or the path of a hybrid .onnx file or a .net file",
+            fix="give a torch module, or the path of a model file",
         )
     if not example_inputs:
         raise UsageError("HSNN-U030", "a torch module needs example inputs", fix="pass example_inputs=(x,)")

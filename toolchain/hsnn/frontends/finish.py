@@ -115,7 +115,11 @@ def _valid() -> Iterator[None]:
     try:
         yield
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
-        raise UnsupportedError("HSNN-F021", f"the model is not valid ONNX: {error}") from error
+        raise UnsupportedError(
+            "HSNN-F021",
+            f"the model is not valid ONNX: {error}",
+            fix="export it again, with an exporter whose files onnx.checker takes",
+        ) from error
 
 
 def _check_subgraphs(graph: onnx.GraphProto) -> None:
@@ -204,7 +208,9 @@ def _array(tensor: onnx.TensorProto) -> Array:
     try:
         return onnx.numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError) as error:
-        raise UnsupportedError("HSNN-F021", f"constant {tensor.name!r} is damaged: {error}") from error
+        raise UnsupportedError(
+            "HSNN-F021", f"constant {tensor.name!r} is damaged: {error}", fix="export it again"
+        ) from error
 
 
 def _check_times(node: onnx.NodeProto, shape: Shape, attributes: Mapping[str, AttributeValue]) -> None:

@@ -96,13 +96,19 @@ def _of_other_libraries(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[
 
 def _check_inputs(inputs: tuple[Tensor, ...]) -> None:
     if not isinstance(inputs, tuple) or not inputs or not all(isinstance(item, Tensor) for item in inputs):
-        raise UsageError("HSNN-F006", f"example inputs are a {type(inputs).__name__}", allowed="a tuple of tensors")
+        raise UsageError(
+            "HSNN-F006",
+            f"example inputs are a {type(inputs).__name__}",
+            allowed="a tuple of tensors",
+            fix="put them into a tuple, one tensor for each input",
+        )
     batches = {item.shape[0] if item.ndim else 0 for item in inputs}
     if len(batches) > 1 or 0 in batches:
         raise UsageError(
             "HSNN-F006",
             f"example inputs have shapes {', '.join(str(tuple(item.shape)) for item in inputs)}",
             allowed="one batch size, at least 1, as the first axis of all",
+            fix="give every input the same number of samples, as the first axis",
         )
 
 

@@ -265,7 +265,9 @@ def _compare_outputs(expected: list[Array], found: list[Array], keep: Bools) -> 
     for a, b in zip(expected, found, strict=True):
         if a.shape != b.shape:
             raise VerificationError(
-                "HSNN-V010", f"an output has shape {a.shape} in torch and {b.shape} in the hybrid model"
+                "HSNN-V010",
+                f"an output has shape {a.shape} in torch and {b.shape} in the hybrid model",
+                fix="name the model as it was compiled",
             )
         # A first axis that is not the batch, as of a spike train, is compared whole.
         rows = keep if a.ndim and a.shape[0] == keep.size else np.ones(a.shape[0] if a.ndim else 1, np.bool_)

@@ -65,7 +65,12 @@ def load_factory(spec: str) -> nn.Module:
         UsageError: ``HSNN-F001``, if it cannot be imported or called; ``HSNN-F002``, if it gives no module.
     """
     if not _FACTORY.fullmatch(spec):
-        raise UsageError("HSNN-F001", f"{spec!r} names no model", allowed="package.module:factory")
+        raise UsageError(
+            "HSNN-F001",
+            f"{spec!r} names no model",
+            allowed="package.module:factory",
+            fix="write package.module:factory, with the name of the module and of what is in it",
+        )
     module_name, _, attribute = spec.partition(":")
     with _current_folder_on_path():
         try:
@@ -84,7 +89,12 @@ def load_factory(spec: str) -> nn.Module:
                 fix=_way_out(error, module_name),
             ) from error
     if not isinstance(found, nn.Module):
-        raise UsageError("HSNN-F002", f"{spec!r} gives a {type(found).__name__}", allowed="a torch.nn.Module")
+        raise UsageError(
+            "HSNN-F002",
+            f"{spec!r} gives a {type(found).__name__}",
+            allowed="a torch.nn.Module",
+            fix="return the module from the function",
+        )
     return found
 
 
@@ -150,13 +160,19 @@ def example_inputs(source: str | Path, *, seed: int = 0) -> tuple[Tensor, ...]:
             else (EXAMPLE_BATCH, *(int(part) for part in text.split("x")))
         )
         if 0 in shape:
-            raise UsageError("HSNN-F006", f"example input {text!r} has no elements", allowed="extents of 1 or more")
+            raise UsageError(
+                "HSNN-F006",
+                f"example input {text!r} has no elements",
+                allowed="extents of 1 or more",
+                fix="write 1x28x28 for one sample",
+            )
         return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)),)
     if not text.endswith(".npz"):
         raise UsageError(
             "HSNN-F006",
             f"example input {text!r} is neither a shape nor a .npz file",
             allowed="1x28x28 (one sample), 2,1,28,28 (with its batch), or a .npz file",
+            fix="write 1x28x28 for one sample, or name a file that is there",
         )
     return _read_npz(text)
 
@@ -168,16 +184,25 @@ def _read_npz(path: str) -> tuple[Tensor, ...]:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, BadZipFile) as error:
         raise UsageError(
-            "HSNN-F006", f"example inputs {path!r} cannot be read: {error}", allowed="a .npz file of plain arrays"
+            "HSNN-F006",
+            f"example inputs {path!r} cannot be read: {error}",
+            allowed="a .npz file of plain arrays",
+            fix="write them with numpy.savez, an array for each input",
         ) from error
     if not arrays:
-        raise UsageError("HSNN-F006", f"example inputs {path!r} hold no array", allowed="one array for each input")
+        raise UsageError(
+            "HSNN-F006",
+            f"example inputs {path!r} hold no array",
+            allowed="one array for each input",
+            fix="write them with numpy.savez, an array for each input",
+        )
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub" or array.ndim < 1 or not array.size:
             raise UsageError(
                 "HSNN-F006",
                 f"array {name!r} of {path!r} is {array.dtype} of shape {array.shape}",
                 allowed="numbers, batch axis first, at least one sample",
+                fix="save numbers with the batch as the first axis",
             )
     single = (array.astype(np.float32) if array.dtype == np.float64 else array for array in arrays.values())
     return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in single)
@@ -195,7 +220,7 @@ def _current_folder_on_path() -> Iterator[None]:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise UsageError("HSNN-F003", f"there is no weights file {str(path)!r}")
+        raise UsageError("HSNN-F003", f"there is no weights file {str(path)!r}", fix="check the path")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -214,6 +239,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             "HSNN-F003",
             f"weights {str(path)!r} cannot be read: {str(error).splitlines()[0] if str(error) else error!r}",
             allowed="a .safetensors file, or torch.save(module.state_dict(), path)",
+            fix="save module.state_dict() again, or a .safetensors file",
         ) from error
     return _state_dict(loaded, path)
 
@@ -227,6 +253,7 @@ def _state_dict(loaded: Any, path: Path) -> dict[str, Tensor]:
             "HSNN-F003",
             f"weights {str(path)!r} hold a {type(loaded).__name__} that is no state dict",
             allowed="names with tensors",
+            fix="save module.state_dict()",
         )
     return dict(loaded)
 

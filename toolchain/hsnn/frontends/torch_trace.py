@@ -136,7 +136,11 @@ def _converted(module: nn.Module, program: torch.export.ExportedProgram) -> onnx
             fix="write it with other torch operations",
         ) from error
     if exported is None:
-        raise UnsupportedError("HSNN-F014", f"torch.onnx gave no model for {type(module).__name__}")
+        raise UnsupportedError(
+            "HSNN-F014",
+            f"torch.onnx gave no model for {type(module).__name__}",
+            fix="write the operator with other torch operations",
+        )
     return exported.model
 
 

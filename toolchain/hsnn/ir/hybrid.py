@@ -100,9 +100,15 @@ def read_model(path: str | Path) -> onnx.ModelProto:
             "HSNN-F020",
             f"{str(path)!r} cannot be read as an ONNX model: {error}",
             allowed="a binary .onnx file, its external data beside it",
+            fix="check the path; external data has to lie beside the file",
         ) from error
     if not model.ByteSize() or not model.HasField("graph"):
-        raise UsageError("HSNN-F020", f"{str(path)!r} holds no ONNX graph", allowed="a binary .onnx file")
+        raise UsageError(
+            "HSNN-F020",
+            f"{str(path)!r} holds no ONNX graph",
+            allowed="a binary .onnx file",
+            fix="name a file that an exporter of ONNX wrote",
+        )
     _require_text(model, str(path))
     return model
 
@@ -149,7 +155,9 @@ def _model_value(info: onnx.ValueInfoProto) -> ModelValue:
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
     except KeyError as error:
-        raise UnsupportedError("HSNN-F021", f"value {info.name!r} has an unknown type of elements") from error
+        raise UnsupportedError(
+            "HSNN-F021", f"value {info.name!r} has an unknown type of elements", fix="export it again"
+        ) from error
     return ModelValue(info.name, value_shape(info), str(dtype))
 
 

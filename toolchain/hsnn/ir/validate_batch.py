@@ -58,7 +58,11 @@ def count_samples(network: IntegerNetwork, inputs: Inputs) -> int:
     for port in network.inputs:
         array = inputs.get(port.name)
         if array is None:
-            raise UsageError("HSNN-R001", f"segment {network.name!r} got no spikes for input {port.name!r}")
+            raise UsageError(
+                "HSNN-R001",
+                f"segment {network.name!r} got no spikes for input {port.name!r}",
+                fix="give spikes for every input of the segment, by name",
+            )
         shape, axes = array.shape, 2 + len(port.shape)
         if array.dtype not in KINDS or len(shape) != axes:
             raise UsageError(
@@ -79,7 +83,13 @@ def count_samples(network: IntegerNetwork, inputs: Inputs) -> int:
             "HSNN-R001",
             f"inputs of segment {network.name!r} have batch sizes {sorted(set(batches))}",
             allowed="one batch size",
+            fix="give every input the same samples",
         )
     if batch == 0:
-        raise UsageError("HSNN-R001", f"segment {network.name!r} got a batch of 0 samples", allowed="1 or more")
+        raise UsageError(
+            "HSNN-R001",
+            f"segment {network.name!r} got a batch of 0 samples",
+            allowed="1 or more",
+            fix="give one sample or more",
+        )
     return batch

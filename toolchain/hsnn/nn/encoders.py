@@ -43,7 +43,11 @@ class RateEncode(OpLayer):
     def __init__(self, timesteps: int, *, scale: float = 1.0, initial: float = 0.0, silent: int = 0) -> None:
         super().__init__("RateEncode", {"timesteps": timesteps, "scale": scale, "initial": initial, "silent": silent})
         if silent > timesteps:
-            raise UsageError("HSNN-U021", f"RateEncode has {silent} silent timesteps of {timesteps}")
+            raise UsageError(
+                "HSNN-U021",
+                f"RateEncode has {silent} silent timesteps of {timesteps}",
+                fix="leave one timestep or more that may spike",
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the train of ``x``, ``(batch, *feature)``; shape ``(timestep, batch, *feature)``.

@@ -80,6 +80,7 @@ def find_surrogate(surrogate: str | Surrogate) -> Surrogate:
             "HSNN-U024",
             f"there is no surrogate gradient {surrogate!r}",
             allowed=", ".join(SURROGATES) + ", or an object with a method derivative",
+            fix="choose one of them, or give hsnn.nn.Surrogate",
         )
     return SURROGATES[surrogate]
 

@@ -151,7 +151,12 @@ def parse_limits(text: str) -> Limits:
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, _, value = (item.strip() for item in part.partition("="))
         if key not in _KEYS or _KEYS[key] in values:
-            raise UsageError("HSNN-Q021", f"limit {part!r} is unknown or given twice", allowed=", ".join(_KEYS))
+            raise UsageError(
+                "HSNN-Q021",
+                f"limit {part!r} is unknown or given twice",
+                allowed=", ".join(_KEYS),
+                fix="name each limit once, as --limit f1=0.9,rate=0.2",
+            )
         values[_KEYS[key]] = _parse_value(part, value)
     spikes = int(values.pop("min_spikes", Limits().min_spikes))
     return Limits(**values, min_spikes=spikes)
@@ -240,9 +245,19 @@ def _parse_value(part: str, value: str) -> float:
     except ValueError:
         number = math.nan
     if not 0.0 <= number < math.inf:
-        raise UsageError("HSNN-Q021", f"limit {part!r} has no number", allowed="name=value with 0 or more")
+        raise UsageError(
+            "HSNN-Q021",
+            f"limit {part!r} has no number",
+            allowed="name=value with 0 or more",
+            fix="write --limit f1=0.9,rate=0.2",
+        )
     if part.startswith("f1") and number > 1.0:
-        raise UsageError("HSNN-Q021", f"limit {part!r} can never be met", allowed="f1 from 0 to 1")
+        raise UsageError(
+            "HSNN-Q021",
+            f"limit {part!r} can never be met",
+            allowed="f1 from 0 to 1",
+            fix="choose a number within the range",
+        )
     return number
 
 

@@ -99,6 +99,7 @@ def _check_shape(value: NDArray[Any], port: InputPort, timesteps: int) -> None:
         "HSNN-R108",
         f"port {port.name!r} got {value.dtype} of shape {value.shape}",
         allowed=f"float of shape ({timesteps}, {wanted}) or ({timesteps} * {wanted})",
+        fix="build the artifact again; it does not fit itself",
     )
 
 

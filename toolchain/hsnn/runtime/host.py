@@ -116,6 +116,7 @@ class HostExecutable:
                 "HSNN-R107",
                 f"the model of stage {stage.name!r} has the inputs and outputs {', '.join(sorted(found))}",
                 allowed=", ".join(sorted({*stage.inputs, *stage.outputs})),
+                fix="build the artifact again; it does not fit itself",
             )
 
     def run(self, values: Values) -> dict[str, NDArray[Any]]:

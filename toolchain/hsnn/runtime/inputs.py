@@ -39,6 +39,7 @@ def check_inputs(inputs: ArrayLike | Mapping[str, ArrayLike], values: tuple[Mode
             "HSNN-R103",
             "the inputs have different numbers of samples: " + ", ".join(f"{k!r} {n}" for k, n in counts.items()),
             allowed="one number",
+            fix="give every input the same samples, in the same order",
         )
     return arrays
 
@@ -81,7 +82,12 @@ def _by_name(inputs: ArrayLike | Mapping[str, ArrayLike], values: tuple[ModelVal
     given = inputs if isinstance(inputs, Mapping) else dict(zip(names, [inputs], strict=False))
     if sorted(given) != sorted(names) or (not isinstance(inputs, Mapping) and len(names) != 1):
         found = f"the inputs {', '.join(map(repr, sorted(given)))}" if isinstance(inputs, Mapping) else "one array"
-        raise UsageError("HSNN-R101", f"the program was given {found}", allowed=", ".join(map(repr, names)))
+        raise UsageError(
+            "HSNN-R101",
+            f"the program was given {found}",
+            allowed=", ".join(map(repr, names)),
+            fix="name the arrays as the inputs; one array alone needs no name",
+        )
     return given
 
 
@@ -89,7 +95,12 @@ def _array(given: ArrayLike, value: ModelValue) -> Array:
     try:
         return np.asarray(given)
     except (ValueError, TypeError) as error:
-        raise UsageError("HSNN-R102", f"input {value.name!r} is not an array: {error}", allowed=value.dtype) from error
+        raise UsageError(
+            "HSNN-R102",
+            f"input {value.name!r} is not an array: {error}",
+            allowed=value.dtype,
+            fix=f"give a numpy array of {value.dtype}",
+        ) from error
 
 
 def _checked(array: Array, value: ModelValue) -> Array:
@@ -116,5 +127,10 @@ def _checked(array: Array, value: ModelValue) -> Array:
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
-        raise UsageError("HSNN-R104", f"input {value.name!r} is {array[where]} at {where}", allowed="finite numbers")
+        raise UsageError(
+            "HSNN-R104",
+            f"input {value.name!r} is {array[where]} at {where}",
+            allowed="finite numbers",
+            fix="look at how the data was made; a division by zero and a value that is missing are usual",
+        )
     return array

@@ -67,6 +67,7 @@ def learning_stage(program: Program) -> tuple[ChipStage, LearnerPopulation]:
             "HSNN-T061",
             f"the program has {len(stages)} spiking stages and {len(taught)} populations that are taught",
             allowed="one spiking stage with one learner population behind plastic projections",
+            fix="build such a program with hsnn_models.learning_head",
         )
     return taught[0]
 
@@ -103,7 +104,12 @@ def teach(
     told = np.asarray(labels)
     label_train(told, population.shape[0], 1)  # all labels are checked before anything is learned
     if told.shape != (samples,):
-        raise UsageError("HSNN-U060", f"there are {told.size} labels for {samples} samples", allowed="one a sample")
+        raise UsageError(
+            "HSNN-U060",
+            f"there are {told.size} labels for {samples} samples",
+            allowed="one a sample",
+            fix="give one label for every sample; -1 is no label",
+        )
     chosen = find_target(target) if isinstance(target, str) else target
     network, answers = stage.network, []
     with ExitStack() as loaded:

@@ -28,18 +28,30 @@ def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
     scores, truth = np.asarray(logits), np.asarray(labels)
     if scores.ndim != 2 or scores.size == 0 or scores.dtype.kind not in "fiu":
         raise UsageError(
-            "HSNN-R110", f"logits are {scores.dtype} of shape {scores.shape}", allowed="numbers of shape (batch, class)"
+            "HSNN-R110",
+            f"logits are {scores.dtype} of shape {scores.shape}",
+            allowed="numbers of shape (batch, class)",
+            fix="give the output of a classifier, before or after its softmax",
         )
     if truth.shape != scores.shape[:1] or truth.dtype.kind not in "iu":
         raise UsageError(
             "HSNN-R110",
             f"labels are {truth.dtype} of shape {truth.shape}",
             allowed=f"integers of shape ({len(scores)},)",
+            fix="give one class number a sample, in the order of the samples",
         )
     if int(truth.min()) < 0 or int(truth.max()) >= scores.shape[1]:
         raise UsageError(
-            "HSNN-R110", f"labels are {truth.min()} to {truth.max()}", allowed=f"0 to {scores.shape[1] - 1}"
+            "HSNN-R110",
+            f"labels are {truth.min()} to {truth.max()}",
+            allowed=f"0 to {scores.shape[1] - 1}",
+            fix="number the classes as the model was trained with them",
         )
     if np.isnan(scores).any():
-        raise UsageError("HSNN-R110", "a logit is NaN", allowed="numbers")
+        raise UsageError(
+            "HSNN-R110",
+            "a logit is NaN",
+            allowed="numbers",
+            fix="look at the input of that sample, and at divisions in the host part",
+        )
     return float(np.mean(scores.argmax(axis=1) == truth))

@@ -82,6 +82,7 @@ class RunResult:
                 "HSNN-R101",
                 f"the model has {len(self.outputs)} outputs",
                 allowed=f"one of outputs[{', '.join(self.outputs)}]",
+                fix="take one by its name from outputs",
             )
         return next(iter(self.outputs.values()))
 

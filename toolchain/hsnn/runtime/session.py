@@ -180,7 +180,11 @@ class Session:
             with stage_errors(runner.stage.name, closed=lambda: self._closed):
                 made, report, traced = runner.run(batch.values, samples=batch.samples, trace=trace)
             if self._closed:
-                raise RunError("HSNN-R106", "the session was closed during the run")
+                raise RunError(
+                    "HSNN-R106",
+                    "the session was closed during the run",
+                    fix="open another session, and close it after the run",
+                )
             values = {name: array for name, array in {**batch.values, **made}.items() if name in self._keep[index]}
             traces = batch.traces if traced is None else (*batch.traces, traced)
             return _Batch(batch.samples, values, (*batch.reports, report), traces)
@@ -211,6 +215,7 @@ class Session:
                         "HSNN-R109",
                         f"output {value.name!r} of {batch.samples} samples has shape {part.shape}",
                         allowed="a batch axis with one entry a sample",
+                        fix="keep the batch as an axis of every output of the model",
                     )
             outputs[value.name] = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis or 0)
         return outputs
@@ -253,6 +258,16 @@ def _live_values(program: Program) -> tuple[frozenset[str], ...]:
 def _check_options(batch_size: int, timeout: float | None, threads: int | None) -> None:
     for name, number in (("batch_size", batch_size), ("threads", threads)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            raise UsageError("HSNN-R105", f"{name} is {number!r}", allowed="a whole number, 1 or more")
+            raise UsageError(
+                "HSNN-R105",
+                f"{name} is {number!r}",
+                allowed="a whole number, 1 or more",
+                fix="leave it out for the default",
+            )
     if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-        raise UsageError("HSNN-R105", f"timeout is {timeout!r}", allowed="seconds above 0")
+        raise UsageError(
+            "HSNN-R105",
+            f"timeout is {timeout!r}",
+            allowed="seconds above 0",
+            fix="leave it out for the target's default",
+        )

@@ -135,7 +135,12 @@ class ChipRunner:
         network = self.stage.network
         shape = (network.timesteps, array.shape[1] if samples is None else samples, *network.source(name).shape)
         if array.shape != shape:
-            raise RunError("HSNN-R108", f"{name!r} has shape {array.shape}", allowed=str(shape))
+            raise RunError(
+                "HSNN-R108",
+                f"{name!r} has shape {array.shape}",
+                allowed=str(shape),
+                fix="build the artifact again; it does not fit itself",
+            )
 
 
 class stage_errors:  # noqa: N801 - used like a function
@@ -157,7 +162,11 @@ class stage_errors:  # noqa: N801 - used like a function
         if error is None:
             return
         if isinstance(error, Exception) and self._closed():
-            raise RunError("HSNN-R106", "the session was closed during the run") from error
+            raise RunError(
+                "HSNN-R106",
+                "the session was closed during the run",
+                fix="open another session, and close it after the run",
+            ) from error
         where = f"stage {self._name!r}"
         match error:
             case HsnnError():
@@ -167,4 +176,8 @@ class stage_errors:  # noqa: N801 - used like a function
             case MemoryError():
                 raise RunError("HSNN-R107", f"{where} ran out of memory", fix="choose a smaller batch size") from error
             case Exception():
-                raise RunError("HSNN-R107", f"{where} failed: {type(error).__name__}: {error}") from error
+                raise RunError(
+                    "HSNN-R107",
+                    f"{where} failed: {type(error).__name__}: {error}",
+                    fix="run hsnn-compile verify on the artifact: it tells whether the stage or the input is to blame",
+                ) from error

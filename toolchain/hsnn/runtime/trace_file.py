@@ -63,7 +63,11 @@ def read_spikes(path: str | os.PathLike[str]) -> dict[str, dict[str, PackedSpike
                     shape, axes = (tuple(map(int, arrays[f"{stage}/{name}/{part}"])) for part in ("shape", "axes"))
                     found.setdefault(unquote(stage), {})[unquote(name)] = PackedSpikes(shape, arrays[key], axes)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError("HSNN-U121", f"{os.fspath(path)!r} holds no recorded spikes: {error}") from error
+        raise UsageError(
+            "HSNN-U121",
+            f"{os.fspath(path)!r} holds no recorded spikes: {error}",
+            fix="name a file that run --trace wrote",
+        ) from error
     return found
 
 

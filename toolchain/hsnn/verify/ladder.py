@@ -22,7 +22,7 @@ from hsnn.libraries import named_if_missing
 from hsnn.program import Program
 from hsnn.runtime.inputs import check_inputs
 from hsnn.runtime.session import Session
-from hsnn.target import find_target
+from hsnn.target import Target, find_target
 from hsnn.verify.difference import Difference, first_difference
 from hsnn.verify.floats import FloatRungs, has_compiler
 from hsnn.verify.outcome import Outcome, Skipped
@@ -45,10 +45,19 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 EMULATOR, REFERENCE = "emulator", "reference"
 
 
-_SAME_MODEL = (
-    "name the model as it was compiled, with the same --weights, --time and --outputs; one that draws its weights at "
-    "every call needs a seed"
-)
+_WAYS_OUT = {
+    "torch = ONNX": "name the model as it was compiled, with the same --weights, --time and --outputs; one that draws "
+    "its weights at every call needs a seed",
+    "float ~ integer": "build again with calibration samples like those that it runs on; --limit accepts a larger "
+    "difference, and hsnn-compile inspect tells that of each layer",
+    "golden replay": "build the artifact again with this version of hsnn",
+}
+_REPORT_IT = "this should never happen: please report it, with the artifact"
+
+
+def _way_out(rung: str) -> str:
+    """What helps where a rung failed; integers that differ are a mistake of hsnn, or of a target."""
+    return _WAYS_OUT.get(rung, _REPORT_IT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class VerifyReport:
                     "HSNN-V001",
                     f"{rung.name} failed: {rung.detail}{where}",
                     allowed="no difference beyond the limits",
-                    fix=_SAME_MODEL if rung.name == "torch = ONNX" else "",
+                    fix=_way_out(rung.name),
                 )
 
 
@@ -104,7 +113,7 @@ def verify(
     *,
     model: nn.Module | None = None,
     samples: Mapping[str, Array] | None = None,
-    target: str = "loihi2-sim",
+    target: str | Target = "loihi2-sim",
     limits: Limits | None = None,
     timeout: float | None = None,
     progress: Progress | None = None,
@@ -115,7 +124,7 @@ def verify(
         program: What to prove.
         model: The torch module that it was compiled from; without it the first rung is skipped.
         samples: Model inputs; those of the golden traces if None.
-        target: Target that is held to the emulator; ``emulator`` leaves that rung out.
+        target: Target that is held to the emulator, or its name; ``emulator`` and ``reference`` leave that rung out.
         limits: Limits for floats against integers; those of the build if None.
         timeout: Seconds without progress after which the target gives up, or its default.
         progress: Told how far it is.
@@ -125,7 +134,7 @@ def verify(
         TargetMissingError: If the target is not there.
     """
     arrays = _samples(program, samples)
-    find_target(target)
+    top = find_target(target) if isinstance(target, str) else target
     tell = progress or (lambda name, done, total: None)
     rungs: list[Rung] = []
     floats = FloatRungs(program, arrays, limits)
@@ -135,11 +144,11 @@ def verify(
         ("torch = ONNX", lambda: floats.torch_equals_onnx(_required_model(model))),
         ("host segments = ONNX", floats.segments_equal_onnx),
         ("float ~ integer", floats.integers_within_limits),
-        ("reference = emulator", lambda: _equal_on(program, traces, REFERENCE, None)),
-        (f"emulator = {target}", lambda: _equal_on(program, traces, target, timeout)),
+        ("reference = emulator", lambda: _equal_on(program, traces, find_target(REFERENCE), None)),
+        (f"emulator = {top.name}", lambda: _equal_on(program, traces, top, timeout)),
         ("golden replay", lambda: replay_golden(program)),
     ]
-    if target == EMULATOR:
+    if top.name in (EMULATOR, REFERENCE):
         climbs.pop(4)
     for index, (name, climb) in enumerate(climbs):
         tell(name, index, len(climbs))
@@ -176,12 +185,12 @@ def _climb(name: str, climb: Callable[[], Outcome], *, needs_compiler: bool) -> 
     return Rung(name, status, outcome.detail, outcome.difference, time.perf_counter() - start)
 
 
-def _equal_on(program: Program, traces: Mapping[str, ChipTrace], target: str, timeout: float | None) -> Outcome:
+def _equal_on(program: Program, traces: Mapping[str, ChipTrace], target: Target, timeout: float | None) -> Outcome:
     """Run every spiking segment on a target with the payloads of the emulator's run and compare all.
 
     A target may have a true attribute ``outputs_only``: a board shows what leaves it and nothing inside.
     """
-    outputs_only = bool(getattr(find_target(target), "outputs_only", False))
+    outputs_only = bool(getattr(target, "outputs_only", False))
     counted = 0
     for name, difference, spikes in _differences(program, traces, target, timeout, outputs_only):
         if difference is not None:
@@ -189,18 +198,18 @@ def _equal_on(program: Program, traces: Mapping[str, ChipTrace], target: str, ti
         counted += spikes
     samples = next(iter(next(iter(traces.values())).result.outputs.values())).shape[1]
     if outputs_only:
-        return Outcome(True, f"all outputs of {samples} samples equal; {target} shows nothing inside")
+        return Outcome(True, f"all outputs of {samples} samples equal; {target.name} shows nothing inside")
     if not counted:
         return Outcome(True, f"all final states of {samples} samples equal, but nothing spiked: give samples that do")
     return Outcome(True, f"{counted:,} spikes of {samples} samples and all final states equal")
 
 
 def _differences(
-    program: Program, traces: Mapping[str, ChipTrace], target: str, timeout: float | None, outputs_only: bool
+    program: Program, traces: Mapping[str, ChipTrace], target: Target, timeout: float | None, outputs_only: bool
 ) -> Iterator[tuple[str, Difference | None, int]]:
     for stage in program.chip_stages:
         trace = traces[stage.name]
-        with closing(find_target(target).load(stage.network, timeout=timeout)) as executable:
+        with closing(target.load(stage.network, timeout=timeout)) as executable:
             found = executable.run(trace.payloads, trace=not outputs_only)
         yield (
             stage.name,

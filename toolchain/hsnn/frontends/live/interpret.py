@@ -140,7 +140,9 @@ class _Interpreter:
             )
         if neuron.timesteps not in (None, drive.timesteps):
             raise UnsupportedError(
-                "HSNN-F094", f"{title} is made for {neuron.timesteps} timesteps and gets {drive.timesteps}"
+                "HSNN-F094",
+                f"{title} is made for {neuron.timesteps} timesteps and gets {drive.timesteps}",
+                fix="build the neuron for as many timesteps as it gets",
             )
         key = call
         if key not in self._values:

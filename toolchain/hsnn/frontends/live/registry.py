@@ -45,7 +45,12 @@ def register_neuron(neuron: type[nn.Module] | str) -> Callable[[Convert], Conver
         UsageError: ``HSNN-F096``, if it is no module class.
     """
     if not isinstance(neuron, str) and not (isinstance(neuron, type) and issubclass(neuron, nn.Module)):
-        raise UsageError("HSNN-F096", f"{neuron!r} is no neuron class", allowed="a torch module class, or its name")
+        raise UsageError(
+            "HSNN-F096",
+            f"{neuron!r} is no neuron class",
+            allowed="a torch module class, or its name",
+            fix="decorate a function with @hsnn.register_neuron(YourNeuron)",
+        )
     name = neuron if isinstance(neuron, str) else _qualified(neuron)
 
     def register(convert: Convert) -> Convert:
@@ -127,6 +132,7 @@ def _converted(path: str, module: nn.Module) -> LiveNeuron:
             "HSNN-F096",
             f"what is registered for {title(path, module)} returned a {type(result).__name__}",
             allowed="a layer of hsnn.nn, or a LiveNeuron",
+            fix="return a layer such as hsnn.nn.Lif from the function",
         )
     return result
 

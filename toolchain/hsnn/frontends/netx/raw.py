@@ -76,4 +76,9 @@ def require_h5py() -> None:
 
 
 def _unreadable(file: Path, why: str) -> UsageError:
-    return UsageError("HSNN-F070", f"{str(file)!r} cannot be read as a netx network: {why}", allowed=_ALLOWED)
+    return UsageError(
+        "HSNN-F070",
+        f"{str(file)!r} cannot be read as a netx network: {why}",
+        allowed=_ALLOWED,
+        fix="export it again with lava-dl",
+    )

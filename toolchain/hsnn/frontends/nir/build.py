@@ -74,7 +74,12 @@ def _timesteps(given: int | None, net: NirNet) -> int:
     readable = stated.isascii() and stated.isdecimal() and len(stated) < 8
     chosen = given if given is not None else int(stated) if readable else 0
     if not 1 <= chosen <= 1 << 20:
-        raise UsageError("HSNN-F085", f"timesteps is {stated[:20] if given is None else given}", allowed="1 to 1048576")
+        raise UsageError(
+            "HSNN-F085",
+            f"timesteps is {stated[:20] if given is None else given}",
+            allowed="1 to 1048576",
+            fix="add --timesteps 32, with the number that it was trained with",
+        )
     return chosen
 
 

@@ -113,13 +113,25 @@ def _joined(nodes: dict[str, NirNode], edges: list[tuple[str, str]], inner: list
 def _check_ends(nodes: Mapping[str, NirNode], edges: list[tuple[str, str]]) -> None:
     if len(set(edges)) != len(edges):
         twice = next(edge for edge in edges if edges.count(edge) > 1)
-        raise UnsupportedError("HSNN-F082", f"there are two edges from {twice[0]!r} to {twice[1]!r}")
+        raise UnsupportedError(
+            "HSNN-F082",
+            f"there are two edges from {twice[0]!r} to {twice[1]!r}",
+            fix="write one edge, with the sum of both",
+        )
     fed, read = {target for _, target in edges}, {source for source, _ in edges}
     for name, node in nodes.items():
         if node.kind == "Input" and name in fed:
-            raise UnsupportedError("HSNN-F082", f"input {name!r} is fed by another node")
+            raise UnsupportedError(
+                "HSNN-F082",
+                f"input {name!r} is fed by another node",
+                fix="remove the edge: a graph gets its inputs from outside",
+            )
         if node.kind == "Output" and name in read:
-            raise UnsupportedError("HSNN-F082", f"output {name!r} feeds another node")
+            raise UnsupportedError(
+                "HSNN-F082",
+                f"output {name!r} feeds another node",
+                fix="let the edge start at the node before the output",
+            )
         if (node.kind != "Input" and name not in fed) or (node.kind != "Output" and name not in read):
             raise UnsupportedError(
                 "HSNN-F082",

@@ -78,5 +78,9 @@ def _loop(net: FlatNet, neuron: str, size: int) -> tuple[Array, Array]:
         )
     weight, bias = total(neuron)
     if weight.shape != (size, size):
-        raise UnsupportedError("HSNN-F082", f"what comes back to {neuron!r} has {weight.shape[0]} elements, not {size}")
+        raise UnsupportedError(
+            "HSNN-F082",
+            f"what comes back to {neuron!r} has {weight.shape[0]} elements, not {size}",
+            fix="give the synapses of the loop as many rows as the neuron has elements",
+        )
     return weight, bias

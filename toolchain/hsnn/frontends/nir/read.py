@@ -232,7 +232,9 @@ def _check_fields(kind: str, tree: Fields, where: str) -> None:
 def _edges(value: Any, where: str) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(_text(end) for end in pair) for pair in value] if value is not None else []
     if not all(len(pair) == 2 and all(isinstance(end, str) for end in pair) for pair in pairs):
-        raise UnsupportedError("HSNN-F081", f"the edges of {where} are no pairs of names")
+        raise UnsupportedError(
+            "HSNN-F081", f"the edges of {where} are no pairs of names", fix="write it with nir.write"
+        )
     return tuple((str(a), str(b)) for a, b in pairs)
 
 
@@ -247,7 +249,11 @@ def _value(value: Any, where: str) -> Any:
     if array.dtype.kind == "f":
         array = array.astype(np.float64)
         if not bool(np.isfinite(array).all()) or bool((np.abs(array) > 1e30).any()):
-            raise UnsupportedError("HSNN-F083", f"{where} has a NaN, an infinity or a number beyond 1e30")
+            raise UnsupportedError(
+                "HSNN-F083",
+                f"{where} has a NaN, an infinity or a number beyond 1e30",
+                fix="write it from a checkpoint before the loss diverged",
+            )
     return array
 
 

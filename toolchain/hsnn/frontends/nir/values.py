@@ -72,7 +72,11 @@ def windows(name: str, shape: Shape, kernel: Shape, stride: Shape, pads: Shape, 
     axes = len(kernel)
     room = [extent + pads[i] + pads[i + axes] - dilation[i] * (kernel[i] - 1) - 1 for i, extent in enumerate(shape)]
     if min(room) < 0 or min(kernel) < 1:
-        raise UnsupportedError("HSNN-F082", f"the kernel {kernel} of {name!r} does not fit into {shape}")
+        raise UnsupportedError(
+            "HSNN-F082",
+            f"the kernel {kernel} of {name!r} does not fit into {shape}",
+            fix="check input_shape and padding of the nodes before it",
+        )
     return tuple(free // step + 1 for free, step in zip(room, stride, strict=True))
 
 

@@ -98,6 +98,7 @@ def conversion(
             "HSNN-U148",
             f"timesteps are {options.timesteps} and the percentile is {options.percentile:g}",
             allowed="1 to 65536, and above 0 to 100",
+            fix="leave --spike-timesteps and --spike-percentile out for 32 and 99.9",
         )
     model = prepared(source, samples)
     marked = _marked(model.graph, options.globs)

@@ -115,7 +115,11 @@ def _check_valid(model: onnx.ModelProto) -> None:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
         onnx.checker.check_model(inferred, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
-        raise UnsupportedError("HSNN-F021", f"the model is not valid ONNX: {_first_line(error)}") from error
+        raise UnsupportedError(
+            "HSNN-F021",
+            f"the model is not valid ONNX: {_first_line(error)}",
+            fix="export it again, with an exporter whose files onnx.checker takes",
+        ) from error
     check_sizes(inferred.graph)
 
 

@@ -91,7 +91,11 @@ def parse_chip(text: str, *, origin: str) -> Chip:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError("HSNN-C002", f"{origin} is not TOML: {error}") from error
+        raise UsageError(
+            "HSNN-C002",
+            f"{origin} is not TOML: {error}",
+            fix="mend the line; hsnn-compile targets shows a chip, docs/chips.md a whole file",
+        ) from error
     _check_keys(content, ("name", "description", "limits"), origin)
     limits = _expect(content["limits"], dict, "limits", origin)
     _check_keys(limits, LIMITS, f"{origin}, table limits")
@@ -110,7 +114,7 @@ def _read(file: TextFile, what: str) -> str:
             "HSNN-C001", f"there is no file {what}", fix="check the path of the chip description"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("HSNN-C002", f"{what} cannot be read: {error}") from error
+        raise UsageError("HSNN-C002", f"{what} cannot be read: {error}", fix="check the path and its rights") from error
 
 
 def _limit(key: str, table: object, origin: str) -> Limit:
@@ -156,6 +160,16 @@ def _expect(value: object, kind: type[Any], key: str, where: str) -> Any:
 def _check_keys(table: Mapping[str, object], allowed: tuple[str, ...], where: str) -> None:
     unknown, missing = sorted(set(table) - set(allowed)), [key for key in allowed if key not in table]
     if unknown:
-        raise UsageError("HSNN-C003", f"{where} has unknown keys: {', '.join(unknown)}", allowed=", ".join(allowed))
+        raise UsageError(
+            "HSNN-C003",
+            f"{where} has unknown keys: {', '.join(unknown)}",
+            allowed=", ".join(allowed),
+            fix="remove them, or correct their spelling",
+        )
     if missing:
-        raise UsageError("HSNN-C004", f"{where} lacks {', '.join(missing)}", allowed=", ".join(allowed))
+        raise UsageError(
+            "HSNN-C004",
+            f"{where} lacks {', '.join(missing)}",
+            allowed=", ".join(allowed),
+            fix="add them; docs/chips.md has a whole file",
+        )

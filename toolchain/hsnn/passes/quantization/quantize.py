@@ -50,9 +50,16 @@ class QuantizeOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.payload_bits <= PAYLOAD_BITS_MAX:
-            raise UsageError("HSNN-Q014", f"payload_bits is {self.payload_bits}", allowed=f"1 to {PAYLOAD_BITS_MAX}")
+            raise UsageError(
+                "HSNN-Q014",
+                f"payload_bits is {self.payload_bits}",
+                allowed=f"1 to {PAYLOAD_BITS_MAX}",
+                fix="leave it out for the default",
+            )
         if not 1.0 <= self.margin <= 1024.0:
-            raise UsageError("HSNN-Q014", f"margin is {self.margin}", allowed="1 to 1024")
+            raise UsageError(
+                "HSNN-Q014", f"margin is {self.margin}", allowed="1 to 1024", fix="leave it out for the default"
+            )
 
 
 @dataclass(frozen=True, slots=True)

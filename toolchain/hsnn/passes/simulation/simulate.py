@@ -104,7 +104,11 @@ def check_inputs(graph: SpikingGraph, inputs: Mapping[str, NDArray[np.generic]])
     for port in graph.inputs:
         array = inputs.get(port.name)
         if array is None:
-            raise UsageError("HSNN-Q002", f"segment {graph.name!r} got no values for input {port.name!r}")
+            raise UsageError(
+                "HSNN-Q002",
+                f"segment {graph.name!r} got no values for input {port.name!r}",
+                fix="give values for every input of the segment",
+            )
         fits = array.ndim == 2 + len(port.shape) and array.shape[2:] == port.shape
         if not fits or array.shape[0] != graph.timesteps or array.shape[1] == 0 or array.dtype.kind not in "biuf":
             allowed = (
