@@ -140,10 +140,9 @@ def test_no_line_is_longer_than_the_terminal(chain, width):
     )
     shown(text.partition_table(program), width)
     shown(text.partition_table(program, explain=True), width)
-    if width >= 80:  # numbers cannot be broken, so there is a least width
-        shown(text.layers_table(program), width)
-        shown(text.mapping_table(program), width)
-        shown(text.cuts_table(program), width)
+    shown(text.layers_table(program), width)
+    shown(text.mapping_table(program), width)
+    shown(text.cuts_table(program), width)
 
 
 def test_minor_columns_give_way_and_are_named():
@@ -158,6 +157,39 @@ def test_minor_columns_give_way_and_are_named():
     assert list(text.column_widths(table, 1)) == [0, 3]
     assert "no room for: bbbbbbbbbb" in squeezed(text.FittingTable(table), 39)
     assert "no room" not in squeezed(text.FittingTable(table), 40)
+
+
+def test_a_narrow_terminal_gets_a_line_for_each_cell_and_names_stay_whole(chain):
+    table = Table(
+        "T",
+        (Column("Node", code=True), Column("Spikes", number=True), Column("Why"), Column("Scale", minor=1)),
+        (
+            (Cell("features.12.block.3"), Cell("131,840"), Cell("works on tensors and nothing else"), Cell("64")),
+            (Cell("b"), Cell("7"), Cell(""), Cell("32")),
+        ),
+        note="a note",
+    )
+    assert shown(text.FittingTable(table), 40).split("\n") == [
+        "T",
+        "",
+        "Node    features.12.block.3",
+        "Spikes  131,840",
+        "Why     works on tensors and nothing",
+        "        else",
+        "Scale   64",
+        "",
+        "Node    b",
+        "Spikes  7",
+        "Scale   32",
+        "",
+        "a note",
+        "",
+    ]
+    assert "features.12.block.3  131,840" in shown(text.FittingTable(table), 60)
+    program = dataclasses.replace(chain, layers=(layer("features.12.block.3"),), mapping=MAPPING)
+    for item in (text.layers_table(program), text.mapping_table(program), text.cuts_table(program)):
+        words = {word for word in squeezed(item, 400).split() if "\N{BOX DRAWINGS LIGHT HORIZONTAL}" not in word}
+        assert words <= set(squeezed(item, 40).split())
 
 
 def test_names_are_neither_markup_nor_escape_sequences(chain):

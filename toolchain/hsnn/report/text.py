@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ SPACING = 2
 """Between columns."""
 NAME = 12
 """Names are not broken before so many characters."""
+NARROW = 60
+"""Below so many characters names are not broken at all: a table that would have to is written row by row."""
 
 
 def partition_table(program: Program, *, explain: bool = False) -> RenderableType:
@@ -97,7 +99,10 @@ def doctor_table(rows: Iterable[tuple[str, bool | None, str]]) -> RenderableType
 
 @dataclass(frozen=True, slots=True)
 class FittingTable:
-    """A table that leaves out its minor columns where a terminal is too narrow, and says which."""
+    """A table that leaves out its minor columns where a terminal is too narrow, and says which.
+
+    Where that is not enough it is written row by row, a line for each cell, and nothing is left out.
+    """
 
     table: Table
 
@@ -108,7 +113,11 @@ class FittingTable:
         if not self.table.rows:
             yield Text.assemble((self.table.title, "bold"), f"\n{self.table.empty}")
             return
-        yield draw_table(self.table, column_widths(self.table, options.max_width))
+        widths = column_widths(self.table, options.max_width)
+        if needs_rows(self.table, widths, options.max_width):
+            yield from draw_rows(self.table, options.max_width)
+        else:
+            yield draw_table(self.table, widths)
 
 
 def column_widths(table: Table, most: int) -> Mapping[int, int]:
@@ -128,8 +137,8 @@ def column_widths(table: Table, most: int) -> Mapping[int, int]:
     wanted: dict[int, int] = {}
     for index, column in enumerate(table.columns):
         lines = [column.label, *(line for row in table.rows for line in row[index].text.split("\n"))]
-        word = max(cell_len(word) for line in lines for word in line.split() or [""])
-        least[index] = max(min(word, NAME), cell_len(max(column.label.split(), key=cell_len))) if column.code else word
+        word = _longest_word(lines)
+        least[index] = max(min(word, NAME), _longest_word([column.label])) if column.code else word
         wanted[index] = max(cell_len(line) for line in lines)
     while _total(least) > most and any(table.columns[index].minor for index in least):
         del least[max(least, key=lambda index: table.columns[index].minor)]
@@ -139,6 +148,36 @@ def column_widths(table: Table, most: int) -> Mapping[int, int]:
             break
         least[min(hungry, key=lambda index: least[index])] += 1
     return least
+
+
+def needs_rows(table: Table, widths: Mapping[int, int], most: int) -> bool:
+    """Tell whether columns of these widths break names or numbers that a whole line would hold."""
+    if _total(widths) > most:
+        return True
+    names = (index for index in widths if table.columns[index].code)
+    return most < NARROW and any(
+        widths[index] < _longest_word(row[index].text for row in table.rows) for index in names
+    )
+
+
+def draw_rows(table: Table, most: int) -> Iterator[RenderableType]:
+    """Write a table row by row, every column with its label; cells that are empty are left out."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    yield Text(table.title, style="bold")
+    label = min(max(len(column.label) for column in table.columns), most // 3)
+    for row in table.rows:
+        drawn = RichTable.grid(padding=(0, SPACING, 0, 0))
+        drawn.add_column(width=label, style="bold")
+        drawn.add_column(width=most - label - SPACING, overflow="fold")
+        for column, cell in zip(table.columns, row, strict=True):
+            if cell.text:
+                drawn.add_row(column.label, _text(cell))
+        yield Text("")
+        yield drawn
+    if table.note:
+        yield Text(f"\n{table.note}")
 
 
 def draw_table(table: Table, widths: Mapping[int, int]) -> RichTable:
@@ -166,6 +205,12 @@ def draw_table(table: Table, widths: Mapping[int, int]) -> RichTable:
     for row in table.rows:
         drawn.add_row(*(_text(row[index]) for index in widths))
     return drawn
+
+
+def _longest_word(lines: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(word) for line in lines for word in line.split()), default=0)
 
 
 def _total(widths: Mapping[int, int]) -> int:
