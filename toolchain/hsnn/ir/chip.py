@@ -10,7 +10,7 @@ Status: TypeAlias = Literal["published", "measured", "assumed"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit.
+    """One limit of a chip, and where it is from.
 
     Attributes:
         value: The largest number allowed; for ``conv_shared`` whether the chip can do it.

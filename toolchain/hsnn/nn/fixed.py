@@ -68,7 +68,14 @@ class FixedNeuron(Neuron):
     def forward(self, x: Tensor) -> Tensor:
         """Return spikes (0 or 1) or voltages for ``x``, both ``(timestep, batch, *feature)``; raises ``HSNN-U022``."""
         values = self._parameters_in_order()
-        self._check_input(x, *(value for value in values if value is not getattr(self, "recurrent_weight", None)))
+        weight: Tensor | None = getattr(self, "recurrent_weight", None)
+        self._check_input(x, *(value for value in values if value is not weight))
+        if weight is not None and x.shape[-1] != weight.shape[0]:
+            raise UsageError(
+                "HSNN-U022",
+                f"{self.op.name} got a tensor of shape {tuple(x.shape)}",
+                allowed=f"(timestep, batch, {weight.shape[0]})",
+            )
         if exporting():
             return self.emit((x, *values))
         with torch.no_grad():

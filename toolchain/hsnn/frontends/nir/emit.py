@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Emitter:
-    """Collects operators.
+    """Collects the operators and constants of a hybrid model.
 
     Attributes:
         timesteps: Timesteps of a sample.

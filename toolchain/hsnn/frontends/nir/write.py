@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
+from hsnn.frontends.nir.graph_builder import GraphBuilder, Wire
 from hsnn.frontends.nir.policy import POLICY_KEY, TIMESTEPS_KEY, NirPolicy, parse_policy, read_back
-from hsnn.frontends.nir.sheet import Sheet, Wire
 from hsnn.frontends.nir.write_layers import Layer, operands, write_layer
 from hsnn.frontends.nir.write_neurons import refused, written_neuron
 from hsnn.ir.plan import ChipSegment, Plan
@@ -94,9 +94,9 @@ def to_nir(
     if len(segments) != 1:
         raise refused(f"the model has {len(segments)} spiking segments", "one, which becomes the file")
     writer = _Writer(hybrid, plan, segments[0], asked)
-    sheet, chosen = writer.write()
+    builder, chosen = writer.write()
     metadata = {POLICY_KEY: chosen.text(), TIMESTEPS_KEY: str(segments[0].graph.timesteps)}
-    graph = nir.NIRGraph(sheet.nodes, sheet.edges, metadata=metadata, type_check=False)
+    graph = nir.NIRGraph(builder.nodes, builder.edges, metadata=metadata, type_check=False)
     left = tuple(f"{item.node} ({item.op})" for item in plan.placements if item.place.startswith("host"))
     return NirExport(graph, chosen, left)
 
@@ -111,13 +111,13 @@ class _Writer:
         self._members = {item.node for item in plan.placements if item.place == segment.name}
         self._asked = asked
         self._policy = asked or self._policy_of_the_model()
-        self._sheet = Sheet()
+        self._builder = GraphBuilder()
         self._wires: dict[str, Wire] = {}
         self._reasons: list[UnsupportedError] = []
         neurons = [node for node in self._graph if kind_of(node) == "neuron"]
         self._neurons = frozenset(source_name(node, node.op_type) for node in neurons)
 
-    def write(self) -> tuple[Sheet, NirPolicy]:
+    def write(self) -> tuple[GraphBuilder, NirPolicy]:
         for port in self._segment.graph.inputs:
             self._input(port.value, port.name, port.shape, binary=port.binary)
         for node in self._graph:
@@ -132,7 +132,7 @@ class _Writer:
             raise UnsupportedError.joined(self._reasons)
         for index, value in enumerate(self._segment.outputs):
             self._output(value, "output" if len(self._segment.outputs) == 1 else f"output_{index}")
-        return self._sheet, self._policy
+        return self._builder, self._policy
 
     def _policy_of_the_model(self) -> NirPolicy:
         """NIR's equations, with the reset and the comparison that the first neuron with a choice has."""
@@ -162,13 +162,13 @@ class _Writer:
         kind = "binary" if binary else "graded"
         if kind != self._policy.inputs:
             node.metadata = {POLICY_KEY: f"inputs={kind}"}
-        self._wires[value] = self._sheet.put(wanted, node, Wire((), shape), shape)
+        self._wires[value] = self._builder.put(wanted, node, Wire((), shape), shape)
 
     def _output(self, value: str, wanted: str) -> None:
         import nir
 
         wire = self._wires[value]
-        self._sheet.put(wanted, nir.Output({"output": np.array(wire.shape)}), wire, wire.shape)
+        self._builder.put(wanted, nir.Output({"output": np.array(wire.shape)}), wire, wire.shape)
 
     def _written(self, node: ir.Node) -> Wire:
         name = source_name(node, node.op_type)
@@ -179,7 +179,7 @@ class _Writer:
             name = f"{name}.{node.op_type.lower()}"
         wires = {position: self._wires[value.name or ""] for position, value, _ in self._operands(node)}
         view = view_of(node, self._domains.trains, operands(wires))
-        made = write_layer(Layer(name, view, wires, self._sheet, self._policy.dt))
+        made = write_layer(Layer(name, view, wires, self._builder, self._policy.dt))
         alone = len(output.uses()) == 1 and not output.is_graph_output()
         reused = [wire for wire in wires.values() if set(wire.sources) & set(made.sources)]
         return replace(made, private=alone and all(wire.private for wire in reused))
@@ -192,7 +192,7 @@ class _Writer:
         import nir
 
         shape = self._shape(node.outputs[0])
-        return self._sheet.put("unwritten", nir.Scale(np.ones(shape)), Wire((), shape), shape)
+        return self._builder.put("unwritten", nir.Scale(np.ones(shape)), Wire((), shape), shape)
 
     def _neuron(self, name: str, node: ir.Node) -> Wire:
         import nir
@@ -202,7 +202,7 @@ class _Writer:
         wire, shape = self._wires[drive.name or ""], self._shape(node.outputs[0])
         made = written_neuron(name, node, shape, self._policy, free=self._asked is None)
         if made.drive_bias is not None:
-            wire = self._sheet.shifted(f"{name}.bias", wire, made.drive_bias)
+            wire = self._builder.shifted(f"{name}.bias", wire, made.drive_bias)
         written = getattr(nir, made.kind)(**made.fields)
         if self._asked is not None:
             self._require_read(name, made.kind, made.changes)
@@ -211,7 +211,7 @@ class _Writer:
             written.metadata = {POLICY_KEY: ",".join(f"{key}={value}" for key, value in changes.items())}
         if node.op_type.startswith("Recurrent"):
             return self._recurrent(name, node, written, wire)
-        return self._sheet.put(name, written, wire, shape)
+        return self._builder.put(name, written, wire, shape)
 
     def _require_read(self, name: str, kind: str, needed: Mapping[str, str]) -> None:
         """Refuse a neuron that the reader of the policy would take for another."""
@@ -238,4 +238,4 @@ class _Writer:
         }
         edges = [("input", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")]
         graph = nir.NIRGraph(dict(nodes), edges, metadata={}, type_check=False)
-        return self._sheet.put(name.removesuffix(".lif"), graph, wire, shape)
+        return self._builder.put(name.removesuffix(".lif"), graph, wire, shape)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hsnn.frontends.nir.sheet import MATRIX_MAX, Sheet, Wire
+from hsnn.frontends.nir.graph_builder import MATRIX_MAX, GraphBuilder, Wire
 from hsnn.frontends.nir.write_neurons import refused
 from hsnn.passes.trains.affine import Affine, Term
 from hsnn.passes.trains.linear import as_matrix
@@ -34,14 +34,14 @@ class Layer:
         name: Wanted name of its node.
         view: Its attributes and constants; the operands are spike trains of themselves.
         wires: Its operands that are spike trains, by position.
-        sheet: Where to write.
+        builder: Where to write.
         dt: Seconds of a timestep.
     """
 
     name: str
     view: View
     wires: Mapping[int, Wire]
-    sheet: Sheet
+    builder: GraphBuilder
     dt: float
 
     @property
@@ -70,7 +70,7 @@ def _matmul(layer: Layer) -> Wire | None:
     import nir
 
     weights = np.asarray(layer.view.constant(1))
-    return layer.sheet.put(layer.name, nir.Linear(np.float32(weights.T)), layer.wire, layer.view.shape)
+    return layer.builder.put(layer.name, nir.Linear(np.float32(weights.T)), layer.wire, layer.view.shape)
 
 
 def _gemm(layer: Layer) -> Wire:
@@ -80,10 +80,10 @@ def _gemm(layer: Layer) -> Wire:
     given = np.asarray(view.constant(1), np.float64) * view.float_attribute("alpha", 1.0)
     weights = np.asarray(given if view.int_attribute("transB", 0) else given.T, np.float32)
     if 2 not in view.constants:
-        return layer.sheet.put(layer.name, nir.Linear(weights), layer.wire, view.shape)
+        return layer.builder.put(layer.name, nir.Linear(weights), layer.wire, view.shape)
     bias = np.asarray(view.constant(2), np.float64) * view.float_attribute("beta", 1.0)
     affine = nir.Affine(weights, np.float32(np.broadcast_to(bias, (1, weights.shape[0]))[0]))
-    return layer.sheet.put(layer.name, affine, layer.wire, view.shape)
+    return layer.builder.put(layer.name, affine, layer.wire, view.shape)
 
 
 def _conv(layer: Layer) -> Wire:
@@ -102,7 +102,7 @@ def _conv(layer: Layer) -> Wire:
         node = nir.Conv1d(size[0], weights, stride[0], padding, dilation[0], groups, bias)
     else:
         node = nir.Conv2d(size, weights, stride, padding, dilation, groups, bias)
-    return layer.sheet.put(layer.name, node, layer.wire, view.shape)
+    return layer.builder.put(layer.name, node, layer.wire, view.shape)
 
 
 def _padding(layer: Layer, axes: int, total: tuple[int, ...]) -> Any:
@@ -145,7 +145,7 @@ def _pooled(layer: Layer, kernel: tuple[int, ...], stride: tuple[int, ...], pads
     extents = zip(layer.wire.shape[1:], pads, kernel, stride, strict=True)
     shape = (channels, *((n + 2 * p - k) // s + 1 for n, p, k, s in extents))
     node = nir.AvgPool2d(np.array(kernel), np.array(stride), np.array(pads))
-    return layer.sheet.put(layer.name, node, layer.wire, shape)
+    return layer.builder.put(layer.name, node, layer.wire, shape)
 
 
 def _global_pool(layer: Layer) -> Wire | None:
@@ -159,7 +159,7 @@ def _reduce_mean(layer: Layer) -> Wire | None:
     if len(shape) != 3 or layer.view.shape not in ((shape[0],), (shape[0], 1, 1)) or shape[0] == 1:
         return None
     made = _pooled(layer, shape[1:], shape[1:], (0, 0))
-    return made if len(layer.view.shape) == 3 else layer.sheet.flat(f"{layer.name}.flatten", made)
+    return made if len(layer.view.shape) == 3 else layer.builder.flat(f"{layer.name}.flatten", made)
 
 
 def _reshape(layer: Layer) -> Wire | None:
@@ -170,7 +170,7 @@ def _reshape(layer: Layer) -> Wire | None:
         for last in range(first, len(before)):
             merged = (*before[:first], math.prod(before[first : last + 1]), *before[last + 1 :])
             if merged == after:
-                return layer.sheet.flattened(layer.name, layer.wire, first, last)
+                return layer.builder.flattened(layer.name, layer.wire, first, last)
     raise refused(f"{layer.name!r} reshapes {before} to {after}", "axes that become one")
 
 
@@ -183,21 +183,21 @@ def _subtract(layer: Layer) -> Wire | None:
 
 
 def _sum(layer: Layer, sign: float) -> Wire | None:
-    sheet, signs = layer.sheet, (1.0, sign)
+    builder, signs = layer.builder, (1.0, sign)
     if any(wire.shape != layer.view.shape for wire in layer.wires.values()):
         return None
     if len(layer.wires) == 2:
-        return sheet.added(
-            layer.name, layer.wires[0], sheet.scaled(layer.name, layer.wires[1], np.asarray(sign, np.float64))
+        return builder.added(
+            layer.name, layer.wires[0], builder.scaled(layer.name, layer.wires[1], np.asarray(sign, np.float64))
         )
     ((position, wire),) = layer.wires.items()
-    wire = sheet.scaled(layer.name, wire, np.asarray(signs[position]))
+    wire = builder.scaled(layer.name, wire, np.asarray(signs[position]))
     kept = replace(wire, private=wire.private or wire is not layer.wire)
-    return sheet.shifted(layer.name, kept, signs[1 - position] * layer.view.feature_constant(1 - position))
+    return builder.shifted(layer.name, kept, signs[1 - position] * layer.view.feature_constant(1 - position))
 
 
 def _negate(layer: Layer) -> Wire:
-    return layer.sheet.scaled(layer.name, layer.wire, np.asarray(-1.0))
+    return layer.builder.scaled(layer.name, layer.wire, np.asarray(-1.0))
 
 
 def _multiply(layer: Layer) -> Wire | None:
@@ -212,7 +212,7 @@ def _divide(layer: Layer) -> Wire | None:
 def _times(layer: Layer, factor: Array) -> Wire | None:
     if layer.wire.shape != layer.view.shape:
         return None
-    return layer.sheet.scaled(layer.name, layer.wire, factor)
+    return layer.builder.scaled(layer.name, layer.wire, factor)
 
 
 def _batch_normalization(layer: Layer) -> Wire:
@@ -220,8 +220,8 @@ def _batch_normalization(layer: Layer) -> Wire:
     gamma, beta, mean, variance = (np.asarray(view.constant(i), np.float64) for i in range(1, 5))
     factor = gamma / np.sqrt(variance + view.float_attribute("epsilon", 1e-5))
     channel = (-1, *(1,) * (len(view.shape) - 1))
-    wire = layer.sheet.scaled(layer.name, layer.wire, factor.reshape(channel))
-    return layer.sheet.shifted(f"{layer.name}.bias", wire, (beta - mean * factor).reshape(channel))
+    wire = layer.builder.scaled(layer.name, layer.wire, factor.reshape(channel))
+    return layer.builder.shifted(f"{layer.name}.bias", wire, (beta - mean * factor).reshape(channel))
 
 
 def _delay(layer: Layer) -> Wire:
@@ -236,7 +236,7 @@ def _delayed(layer: Layer, steps: Array) -> Wire:
     import nir
 
     seconds = np.array(np.broadcast_to(np.asarray(steps, np.float64), layer.wire.shape)) * layer.dt
-    return layer.sheet.put(layer.name, nir.Delay(seconds), layer.wire, layer.wire.shape)
+    return layer.builder.put(layer.name, nir.Delay(seconds), layer.wire, layer.wire.shape)
 
 
 def _as_matrices(layer: Layer) -> Wire:
@@ -251,13 +251,13 @@ def _as_matrices(layer: Layer) -> Wire:
     result = LINEAR_OPS[node.domain, node.op_type](view)
     total: Wire | None = None
     for term in result.terms:
-        source = layer.sheet.flat(f"{layer.name}.flatten", layer.wires[int(term.source)])
+        source = layer.builder.flat(f"{layer.name}.flatten", layer.wires[int(term.source)])
         weights = as_matrix(term.maps).toarray() if term.maps else np.eye(view.shape[0])
-        made = layer.sheet.put(layer.name, nir.Linear(np.float32(weights)), source, view.shape)
-        total = made if total is None else layer.sheet.added(layer.name, total, made)
+        made = layer.builder.put(layer.name, nir.Linear(np.float32(weights)), source, view.shape)
+        total = made if total is None else layer.builder.added(layer.name, total, made)
     if total is None:
         raise refused(f"{layer.name!r} ({node.op_type}) has no operand", "spike trains")
-    return layer.sheet.shifted(layer.name, replace(total, private=True), result.biases.get(0, np.zeros(view.shape)))
+    return layer.builder.shifted(layer.name, replace(total, private=True), result.biases.get(0, np.zeros(view.shape)))
 
 
 def operands(wires: Mapping[int, Wire]) -> dict[int, Affine]:

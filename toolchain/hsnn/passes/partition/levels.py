@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Levels of everything.
+    """In which turn of host or chip everything runs.
 
     Attributes:
         host: Level at which the host would run each node, by node name.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The pass.
+    """The pass from a canonical hybrid model to a plan.
 
     Attributes:
         pins: Pairs of a glob over module paths or node names, and the side to keep them on. The last

@@ -54,7 +54,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Domains:
-    """Outcome of the inference.
+    """Which values of a model are spike trains, and what its operators do with them.
 
     Attributes:
         trains: The spike trains by value name.

@@ -35,8 +35,8 @@ class Wire:
     private: bool = False
 
 
-class Sheet:
-    """Collects nodes and edges."""
+class GraphBuilder:
+    """Collects the nodes and edges of a NIR graph; a wire stands for each spike train of the hybrid model."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, Any] = {}
