@@ -21,7 +21,6 @@ LIBRARY = "NIR 1.0.8, types of nodes and graphs"
 T, DT = 9, 1e-3
 EQUATIONS = f"equations,dt={DT}"
 TIMED = "any; it says dt, integrator, reset, comparison and where a sample starts"
-RNG = np.random.default_rng(0)
 
 
 def graph_of(shape, *nodes, out=None):
@@ -45,7 +44,7 @@ def layer(shape, node):
 def check(shape, *nodes, out=None, policy=EQUATIONS):
     """A graph from a file does what the equations say."""
     graph = graph_of(shape, *nodes, out=out)
-    x = RNG.normal(0.5, 1, size=(3, T, *shape)).astype(np.float32)
+    x = np.random.default_rng(1).normal(0.5, 1, size=(3, T, *shape)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.nir"
         nir.write(path, graph)
@@ -55,8 +54,8 @@ def check(shape, *nodes, out=None, policy=EQUATIONS):
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
 
 
-def neuron(kind, n=3):
-    u = RNG.uniform
+def neuron(kind, n=3, seed=0):
+    u = np.random.default_rng(seed).uniform
     fields = {"r": u(0.8, 1.5, n)}
     if kind in ("LI", "LIF"):
         fields |= {"tau": u(2, 6, n) * DT, "v_leak": u(-0.1, 0.1, n)}
@@ -76,13 +75,14 @@ def row(kind: str, outcome: str, note: str, run_check: Callable[[], None]) -> No
 
 
 def conv(dims):
+    rng = np.random.default_rng(2)
     if dims == 1:
-        return nir.Conv1d(9, RNG.normal(size=(4, 1, 3)), 2, 1, 1, 2, RNG.normal(size=4))
-    return nir.Conv2d((7, 8), RNG.normal(size=(4, 1, 3, 2)), (2, 1), (1, 0), (1, 2), 2, RNG.normal(size=4))
+        return nir.Conv1d(9, rng.normal(size=(4, 1, 3)), 2, 1, 1, 2, rng.normal(size=4))
+    return nir.Conv2d((7, 8), rng.normal(size=(4, 1, 3, 2)), (2, 1), (1, 0), (1, 2), 2, rng.normal(size=4))
 
 
 POOL = (np.array([2, 3]), np.array([1, 2]), np.array([1, 1]))
-WEIGHT = RNG.normal(size=(3, 3))
+WEIGHT = np.random.default_rng(0).normal(size=(3, 3))
 for name, make in {
     "Affine": lambda: layer((3,), nir.Affine(WEIGHT, WEIGHT[0])),
     "Linear": lambda: layer((3,), nir.Linear(WEIGHT)),
@@ -109,7 +109,7 @@ def nested():
     flat = graph_of((3,), nir.Linear(3 * np.eye(3)), inner.nodes["n0"])
     flat.nodes["w"] = inner.nodes["w"]
     flat.edges += [("n1", "w"), ("w", "n1")]
-    x = [RNG.normal(0.5, 1, size=(3, T, 3)).astype(np.float32)]
+    x = [np.random.default_rng(1).normal(0.5, 1, size=(3, T, 3)).astype(np.float32)]
     whole = graph_of((3,), nir.Linear(3 * np.eye(3)), inner)
     ours, theirs = (run(from_nir(item, timesteps=T, policy=EQUATIONS), x)[0] for item in (whole, flat))
     assert 0 < ours.mean() < 1
@@ -125,7 +125,7 @@ def loops():
         graph = graph_of((3,), nir.Linear(3 * np.eye(3)), neuron("LIF"))
         graph.nodes["rec"] = back
         graph.edges += [("n1", "rec"), ("rec", "n1")]
-        x = RNG.normal(0.5, 1, size=(3, T, 3)).astype(np.float32)
+        x = np.random.default_rng(1).normal(0.5, 1, size=(3, T, 3)).astype(np.float32)
         (found,) = run(from_nir(graph, timesteps=T, policy=EQUATIONS), [x])
         policy = parse_policy(EQUATIONS)
         np.testing.assert_allclose(found, np.stack([simulate(graph, sample, policy) for sample in x]), atol=1e-4)
@@ -133,13 +133,14 @@ def loops():
 
 @construct(LIBRARY, "several inputs and outputs", EXACT)
 def several():
-    one, two = neuron("LI"), neuron("LI")
+    one, two = neuron("LI"), neuron("LI", seed=1)
     graph = graph_of((3,), nir.Linear(WEIGHT), one)
     graph.nodes |= {"other": nir.Input(np.array([2])), "w": nir.Linear(WEIGHT[:, :2]), "read": two}
     graph.nodes["too"] = nir.Output(np.array([3]))
     graph.edges += [("other", "w"), ("w", "read"), ("read", "n1"), ("read", "too")]
     hybrid = from_nir(graph, timesteps=T, policy=EQUATIONS)
-    x = {"input": RNG.normal(size=(2, T, 3)), "other": RNG.normal(size=(2, T, 2))}
+    rng = np.random.default_rng(1)
+    x = {"input": rng.normal(size=(2, T, 3)), "other": rng.normal(size=(2, T, 2))}
     found = run(hybrid, [np.float32(x[info.name]) for info in hybrid.inputs])
     by_name = dict(zip((info.name for info in hybrid.outputs), found, strict=True))
     policy = parse_policy(EQUATIONS)

@@ -21,6 +21,12 @@ FEATURES, HIDDEN, CLASSES = 4, 5, 3
 SAMPLES = 9
 
 
+@pytest.fixture
+def rng():
+    """Numbers that do not depend on which tests ran before."""
+    return np.random.default_rng(0)
+
+
 def onnx_model(nodes, inputs, outputs, constants=None, opset=17):
     """Serialize a model; inputs and outputs are ``name: shape`` with ``None`` or names for free axes."""
     graph = helper.make_graph(

@@ -15,9 +15,9 @@ from hsnn.compiler import Options, compile
 from hsnn.frontends.torch import from_torch
 from hsnn.runtime.session import Session
 from hsnn.verify.ladder import verify
+from support.refusals import code_of
 
 UNIT, T, BATCH = 4096, 40, 4
-RNG = np.random.default_rng(0)
 DECAYS = {"current_decay": 301 / UNIT, "voltage_decay": 77 / UNIT}
 
 
@@ -56,8 +56,9 @@ class One(nn.Module):
         return self.leave(self.layer(self.fc(self.enter(x))))
 
 
-WEIGHT = 2 * RNG.integers(-50, 55, (6, 8))
-SPIKES = (RNG.random((BATCH, T, 8)) < 0.3).astype(np.float32)
+NUMBERS = np.random.default_rng(0)
+WEIGHT = 2 * NUMBERS.integers(-50, 55, (6, 8))
+SPIKES = (NUMBERS.random((BATCH, T, 8)) < 0.3).astype(np.float32)
 DRIVE = SPIKES.astype(np.int64) @ WEIGHT.T * 64
 
 
@@ -87,11 +88,18 @@ def test_spikes_are_those_of_integers():
     assert [item["scale"] for item in program.layers] == [UNIT]
 
 
-def test_recurrent_spikes_are_those_of_integers():
-    back = 2 * RNG.integers(-40, 40, (6, 6))
+def test_recurrent_spikes_are_those_of_integers(rng):
+    back = 2 * rng.integers(-40, 40, (6, 6))
     expected = np.stack([lif(drive, threshold=70 * 64, back=back * 64)[0] for drive in DRIVE])
     weight = torch.as_tensor(back / 64, dtype=torch.float32)
     everywhere(snn.FixedRecurrentLif(weight, threshold=70 / 64, resolution=1 / UNIT, **DECAYS), expected)
+
+
+@pytest.mark.parametrize("make", [snn.FixedRecurrentLif, snn.FixedRecurrentAdaptiveLif])
+def test_recurrent_neurons_refuse_features_that_their_weights_do_not_have(make):
+    layer = make(torch.zeros(3, 3), resolution=1 / UNIT)
+    assert layer(torch.zeros(4, 2, 3)).shape == (4, 2, 3)
+    assert code_of(layer, torch.zeros(4, 2, 5)) == "HSNN-U022"
 
 
 def test_voltages_are_those_of_integers():
@@ -188,8 +196,8 @@ def messages(activations, threshold):
     return np.stack(out)
 
 
-def test_messages_are_those_of_integers():
-    x = np.round(np.cumsum(RNG.normal(0, 0.1, (BATCH, T, 8)), 1) * 32) / 32
+def test_messages_are_those_of_integers(rng):
+    x = np.round(np.cumsum(rng.normal(0, 0.1, (BATCH, T, 8)), 1) * 32) / 32
     first = [messages((sample * 2**18).astype(np.int64), 0.1) for sample in x]
     sigma = [np.cumsum(sent @ WEIGHT.T, 0) for sent in first]
     expected = np.stack([messages(np.maximum(item + 2**16, 0), 0.3) for item in sigma]).astype(np.float32) / UNIT

@@ -12,10 +12,10 @@ from hsnn.frontends.netx.layers import Adaptive, Cuba, DenseLayer, InputLayer, N
 from hsnn.runtime.session import Session
 from hsnn.verify.ladder import verify
 
-RNG = np.random.default_rng(3)
+NUMBERS = np.random.default_rng(3)
 T = 20
-FIRST, SECOND = 2 * RNG.integers(-30, 30, (6, 5)), 2 * RNG.integers(-30, 30, (4, 6))
-BIAS = 2 * RNG.integers(-20, 20, 6)
+FIRST, SECOND = 2 * NUMBERS.integers(-30, 30, (6, 5)), 2 * NUMBERS.integers(-30, 30, (4, 6))
+BIAS = 2 * NUMBERS.integers(-20, 20, 6)
 RELU = SigmaDelta(7, "relu")
 HALF = np.full((), 2048)
 SPIKING = Cuba(HALF, HALF, 64)
@@ -55,8 +55,8 @@ def expected(x, schedule):
 
 
 @pytest.mark.parametrize("schedule", ["lava", "slayer"])
-def test_sums_are_those_of_integers(schedule):
-    x = np.round(np.cumsum(RNG.normal(0, 0.2, (4, T, 5)), 1) * 32) / 32
+def test_sums_are_those_of_integers(schedule, rng):
+    x = np.round(np.cumsum(rng.normal(0, 0.2, (4, T, 5)), 1) * 32) / 32
     hybrid = build(network(), NetxOptions(schedule, T))
     program = compile(hybrid, x.astype(np.float32), options=Options(golden_samples=2))
     with Session(program, target="emulator") as session:
@@ -100,8 +100,8 @@ def adapted(drive, back=None):
     return np.stack(out).astype(np.int64)
 
 
-def test_spikes_of_adaptive_neurons_behind_an_input_of_them():
-    x = np.round(RNG.normal(0.5, 0.7, (4, T, 5)) * 32) / 32
+def test_spikes_of_adaptive_neurons_behind_an_input_of_them(rng):
+    x = np.round(rng.normal(0.5, 0.7, (4, T, 5)) * 32) / 32
     layers = (InputLayer(0, (5,), weight=50, bias=6, neuron=adaptive()), DenseLayer(1, abs(FIRST), neuron=adaptive()))
     program = compile(build(NetxNetwork(layers), NetxOptions("lava", T)), x.astype(np.float32))
     with Session(program, target="emulator") as session:
@@ -112,8 +112,8 @@ def test_spikes_of_adaptive_neurons_behind_an_input_of_them():
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_spikes_of_recurrent_adaptive_neurons():
-    x = (RNG.random((4, T, 5)) < 0.4).astype(np.float32)
+def test_spikes_of_recurrent_adaptive_neurons(rng):
+    x = (rng.random((4, T, 5)) < 0.4).astype(np.float32)
     layer = DenseLayer(0, abs(FIRST[:5]), recurrent=FIRST[:5], neuron=adaptive())
     program = compile(build(NetxNetwork((layer,)), NetxOptions("lava", T)), x, options=Options(golden_samples=2))
     with Session(program, target="emulator") as session:

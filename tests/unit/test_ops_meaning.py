@@ -136,8 +136,8 @@ def test_counter_noise_is_uniform_and_unrelated():
     assert abs(np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]) < 0.02
 
 
-def test_direct_encode():
-    x = RNG.normal(size=(3, 2, 2)).astype(F)
+def test_direct_encode(rng):
+    x = rng.normal(size=(3, 2, 2)).astype(F)
     np.testing.assert_array_equal(run("DirectEncode", x, {"timesteps": 3}), np.stack([x] * 3))
 
 
@@ -224,9 +224,9 @@ def lif(series, du, dv, threshold, bias, *, reset, comparison, refractory, decay
 @pytest.mark.parametrize("reset", ["zero", "subtract", "subtract_late", "none"])
 @pytest.mark.parametrize("comparison", [">", ">="])
 @pytest.mark.parametrize(("refractory", "decay_input"), [(0, 0), (2, 1), (1, 0)])
-def test_lif_on_dyadic_values(reset, comparison, refractory, decay_input):
+def test_lif_on_dyadic_values(reset, comparison, refractory, decay_input, rng):
     """Quarters add up exactly, so thresholds are hit exactly."""
-    x = (RNG.integers(-1, 4, (12, 3, 2, 2, 3)) / 4).astype(F)
+    x = (rng.integers(-1, 4, (12, 3, 2, 2, 3)) / 4).astype(F)
     parameters = {
         "current_decay": 0.5,
         "voltage_decay": 0.25,
@@ -260,9 +260,9 @@ def test_lif_holds_the_voltage_but_not_the_current_while_refractory():
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
-def test_recurrent_lif(reset):
-    x = (RNG.integers(0, 4, (10, 2, 3)) / 4).astype(F)
-    weight = (RNG.integers(-4, 5, (3, 3)) / 4).astype(F)
+def test_recurrent_lif(reset, rng):
+    x = (rng.integers(0, 4, (10, 2, 3)) / 4).astype(F)
+    weight = (rng.integers(-4, 5, (3, 3)) / 4).astype(F)
     options = {"reset": reset, "comparison": ">=", "refractory": 1, "decay_input": 1}
     parameters = {"current_decay": 0.5, "voltage_decay": 0.5, "threshold": 0.25, "bias": 0.125}
     y = run("RecurrentLif", x, options, {**parameters, "recurrent_weight": weight})
@@ -276,8 +276,8 @@ def test_recurrent_lif(reset):
 
 
 @pytest.mark.parametrize("decay_input", [0, 1])
-def test_leaky_integrator(decay_input):
-    x = RNG.normal(size=(6, 2, 3)).astype(F)
+def test_leaky_integrator(decay_input, rng):
+    x = rng.normal(size=(6, 2, 3)).astype(F)
     parameters = {"current_decay": 0.25, "voltage_decay": 0.125, "bias": np.array([0, 1, -1], F)}
     y = run("LeakyIntegrator", x, {"decay_input": decay_input}, parameters)
     u = v = np.zeros((2, 3))
@@ -288,8 +288,8 @@ def test_leaky_integrator(decay_input):
 
 
 @pytest.mark.parametrize("activation", ["relu", "identity"])
-def test_sigma_delta(activation):
-    x = RNG.integers(-4, 5, size=(9, 2, 3)).astype(F)
+def test_sigma_delta(activation, rng):
+    x = rng.integers(-4, 5, size=(9, 2, 3)).astype(F)
     bias, threshold = np.array([0, 2, -3], F), np.array([0, 3, 100], F)
     y = run("SigmaDelta", x, {"activation": activation}, {"threshold": threshold, "bias": bias})
     sigma = sent = np.zeros((2, 3), F)
@@ -310,8 +310,8 @@ def test_delta_sends_what_moved_far_enough():
     np.testing.assert_array_equal(y.ravel(), [0, 3, 0, 0, -2, 0])
 
 
-def test_decoders():
-    x = RNG.integers(0, 3, (5, 3, 2, 2)).astype(F)
+def test_decoders(rng):
+    x = rng.integers(0, 3, (5, 3, 2, 2)).astype(F)
     weights = np.array([1, 2, 4, -8, 0.5], F)
     np.testing.assert_allclose(run("RateDecode", x), x.mean(0), rtol=1e-6)
     np.testing.assert_array_equal(run("WindowSumDecode", x, {"start": 1, "stop": 4}), x[1:4].sum(0))
@@ -324,8 +324,8 @@ def test_decoders():
 
 
 @pytest.mark.parametrize("values", ["binary", "graded"])
-def test_train_encode(values):
-    x = RNG.choice(np.array([0, 1], F), (3, 4, 2, 5))
+def test_train_encode(values, rng):
+    x = rng.choice(np.array([0, 1], F), (3, 4, 2, 5))
     x[1, 2, 0, 3], x[0, 0, 1, 1], x[2, 3, 1, 4] = 0.5, -1, 2
     y = run("TrainEncode", x, {"timesteps": 4, "values": values})
     kept = x if values == "graded" else np.where((x == 0) | (x == 1), x, np.nan)
@@ -333,8 +333,8 @@ def test_train_encode(values):
     assert np.isnan(y).sum() == (3 if values == "binary" else 0)
 
 
-def test_train_decode():
-    x = RNG.normal(size=(5, 3, 2, 4)).astype(F)
+def test_train_decode(rng):
+    x = rng.normal(size=(5, 3, 2, 4)).astype(F)
     np.testing.assert_array_equal(run("TrainDecode", x), x.swapaxes(0, 1))
     np.testing.assert_array_equal(run("TrainDecode", x[..., 0, 0]), x[..., 0, 0].T)
 
@@ -348,14 +348,14 @@ def test_matched_bit_plane_decoder_returns_the_value():
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 5, 9])
-def test_delay(steps):
-    x = RNG.normal(size=(5, 2, 3)).astype(F)
+def test_delay(steps, rng):
+    x = rng.normal(size=(5, 2, 3)).astype(F)
     expected = np.concatenate([np.zeros((steps, 2, 3), F), x])[:5]
     np.testing.assert_array_equal(run("Delay", x, {"steps": steps}), expected)
 
 
-def test_merge_and_split_time():
-    x = RNG.normal(size=(4, 3, 2, 5)).astype(F)
+def test_merge_and_split_time(rng):
+    x = rng.normal(size=(4, 3, 2, 5)).astype(F)
     merged = run("MergeTime", x)
     np.testing.assert_array_equal(merged, x.reshape(12, 2, 5))
     np.testing.assert_array_equal(run("SplitTime", merged, {"timesteps": 4}), x)
