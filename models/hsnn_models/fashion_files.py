@@ -15,13 +15,10 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import safetensors
+from safetensors.numpy import load as load_safetensors
 
 from hsnn.errors import UsageError
-from hsnn.libraries import named_if_missing
-
-with named_if_missing():
-    import safetensors
-    from safetensors.numpy import load as load_safetensors
 
 Bytes = npt.NDArray[np.uint8]
 Pair = tuple[Bytes, Bytes]

@@ -21,10 +21,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hsnn.libraries import named_if_missing
-from hsnn_models.has8_blocks import Blocks, Branches, Preset
 
 with named_if_missing():
     from torch import Tensor, nn
+
+    from hsnn_models.has8_blocks import Blocks, Branches, Preset
 
 SURE = 16.0
 """Logit of an output neuron of a plain spiking network that always fires: 1 would leave any classifier unsure."""

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias, get_args
 
-from hsnn.errors import UsageError
-from hsnn.libraries import named_if_missing
-from hsnn.nn import BitPlaneEncode, Lif, TimeDistributed, WeightedSumDecode, has8, matched
+import torch
+from torch import Tensor, nn
 
-with named_if_missing():
-    import torch
-    from torch import Tensor, nn
+from hsnn.errors import UsageError
+from hsnn.nn import BitPlaneEncode, Lif, TimeDistributed, WeightedSumDecode, has8, matched
 
 Preset: TypeAlias = Literal["has8", "matched"]
 Branches: TypeAlias = Literal["both", "ann", "snn", "plain"]

@@ -14,19 +14,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor, nn
 
 from hsnn.errors import HsnnError
-from hsnn.libraries import named_if_missing
 from hsnn.nn import RateDecode, RateEncode, matched
 from hsnn_models import data
 from hsnn_models.accuracy import BATCH
 from hsnn_models.has8_recipes import load
-
-with named_if_missing():
-    import torch
-    from torch import Tensor, nn
 
 TWIN: Final = "has8_resnet_ann"
 PLANES: Final = (8, 6, 5, 4, 3)

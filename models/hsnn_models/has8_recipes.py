@@ -13,13 +13,14 @@ from functools import partial
 from typing import Final
 
 from hsnn.libraries import named_if_missing
-from hsnn_models.has8 import Has8ResNet, Has8Vgg
-from hsnn_models.has8_blocks import known
-from hsnn_models.training import Settings
-from hsnn_models.weights import load_packed
 
 with named_if_missing():
     from torch import nn
+
+    from hsnn_models.has8 import Has8ResNet, Has8Vgg
+    from hsnn_models.has8_blocks import known
+    from hsnn_models.training import Settings
+    from hsnn_models.weights import load_packed
 
 SETTINGS: Final = Settings(
     epochs=8,

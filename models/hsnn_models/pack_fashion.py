@@ -12,12 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from safetensors.numpy import save
 
-from hsnn.libraries import named_if_missing
 from hsnn_models import data, fashion_files
-
-with named_if_missing():
-    from safetensors.numpy import save
 
 
 def pack(folder: Path) -> bytes:

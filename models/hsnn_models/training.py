@@ -8,20 +8,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
 
 from hsnn.errors import UsageError
-from hsnn.libraries import named_if_missing
 from hsnn.nn import Lif, RateEncode
 from hsnn_models.data import Images
-
-with named_if_missing():
-    import torch
-    from torch import Tensor, nn
-    from torch.nn import functional
-    from torch.optim import AdamW
-    from torch.optim.lr_scheduler import OneCycleLR
 
 
 @dataclass(frozen=True, slots=True)

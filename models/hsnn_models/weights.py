@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from hsnn.frontends.torch_load import load_weights
-from hsnn.libraries import named_if_missing
+from safetensors.torch import save as serialize
+from torch import nn
 
-with named_if_missing():
-    from safetensors.torch import save as serialize
-    from torch import nn
+from hsnn.frontends.torch_load import load_weights
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

@@ -1,8 +1,7 @@
 """The libraries that hsnn uses, and what is said where one of them is not installed.
 
-Running artifacts takes fewer libraries than compiling models, so much is imported where it is first used. A module that
-cannot be imported without one of them imports it inside of :func:`named_if_missing`; a test holds that. Functions of
-the Python API whose libraries are imported later run inside of it.
+Running artifacts takes fewer libraries than compiling models, so much is imported where it is first used. Modules that
+users import, and functions that they call, import what may be missing inside of :func:`named_if_missing`.
 """
 
 from __future__ import annotations

@@ -12,10 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from hsnn_models.colanet.fast_kernels import Constants, answer_copy, learn_copy
+from hsnn.libraries import named_if_missing
 from hsnn_models.colanet.parameters import Parameters
 from hsnn_models.colanet.spikes import Events
 from hsnn_models.colanet.state import Integers, State
+
+with named_if_missing():
+    from hsnn_models.colanet.fast_kernels import Constants, answer_copy, learn_copy
 
 
 def learn(

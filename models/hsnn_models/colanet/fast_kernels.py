@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from hsnn.libraries import named_if_missing
 from hsnn_models.colanet import arithmetic
 from hsnn_models.colanet.state import Floats, Integers
-
-with named_if_missing():
-    import numba
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch.nn.functional import pad
 
 from hsnn.errors import RunError
 from hsnn.ir.integer import IntegerNetwork
@@ -15,7 +17,6 @@ from hsnn.ir.populations import ConstantSource, sends, sends_spikes
 from hsnn.ir.projections import Projection
 from hsnn.ir.shape import size
 from hsnn.ir.validate_batch import Inputs, validate_inputs, widen
-from hsnn.libraries import named_if_missing
 from hsnn.packed_spikes import PackedSpikes
 from hsnn.recording import Recording
 from hsnn.target import Progress, SegmentResult
@@ -26,10 +27,6 @@ from hsnn_targets.gpu.memory import block_samples, is_exhausted, too_small
 from hsnn_targets.gpu.neurons import Neurons, State
 from hsnn_targets.gpu.rules import wrap_int32
 from hsnn_targets.gpu.synapses import Synapses
-
-with named_if_missing():
-    import torch
-    from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

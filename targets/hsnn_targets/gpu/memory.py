@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from hsnn.errors import RunError
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import received_shape, sends_spikes
 from hsnn.ir.projections import Projection, SparseProjection
 from hsnn.ir.shape import size
-from hsnn.libraries import named_if_missing
 from hsnn_targets.emulator.memory import available_bytes
-
-with named_if_missing():
-    import torch
 
 SHARE = 0.7
 """Share of the free memory that a run plans to take; the rest is for what libraries need."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from hsnn.ir.arithmetic import DECAY_ONE, STATE_SHIFT
 from hsnn.ir.populations import (
@@ -18,11 +19,7 @@ from hsnn.ir.populations import (
     received_shape,
 )
 from hsnn.ir.shape import part_indices, size
-from hsnn.libraries import named_if_missing
 from hsnn_targets.gpu import rules
-
-with named_if_missing():
-    import torch
 
 if TYPE_CHECKING:
     from torch import Tensor

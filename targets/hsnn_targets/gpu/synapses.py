@@ -15,17 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch.nn.functional import unfold
 
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.populations import largest_payload
 from hsnn.ir.projections import ConvProjection, DenseProjection, Projection, SparseProjection
 from hsnn.ir.shape import Shape
-from hsnn.libraries import named_if_missing
 from hsnn_targets.gpu.rules import wrap_int24, wrap_int32
-
-with named_if_missing():
-    import torch
-    from torch.nn.functional import unfold
 
 if TYPE_CHECKING:
     from torch import Tensor

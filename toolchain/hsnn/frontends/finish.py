@@ -6,22 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
+import onnx
+import onnx.checker
+import onnx.numpy_helper
+import onnx.shape_inference
 from numpy.typing import NDArray
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.tensors import check_sizes
 from hsnn.ir.hybrid import HybridModel, wrap
 from hsnn.ir.shape import broadcasts
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPS, AttributeValue, OpSpec
 from hsnn.ops.functions import attach_functions, used_operators
 from hsnn.ops.shapes import infer_shapes, known_types, node_attributes
-
-with named_if_missing():
-    import onnx
-    import onnx.checker
-    import onnx.numpy_helper
-    import onnx.shape_inference
 
 Array = NDArray[np.float32]
 Shape = tuple[int | None, ...]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 
 from hsnn.errors import UnsupportedError
-from hsnn.frontends.finish import finish
-from hsnn.frontends.tensors import check_tensors
 from hsnn.ir.hybrid import HybridModel, read_model
 from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPS, OPSET_VERSION
-from hsnn.ops.functions import MIX, function_proto, onnx_opset
 
 with named_if_missing():
     import onnx
     import onnx.checker
     import onnx.helper
     import onnx.numpy_helper
+
+    from hsnn.frontends.finish import finish
+    from hsnn.frontends.tensors import check_tensors
+    from hsnn.ops.functions import MIX, function_proto, onnx_opset
 
 
 def from_onnx(source: str | os.PathLike[str] | onnx.ModelProto) -> HybridModel:

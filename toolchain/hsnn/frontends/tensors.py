@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from hsnn.errors import UnsupportedError
-from hsnn.libraries import named_if_missing
+import onnx
+import onnx.numpy_helper
 
-with named_if_missing():
-    import onnx
-    import onnx.numpy_helper
+from hsnn.errors import UnsupportedError
 
 MOST_NUMBERS = 1 << 27
 """Numbers that a value may have for each sample: half a gigabyte of float32."""

@@ -8,21 +8,18 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import (
+    InlinePass,
+    LiftConstantsToInitializersPass,
+    OutputFixPass,
+    RemoveUnusedNodesPass,
+)
+from onnxscript.optimizer import fold_constants
 
 from hsnn.ir.hybrid import MODULE_KEY
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPS
-
-with named_if_missing():
-    import onnx
-    import onnx_ir as ir
-    from onnx_ir.passes.common import (
-        InlinePass,
-        LiftConstantsToInitializersPass,
-        OutputFixPass,
-        RemoveUnusedNodesPass,
-    )
-    from onnxscript.optimizer import fold_constants
 
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 

@@ -12,18 +12,6 @@ from __future__ import annotations
 import re
 
 from hsnn.errors import UnsupportedError, UsageError
-from hsnn.frontends.finish import finish
-from hsnn.frontends.live import adapt, has_foreign_neurons
-from hsnn.frontends.tidy import tidy
-from hsnn.frontends.torch_compare import (
-    NeuronAgreement,
-    TorchComparison,
-    compare_with_library,
-    compare_with_torch,
-)
-from hsnn.frontends.torch_load import check_finite, example_inputs, load_factory, load_weights
-from hsnn.frontends.torch_state import check_stateless, inference_copy
-from hsnn.frontends.torch_trace import BATCH, trace
 from hsnn.ir.hybrid import HybridModel
 from hsnn.libraries import named_if_missing
 
@@ -31,6 +19,19 @@ with named_if_missing():
     import onnx
     import onnx_ir
     from torch import Tensor, nn
+
+    from hsnn.frontends.finish import finish
+    from hsnn.frontends.live import adapt, has_foreign_neurons
+    from hsnn.frontends.tidy import tidy
+    from hsnn.frontends.torch_compare import (
+        NeuronAgreement,
+        TorchComparison,
+        compare_with_library,
+        compare_with_torch,
+    )
+    from hsnn.frontends.torch_load import check_finite, example_inputs, load_factory, load_weights
+    from hsnn.frontends.torch_state import check_stateless, inference_copy
+    from hsnn.frontends.torch_trace import BATCH, trace
 
 __all__ = [
     "NeuronAgreement",

@@ -13,13 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from hsnn.errors import VerificationError
 from hsnn.frontends.live import LiveModel, adapt, has_foreign_neurons
 from hsnn.frontends.torch_state import call, inference_copy
 from hsnn.ir.hybrid import HybridModel, module_of
-from hsnn.libraries import named_if_missing
 from hsnn.nn.adaptive import AdaptiveLif
 from hsnn.nn.bit_plane_encode import BitPlaneEncode
 from hsnn.nn.counting import CountingLif, RecurrentCountingLif
@@ -32,11 +34,6 @@ from hsnn.nn.resonate import FixedResonateFire
 from hsnn.nn.sigma_delta import Delta, SigmaDelta
 from hsnn.nn.symbolic import OpLayer
 from hsnn.ops import DOMAIN, OPS
-
-with named_if_missing():
-    import onnx
-    import torch
-    from torch import Tensor, nn
 
 Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]

@@ -6,12 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hsnn.libraries import named_if_missing
-
-with named_if_missing():
-    import torch
-    from torch import Tensor, nn
-
+import torch
+from torch import Tensor, nn
 
 _DEPTH = 6
 _REGISTRIES = {"_parameters", "_modules"}

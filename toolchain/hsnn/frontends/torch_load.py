@@ -16,15 +16,13 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from hsnn.errors import HsnnError, UsageError
-from hsnn.libraries import missing_library, named_if_missing
-
-with named_if_missing():
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-    from torch import Tensor, nn
+from hsnn.libraries import missing_library
 
 EXAMPLE_BATCH = 2
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")

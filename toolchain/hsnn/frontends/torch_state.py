@@ -11,6 +11,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from hsnn.errors import HsnnError, UnsupportedError, UsageError
 from hsnn.frontends.torch_held import (
     Held,
@@ -23,11 +26,6 @@ from hsnn.frontends.torch_held import (
     tensors_in,
     written,
 )
-from hsnn.libraries import named_if_missing
-
-with named_if_missing():
-    import torch
-    from torch import Tensor, nn
 
 _SHOWN = 8
 _REPEATS = 4

@@ -10,17 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
+
 from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.frontends.torch_operators import known_operators
 from hsnn.frontends.torch_state import described, failing_module, first_line
-from hsnn.libraries import named_if_missing
 from hsnn.nn.symbolic import tracing
 from hsnn.ops.functions import DEFAULT_OPSET
-
-with named_if_missing():
-    import torch
-    from torch import Tensor, nn
-    from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
 if TYPE_CHECKING:
     import onnx_ir

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
+import onnx
+import onnx.inliner
+import onnx.parser
+
 from hsnn.errors import UnsupportedError
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPS, OPSET_VERSION, OpSpec
 from hsnn.ops.noise import ROUND_CONSTANTS, P
-
-with named_if_missing():
-    import onnx
-    import onnx.inliner
-    import onnx.parser
 
 OPSET_MIN, OPSET_MAX = 20, 23
 """Versions of the ONNX operator set that the bodies are valid in: none of their operators changed meaning."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from hsnn.libraries import named_if_missing
+import onnx
+import onnx.shape_inference
+
 from hsnn.ops import DOMAIN, OPS, OPSET_VERSION
 from hsnn.ops.spec import AttributeValue, Dim
-
-with named_if_missing():
-    import onnx
-    import onnx.shape_inference
 
 _SMALL = 1024
 """Elements up to which an initializer's values may matter to a shape."""

@@ -25,6 +25,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+import onnx
+import onnx.helper
 from typing_extensions import assert_never
 
 from hsnn.errors import UnsupportedError, UsageError
@@ -52,12 +54,7 @@ from hsnn.frontends.netx.resonators import add_resonators
 from hsnn.frontends.netx.sigma_delta import sends_changes
 from hsnn.frontends.netx.synapses import Train
 from hsnn.ir.hybrid import RECORD_KEY, HybridModel
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPSET_VERSION
-
-with named_if_missing():
-    import onnx
-    import onnx.helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

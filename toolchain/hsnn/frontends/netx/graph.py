@@ -6,15 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
 
 from hsnn.ir.hybrid import MODULE_KEY, SCALE_KEY
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN
-
-with named_if_missing():
-    import onnx
-    import onnx.helper
-    import onnx.numpy_helper
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

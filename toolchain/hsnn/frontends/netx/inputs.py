@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.netx.layers import Adaptive, Cuba, InputLayer, Shape, SigmaDelta
@@ -17,13 +20,7 @@ from hsnn.frontends.netx.neurons import VOLTAGE_ONE
 from hsnn.frontends.netx.parse_neurons import DECAY_ONE, READ_OUT
 from hsnn.frontends.netx.sigma_delta import MESSAGE_ONE, delta
 from hsnn.frontends.netx.synapses import WEIGHT_ONE, Train
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN
-
-with named_if_missing():
-    import onnx
-    import onnx.helper
-    import onnx.numpy_helper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.nir import values
@@ -19,14 +21,9 @@ from hsnn.frontends.nir.policy import POLICY_KEY, TIMESTEPS_KEY, NirPolicy, chan
 from hsnn.frontends.nir.read import NirNet, NirNode, as_net, read_nir
 from hsnn.frontends.onnx import from_onnx
 from hsnn.ir.hybrid import RECORD_KEY, HybridModel
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPSET_VERSION
 from hsnn.ops.counting import NO_FLOOR
 from hsnn.ops.functions import DEFAULT_OPSET
-
-with named_if_missing():
-    import onnx
-    from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

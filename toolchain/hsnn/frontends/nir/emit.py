@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 from hsnn.frontends.nir import values
 from hsnn.ir.hybrid import MODULE_KEY
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPS
-
-with named_if_missing():
-    import onnx
-    from onnx import helper, numpy_helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from hsnn.libraries import named_if_missing
-
-with named_if_missing():
-    import onnx
-    import onnx.shape_inference
-    from onnx import numpy_helper
+import onnx
+import onnx.shape_inference
+from onnx import numpy_helper
 
 _FREE = "batch"
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from hsnn.frontends.spike.execute import execute
-from hsnn.libraries import named_if_missing
-
-with named_if_missing():
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 from hsnn.frontends.spike.constants import constant_values
 from hsnn.frontends.spike.plain import add_record
 from hsnn.ir.hybrid import MODULE_KEY, RECORD_KEY, module_of
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN, OPSET_VERSION
-
-with named_if_missing():
-    import onnx
-    from onnx import helper, numpy_helper
 
 LINEAR = frozenset(
     "Conv Gemm MatMul Add Sub AveragePool GlobalAveragePool ReduceMean BatchNormalization Flatten Reshape Concat "

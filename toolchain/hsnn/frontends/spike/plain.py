@@ -15,6 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+import onnx.checker
+import onnx.shape_inference
+import onnx.version_converter
+from onnx import TensorProto, helper
 
 from hsnn.errors import UnsupportedError, UsageError
 from hsnn.frontends.spike.batch import fixed_batch, free_batch
@@ -22,16 +27,8 @@ from hsnn.frontends.spike.constants import constant_values, fold
 from hsnn.frontends.spike.execute import execute
 from hsnn.frontends.tensors import check_sizes, check_tensors
 from hsnn.ir.hybrid import MODULE_KEY, module_of, read_model
-from hsnn.libraries import named_if_missing
 from hsnn.ops import DOMAIN
 from hsnn.ops.functions import DEFAULT_OPSET, OPSET_MIN, onnx_opset
-
-with named_if_missing():
-    import onnx
-    import onnx.checker
-    import onnx.shape_inference
-    import onnx.version_converter
-    from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
