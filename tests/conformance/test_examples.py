@@ -14,6 +14,7 @@ import pytest
 
 import hsnn
 from hsnn_models import data
+from support.pages import README, blocks, section
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -25,9 +26,9 @@ def load_example(name):
     return module
 
 
-def run_example(name, *arguments, folder):
+def run_example(name, *arguments, folder, width=160):
     # A fixed width: tables that are cut off would hide what is looked for.
-    environment = {**os.environ, "COLUMNS": "160"}
+    environment = {**os.environ, "COLUMNS": str(width)}
     command = [sys.executable, str(EXAMPLES / name), *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -108,3 +109,22 @@ def test_a_folder_of_pictures_becomes_a_classifier_that_learns_a_class_more(tmp_
     done = run_example("04_efficientnet_colanet.py", "--images", "out", "--pixels", folder=tmp_path)
     assert done.returncode == 2
     assert "HSNN-U228" in done.stdout
+
+
+def words_of(line):
+    """What a line says, without its numbers, which depend on the machine, and without its spaces."""
+    return " ".join(re.sub(r"\d[\d.,]*(e-\d+)?", "#", line).split())
+
+
+@pytest.mark.lava
+@pytest.mark.slow
+def test_the_demo_prints_what_the_readme_shows(tmp_path):
+    done = run_example("01_digits.py", folder=tmp_path, width=80)
+    assert done.returncode == 0, done.stderr
+    (excerpt,) = blocks(section(README.read_text(encoding="utf-8"), "What you see"), "text")
+    said = {words_of(line) for line in done.stdout.splitlines()}
+    assert [line for line in excerpt.splitlines() if words_of(line) not in said] == []
+    accuracies = re.compile(r"│ (.*?) +│ \d+ +│ ([\d.]+)%")
+    shown, found = (dict(accuracies.findall(text)) for text in (excerpt, done.stdout))
+    assert shown.keys() == found.keys()
+    assert all(abs(float(shown[where]) - float(found[where])) < 1 for where in shown)
