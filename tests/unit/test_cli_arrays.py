@@ -95,3 +95,15 @@ def test_labels_are_checked_before_anything_runs():
     assert code_of(select, {"a": good}, classes=9) == "HSNN-U127"
     assert code_of(select, {"a": np.array([0, -1, 2])}) == "HSNN-U127"
     assert code_of(select, {"a": good}, samples=4) == "HSNN-U125"
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(folder, monkeypatch):
+    (folder / "x.npy").write_bytes(b"")
+
+    def refuse(*arguments, **more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(UsageError, match="HSNN-U121") as raised:
+        arrays.load_arrays("x.npy", "input")
+    assert raised.value.fix == "check its rights"

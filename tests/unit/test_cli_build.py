@@ -105,6 +105,11 @@ def test_what_cannot_work_is_refused_before_any_work(compiler, samples, argument
     assert sorted(os.listdir()) == before
 
 
+def test_samples_in_the_place_of_the_model_are_called_so(folder, samples, capsys):
+    assert main(["check", "x.npy", "--json"]) == 2
+    assert "--calibration or --input" in as_json(capsys)["error"]["fix"]
+
+
 def test_weights_beside_an_onnx_file_are_refused(folder, samples, capsys):
     (folder / "net.onnx").write_bytes(b"x")
     (folder / "w.pt").write_bytes(b"x")

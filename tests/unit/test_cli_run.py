@@ -192,6 +192,20 @@ def test_run_without_class_scores_refuses_labels(diamond, samples, folder, capsy
 
 
 @pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        (lambda x: x[0], "give a single sample a batch axis of 1"),
+        (lambda x: x[:0], "give one sample or more"),
+        (lambda x: np.hstack([x, x]), "prepare samples as those that the model was compiled with"),
+    ],
+)
+def test_what_helps_depends_on_what_is_wrong_with_a_shape(artifact, samples, change, fix, capsys):
+    np.save("y.npy", change(samples[0]))
+    assert main(["run", artifact, "-i", "y.npy", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["fix"] == fix
+
+
+@pytest.mark.parametrize(
     ("more", "code", "status"),
     [
         (["-i", "ghost.npz"], "HSNN-U120", 2),

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -133,6 +134,24 @@ def test_a_full_disk_behind_standard_output_is_told():
     assert err.startswith("error: HSNN-U110")
     assert "Traceback" not in err
     assert "Exception ignored" not in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_so_is_one_behind_tables(artifact, samples):
+    """Tables are drawn by rich, which writes out what came before them."""
+    with open("/dev/full", "w") as full, command("run", artifact, "-i", "x.npy", stdout=full) as process:
+        err = process.stderr.read().decode()
+    assert (process.returncode, err.split(": ")[1]) == (1, "HSNN-U110"), err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize(("closed", "said"), [(">&-", ""), ("2>&-", "emulator"), (">&- 2>&-", "")])
+def test_streams_that_are_closed_lead_nowhere(closed, said):
+    line = f"{shlex.quote(sys.executable)} -m hsnn.cli targets {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout
+    assert bool(done.stdout) == bool(said)
 
 
 def test_names_that_cannot_be_encoded_are_no_error(artifact):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed, 6 target missing, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_closed()
     _tolerate_names(sys.stdout)
     # Arguments that cannot be parsed are an error in the form that they ask for.
     console = Console(json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)
@@ -160,6 +162,13 @@ def _terminable() -> Iterator[None]:
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise _TerminatedError(number)
+
+
+def _open_closed() -> None:
+    """Let a stream that the caller has closed lead nowhere; else the next file to be opened would take its number."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open as long as the process
 
 
 def _tolerate_names(stream: object) -> None:

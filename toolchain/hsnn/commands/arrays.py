@@ -193,7 +193,7 @@ def _readable(path: str, what: str) -> Iterator[None]:
         raise UsageError(
             "HSNN-U121",
             f"the {what} file {path!r} is not a readable .npz or .npy file: {error}",
-            fix=_how_to_save("x"),
+            fix="check its rights" if isinstance(error, PermissionError) else _how_to_save("x"),
         ) from error
 
 

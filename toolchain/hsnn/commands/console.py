@@ -143,7 +143,8 @@ class Console:
 
     def _drawn(self, item: object) -> str:
         rich = self._rich(self.out)
-        with rich.capture() as capture:
+        # What was written before goes out here, too.
+        with self._guarded(), rich.capture() as capture:
             rich.print(item)
         # A table is padded to its width; a file or a diff needs no blanks at the ends of lines.
         return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())

@@ -40,11 +40,13 @@ def check_free(path: Path, *, force: bool) -> None:
                 fix="write it beside the artifact",
             )
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        found = "does not exist" if not folder.exists() else "cannot be written to"
+        there = folder.exists()
+        found = "cannot be written to" if there else "does not exist"
+        fix = f"{'change its rights' if there else 'make it'}, or choose another name for the output"
         raise UsageError(
             "HSNN-U135",
             f"{os.fspath(path)!r}: the folder {os.fspath(folder)!r} {found}",
-            fix="make the folder, or choose another name for the output",
+            fix=fix,
         )
     if not force and (path.exists() or path.is_symlink()):
         raise UsageError(

@@ -230,6 +230,8 @@ def _suggestion(text: str) -> str:
         return "a file of weights is no model: name the function that builds it, and give the file with --weights"
     if text.endswith(".hsnn") or (Path(text) / "manifest.json").is_file():
         return f"this looks like an artifact: hsnn-compile run {text} or hsnn-compile inspect {text}"
+    if Path(text).is_file():
+        return "a model file ends in .onnx, .net or .nir; samples are given with --calibration or --input"
     return f"write {text}:function, with the name of the function after the colon"
 
 

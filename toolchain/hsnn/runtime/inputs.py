@@ -123,7 +123,7 @@ def _checked(array: Array, value: ModelValue) -> Array:
             "HSNN-R103",
             f"input {value.name!r} has shape {array.shape}",
             allowed=f"({wanted}), one sample or more",
-            fix="give a single sample a batch axis of 1",
+            fix=_shape_fix(array, value),
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
@@ -134,3 +134,11 @@ def _checked(array: Array, value: ModelValue) -> Array:
             fix="look at how the data was made; a division by zero and a value that is missing are usual",
         )
     return array
+
+
+def _shape_fix(array: Array, value: ModelValue) -> str:
+    if array.ndim == len(value.shape) - 1:
+        return "give a single sample a batch axis of 1"
+    if array.ndim == len(value.shape) and array.size == 0:
+        return "give one sample or more"
+    return "prepare samples as those that the model was compiled with"
