@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 
 import pytest
@@ -50,6 +50,36 @@ def test_a_file_of_the_users_own(tmp_path):
         chip = load_chip(given)
         assert (chip.name, chip.neurocores.value) == ("mine", 7)
     assert str(chip.neurocores).startswith("7 neurocores (published: ")
+
+
+def test_a_base_gives_the_limits_that_a_file_does_not(tmp_path):
+    path = tmp_path / "mine.toml"
+    own = '[limits.delay]\nvalue = 3\nunit = "timesteps"\nsource = "measured by me"\nstatus = "measured"\n'
+    path.write_text(f'name = "mine"\ndescription = "d"\nbase = "kapoho-point"\n{own}')
+    chip, board, loihi2 = load_chip(path), load_chip("kapoho-point"), load_chip("loihi2")
+    assert chip == replace(
+        board, name="mine", description="d", delay=Limit(3, "timesteps", "measured by me", "measured")
+    )
+    assert board == replace(loihi2, name=board.name, description=board.description, neurocores=board.neurocores)
+    assert (loihi2.neurocores.value, board.neurocores.value) == (120, 960)
+    assert load_chip("hala-point").neurocores.value == 140_544
+    for base, code, part in (
+        ("'no-chip'", "C001", "there is no chip"),
+        ("3", "C005", "base is 3"),
+        ("''", "C005", "empty"),
+    ):
+        path.write_text(f'name = "mine"\ndescription = "d"\nbase = {base}\n')
+        with pytest.raises(UsageError, match=f"HSNN-{code}.*{part}"):
+            load_chip(path)
+    path.write_text('name = "mine"\ndescription = "d"\nbase = "loihi2"\n[limits.neurocore]\nvalue = 3\n')
+    with pytest.raises(UsageError, match=r"HSNN-C003.*neurocore\b"):
+        load_chip(path)
+
+
+def test_chips_that_are_each_others_base_are_refused(monkeypatch):
+    monkeypatch.setattr(chips, "_installed", lambda name: f'base = "{"a" if name == "b" else "b"}"')
+    with pytest.raises(UsageError, match=r"HSNN-C005.*whose base it is"):
+        parse_chip('base = "a"', origin="mine")
 
 
 def test_a_relative_path_needs_only_the_suffix(tmp_path, monkeypatch):

@@ -88,7 +88,7 @@ def own_model(folder, monkeypatch):
 
 def chip(folder, monkeypatch):
     own_model(folder, monkeypatch)
-    (text,) = blocks(page("chips.md"), "toml")
+    text, _ = blocks(page("chips.md"), "toml")
     (folder / "my_chip.toml").write_text(text, encoding="utf-8")
 
 

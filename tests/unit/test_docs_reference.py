@@ -208,12 +208,16 @@ def test_a_hybrid_file_written_by_hand(tmp_path, monkeypatch):
 
 
 def test_the_chip_file_is_complete(tmp_path):
-    (text,) = blocks(page("chips.md"), "toml")
     path = tmp_path / "my_chip.toml"
-    path.write_text(text, encoding="utf-8")
+    whole, based = blocks(page("chips.md"), "toml")
+    path.write_text(whole, encoding="utf-8")
     chip = load_chip(path)
     assert (chip.name, chip.neurocores.value, chip.conv_shared.value) == ("my-chip", 118, 0)
     assert {getattr(chip, name).status for name in LIMITS} == {"measured", "published", "assumed"}
+    path.write_text(based, encoding="utf-8")
+    board, loihi2 = load_chip(path), load_chip("loihi2")
+    assert (board.name, board.neurocores.value) == ("my-board", 2 * loihi2.neurocores.value)
+    assert all(getattr(board, name) == getattr(loihi2, name) for name in LIMITS if name != "neurocores")
 
 
 def test_every_limit_is_explained():

@@ -3,3 +3,5 @@
 from importlib.resources import files
 
 LOIHI2 = files(__package__).joinpath("loihi2.toml")
+KAPOHO_POINT = files(__package__).joinpath("kapoho-point.toml")
+HALA_POINT = files(__package__).joinpath("hala-point.toml")

@@ -11,7 +11,8 @@
     source = "probe of 2026-05-01"
     status = "measured"          # or "published" or "assumed"
 
-with one table for every limit of :class:`hsnn.ir.chip.Chip`. Packages offer chips through the
+with one table for every limit of :class:`hsnn.ir.chip.Chip`; with ``base = "loihi2"`` on top, tables for the limits
+that differ from those of an installed chip. Packages offer chips through the
 entry-point group ``hsnn.chips``; an entry names anything with ``read_text``, such as a file resource.
 """
 
@@ -67,12 +68,17 @@ def load_chip(name_or_path: str | os.PathLike[str]) -> Chip:
     text = os.fspath(name_or_path)
     if not isinstance(name_or_path, str) or text.endswith(".toml") or os.sep in text:
         return parse_chip(_read(Path(text), text), origin=text)
+    return parse_chip(_installed(text), origin=f"chip {text!r}")
+
+
+def _installed(name: str) -> str:
+    """Return the text of an installed description."""
     for entry in entry_points(group=GROUP):
-        if entry.name == text:
-            return parse_chip(_read(entry.load(), f"chip {text!r}"), origin=f"chip {text!r}")
+        if entry.name == name:
+            return _read(entry.load(), f"chip {name!r}")
     raise UsageError(
         "HSNN-C001",
-        f"there is no chip {text!r}",
+        f"there is no chip {name!r}",
         allowed=", ".join((*chip_names(), "the path of a .toml file")),
         fix="name one of these; docs/chips.md says how to describe another",
     )
@@ -86,7 +92,26 @@ def parse_chip(text: str, *, origin: str) -> Chip:
         origin: What to call the file in errors.
 
     Raises:
-        UsageError: ``HSNN-C002`` to ``HSNN-C006``; see :func:`load_chip`.
+        UsageError: ``HSNN-C001`` to ``HSNN-C006``; see :func:`load_chip`.
+    """
+    content = _content(text, origin)
+    _check_keys(content, ("name", "description", "limits"), origin)
+    limits = _expect(content["limits"], dict, "limits", origin)
+    _check_keys(limits, LIMITS, f"{origin}, table limits")
+    return Chip(
+        name=_text(content["name"], "name", origin),
+        description=_text(content["description"], "description", origin),
+        **{key: _limit(key, limits[key], origin) for key in LIMITS},
+    )
+
+
+def _content(text: str, origin: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return what a description says, with the limits of its base where it has none of its own.
+
+    Args:
+        text: TOML.
+        origin: What to call it in errors.
+        above: Names of the descriptions whose base it is.
     """
     try:
         content = tomllib.loads(text)
@@ -96,14 +121,14 @@ def parse_chip(text: str, *, origin: str) -> Chip:
             f"{origin} is not TOML: {error}",
             fix="mend the line; hsnn-compile targets shows a chip, docs/chips.md a whole file",
         ) from error
-    _check_keys(content, ("name", "description", "limits"), origin)
-    limits = _expect(content["limits"], dict, "limits", origin)
-    _check_keys(limits, LIMITS, f"{origin}, table limits")
-    return Chip(
-        name=_text(content["name"], "name", origin),
-        description=_text(content["description"], "description", origin),
-        **{key: _limit(key, limits[key], origin) for key in LIMITS},
-    )
+    if "base" not in content:
+        return content
+    base = _text(content.pop("base"), "base", origin)
+    if base in above:
+        raise UsageError("HSNN-C005", f"{origin}: base is {base!r}, whose base it is", allowed="a description without")
+    below = _content(_installed(base), f"chip {base!r}", (*above, base))
+    own = _expect(content.get("limits", {}), dict, "limits", origin)
+    return content | {"limits": {**_expect(below.get("limits", {}), dict, "limits", f"chip {base!r}"), **own}}
 
 
 def _read(file: TextFile, what: str) -> str:

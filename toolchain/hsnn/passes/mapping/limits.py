@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hsnn.ir.chip import Chip
 
 FIXES = {
-    "neurocores": "make the largest populations smaller, or keep a segment on the host with --pin NAME-GLOB=host",
+    "neurocores": "make the largest populations smaller, keep a segment on the host with --pin NAME-GLOB=host, or name "
+    "a board of several chips: --chip kapoho-point has eight, hala-point 1,152",
     "neurons": "use a chip whose neurocores hold at least one neuron",
     "synapse_bits": "give each neuron fewer inputs, or make the layer convolutional",
     "axons_in": "give each neuron fewer inputs: pool before a dense layer, or make it convolutional or sparse",
