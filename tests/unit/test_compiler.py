@@ -105,8 +105,10 @@ def test_build_fails_if_the_network_does_not_fit_the_chip(model, x, tmp_path):
         (np.zeros((3, 5), np.int64), "HSNN-R102"),
         ({"wrong": np.zeros((3, 5), np.float32)}, "HSNN-R101"),
         ((), "HSNN-R103"),
+        (None, "HSNN-R103"),
+        (torch.zeros((3, 5), requires_grad=True), "HSNN-R102"),
     ],
-    ids=["none", "NaN", "integers", "wrong name", "no array"],
+    ids=["none", "NaN", "integers", "wrong name", "no array", "nothing", "gradient"],
 )
 def test_bad_calibration_is_refused(model, samples, code):
     with pytest.raises(UsageError, match=code):
@@ -133,6 +135,12 @@ def test_check_tells_segments_and_problems_without_samples(model):
     report = check(Wrong().eval(), example_inputs=(torch.zeros(2, 5),))
     assert not report.supported
     assert report.problems[0]["code"] == "HSNN-P010"
+
+
+def test_tensors_are_taken_for_arrays(model, x):
+    program = compile(model, torch.from_numpy(x))
+    assert program.golden.inputs.keys() == compile(model, x).golden.inputs.keys()
+    assert check(model, example_inputs=torch.zeros(2, 5)).supported
 
 
 def test_public_names():

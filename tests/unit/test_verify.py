@@ -19,6 +19,7 @@ from hsnn.ir.plan import HostStage
 from hsnn.ir.projections import DenseProjection
 from hsnn.program import ChipStage, Program
 from hsnn.report.layers import Limits
+from hsnn.runtime.session import Session
 from hsnn.target import SegmentResult, find_target
 from hsnn.verify import ladder
 from hsnn.verify.difference import first_difference
@@ -263,3 +264,10 @@ def test_verify_takes_the_target_and_its_device(built, folder, capsys):
     for arguments, (status, code) in {**wrong, ("--target", "none"): (6, "HSNN-T001")}.items():
         assert main([*verify, *arguments]) == status
         assert json.loads(capsys.readouterr().out)["error"]["code"] == code
+
+
+def test_a_path_is_no_program():
+    for use in (verify, Session):
+        with pytest.raises(UsageError, match="HSNN-U156: what should be run is a str") as raised:
+            use("net.hsnn")
+        assert "hsnn.load" in raised.value.fix

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from hsnn.errors import UsageError
 from hsnn.ir.integer import IntegerNetwork
 from hsnn.ir.plan import Cut, HostStage, ModelValue, Placement
 from hsnn.libraries import named_if_missing
@@ -182,3 +183,18 @@ class Program:
         from hsnn.artifact import save
 
         save(self, path, overwrite=overwrite)
+
+
+def require_program(value: object) -> None:
+    """Refuse anything but a program where one is asked for.
+
+    Raises:
+        UsageError: ``HSNN-U156``.
+    """
+    if not isinstance(value, Program):
+        raise UsageError(
+            "HSNN-U156",
+            f"what should be run is a {type(value).__name__}",
+            allowed="an hsnn.Program",
+            fix="hsnn.load(path) reads an artifact, hsnn.compile makes a program",
+        )

@@ -32,7 +32,7 @@ def named_samples(samples: Samples, inputs: tuple[ModelValue, ...]) -> dict[str,
     Raises:
         UsageError: ``HSNN-R101`` to ``HSNN-R104``; see :func:`hsnn.runtime.inputs.check_inputs`.
     """
-    if isinstance(samples, Mapping | np.ndarray):
+    if isinstance(samples, Mapping) or hasattr(samples, "__array__"):  # a tensor of torch has it, too
         return check_inputs(samples, inputs)
     listed = list(samples)
     if len(listed) != len(inputs):
@@ -57,8 +57,12 @@ def examples_of(samples: Samples) -> tuple[Any, ...]:
     Raises:
         UsageError: ``HSNN-R103``, if there are none; ``HSNN-R102``, if they are no numbers.
     """
-    listed = list(samples.values()) if isinstance(samples, Mapping) else samples
-    arrays = [listed] if isinstance(listed, np.ndarray) else [np.asarray(item) for item in listed]
+    listed: list[Any]
+    if isinstance(samples, Mapping):
+        listed = list(samples.values())
+    else:
+        listed = [samples] if hasattr(samples, "__array__") else list(samples or ())
+    arrays = [np.asarray(item) for item in listed]
     if not arrays or any(array.ndim == 0 or array.shape[0] == 0 for array in arrays):
         raise UsageError(
             "HSNN-R103",

@@ -42,6 +42,8 @@ def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel
             allowed="a torch module, a HybridModel or the path of a hybrid .onnx file or a .net file",
             fix="give a torch module, or the path of a model file",
         )
+    if hasattr(example_inputs, "__array__"):
+        example_inputs = (example_inputs,)
     if not example_inputs:
         raise UsageError("HSNN-U030", "a torch module needs example inputs", fix="pass example_inputs=(x,)")
     from hsnn.frontends.torch import from_torch

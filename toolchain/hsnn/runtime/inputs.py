@@ -94,7 +94,7 @@ def _by_name(inputs: ArrayLike | Mapping[str, ArrayLike], values: tuple[ModelVal
 def _array(given: ArrayLike, value: ModelValue) -> Array:
     try:
         return np.asarray(given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last: a tensor of torch that has a gradient
         raise UsageError(
             "HSNN-R102",
             f"input {value.name!r} is not an array: {error}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hsnn.errors import RunError, UsageError
-from hsnn.program import Program
+from hsnn.program import Program, require_program
 from hsnn.recording import Recording
 from hsnn.runtime.host import HostExecutable, default_threads, find_provider
 from hsnn.runtime.inputs import batch_axis, check_inputs, sample_count, take_samples
@@ -75,11 +75,12 @@ class Session:
             pipeline: Whether stages work on successive batches at the same time.
 
         Raises:
-            UsageError: ``HSNN-R105``, if a number is out of range.
+            UsageError: ``HSNN-R105``, if a number is out of range; ``HSNN-U156``, if it is no program.
             TargetMissingError: If target or host are not there.
             UnsupportedError: If the target cannot run a network.
             RunError: ``HSNN-R107``, if ONNX Runtime cannot load a host stage.
         """
+        require_program(program)
         _check_options(batch_size, timeout, threads)
         validate_program(program)
         self.program = program

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hsnn.errors import UsageError, VerificationError
 from hsnn.libraries import named_if_missing
-from hsnn.program import Program
+from hsnn.program import Program, require_program
 from hsnn.runtime.inputs import check_inputs
 from hsnn.runtime.session import Session
 from hsnn.target import Target, find_target
@@ -130,9 +130,11 @@ def verify(
         progress: Told how far it is.
 
     Raises:
-        UsageError: ``HSNN-V002``, if there are no samples; or if they do not fit the model.
+        UsageError: ``HSNN-U156``, if it is no program; ``HSNN-V002``, if there are no samples;
+            or if they do not fit the model.
         TargetMissingError: If the target is not there.
     """
+    require_program(program)
     arrays = _samples(program, samples)
     top = find_target(target) if isinstance(target, str) else target
     tell = progress or (lambda name, done, total: None)
