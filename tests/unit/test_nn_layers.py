@@ -281,3 +281,10 @@ def test_integers_are_refused():
 def test_importing_hsnn_does_not_import_torch():
     code = "import sys, hsnn; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("wrong", "about_decays"), [({"threshold": -1.0}, False), ({"voltage_decay": 2.0}, True)])
+def test_only_a_wrong_decay_is_told_what_decays_are(wrong, about_decays):
+    with pytest.raises(UsageError, match="HSNN-U023") as raised:
+        snn.Lif(**wrong)
+    assert ("decay is the fraction" in raised.value.fix) == about_decays

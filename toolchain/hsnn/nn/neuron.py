@@ -14,6 +14,8 @@ from hsnn.nn.symbolic import TRAIN_AXES, OpLayer, exporting, require_input
 
 Parameter: TypeAlias = "float | Tensor"
 
+_DECAY = "a decay is the fraction lost per timestep: 0 is no decay, 1 is no memory"
+
 
 class Neuron(OpLayer):
     """A layer of neurons with a synaptic current and a voltage."""
@@ -30,7 +32,7 @@ class Neuron(OpLayer):
                 "HSNN-U023",
                 f"{name} of {self.op.name} is {tensor.min():g} to {tensor.max():g}",
                 allowed=f"finite, {low:g} to {high:g}",
-                fix="a decay is the fraction lost per timestep: 0 is no decay, 1 is no memory",
+                fix=_DECAY if name.endswith("decay") else "choose a number within the range",
             )
         if learn:
             self.register_parameter(name, nn.Parameter(tensor))
