@@ -1,23 +1,5 @@
-"""Every test and fixture finds torch's random numbers in one state, whichever tests ran before it.
+"""What holds for the tests of all folders but tests/interop, which has a configuration of its own."""
 
-Torch itself starts with another seed in every process, so weights that a test does not seed would be others every time.
-"""
+from support.same_numbers import pytest_fixture_setup, pytest_runtest_call
 
-import sys
-
-import pytest
-
-
-def start_anew():
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup():
-    start_anew()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call():
-    start_anew()
+__all__ = ["pytest_fixture_setup", "pytest_runtest_call"]

@@ -1,8 +1,12 @@
-"""The table of ONNX translations that torch's exporter asks for is built once, not anew at every export."""
+"""Random numbers are set back before every test; the table of ONNX translations of torch's exporter is built once."""
 
 import functools
 
 import pytest
+
+from support.same_numbers import pytest_fixture_setup, pytest_runtest_call
+
+__all__ = ["pytest_fixture_setup", "pytest_runtest_call"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -148,6 +148,14 @@ class ColanetHead:
     def predict(self, features: Floats, *, threads: int = 1, progress: Tell | None = None) -> Integers:
         """Return the label with most votes for each sample, the one that came first among equals.
 
+        Args:
+            features: float32, shape ``(sample, feature)``.
+            threads: As in `learn`.
+            progress: As in `learn`.
+
+        Returns:
+            Labels, int64, shape ``(sample,)``.
+
         Raises:
             UsageError: As `votes`.
         """
@@ -156,7 +164,12 @@ class ColanetHead:
         return labels
 
     def accuracy(self, features: Floats, labels: npt.NDArray[Any], *, threads: int = 1) -> float:
-        """Return the share of samples that are classified right.
+        """Return the share of samples that are classified right, 0 to 1.
+
+        Args:
+            features: float32, shape ``(sample, feature)``.
+            labels: Integers, shape ``(sample,)``.
+            threads: As in `learn`.
 
         Raises:
             UsageError: As `learn` and `votes`.

@@ -180,7 +180,7 @@ def noise(seed: int, copy: int, sample: int, timestep: int, neurons: int) -> Flo
 
 
 def mixed(h: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Permute the 32-bit integers.
+    """Permute the 32-bit integers: the finalizer ``fmix32`` of MurmurHash3, on an array of any shape.
 
     >>> [int(value) for value in mixed(np.arange(3, dtype=np.uint32))]
     [0, 1364076727, 821347078]

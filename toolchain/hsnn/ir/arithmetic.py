@@ -40,6 +40,12 @@ DELAY_MAX = 63
 def wrap_int32(x: IntArray) -> Int32:
     """Keep the low 32 bits, as a Lava channel does.
 
+    Args:
+        x: Integers within 64 bits, any shape.
+
+    Returns:
+        Int32, same shape.
+
     >>> wrap_int32(np.array([2**31, -(2**31) - 1]))
     array([-2147483648,  2147483647], dtype=int32)
     """
@@ -47,7 +53,13 @@ def wrap_int32(x: IntArray) -> Int32:
 
 
 def wrap_int24(x: IntArray) -> Int32:
-    """Wrap to 24-bit two's complement, as Lava's Conv does to its sums.
+    """Wrap to 24-bit two's complement, as Lava's Conv does to its sums (``signed_clamp`` of ``proc/conv/utils.py``).
+
+    Args:
+        x: Integers within 63 bits, any shape.
+
+    Returns:
+        Int32, ``-2**23`` to ``2**23 - 1``, same shape.
 
     >>> wrap_int24(np.array([2**23, -(2**23), -(2**23) - 1]))
     array([-8388608, -8388608,  8388607], dtype=int32)
@@ -57,7 +69,14 @@ def wrap_int24(x: IntArray) -> Int32:
 
 
 def shrink(x: IntArray, decay: IntArray | int) -> Int32:
-    """Let ``decay / 4096`` of a state leak away, rounding toward zero.
+    """Let ``decay / 4096`` of a state leak away, rounding toward zero: ``x * (4096 - decay) / 4096``.
+
+    Args:
+        x: State, int32, any shape.
+        decay: 0 to 4096, or to 8192 where what is kept is negative; broadcasts to ``x``.
+
+    Returns:
+        Int32, same shape.
 
     >>> shrink(np.array([4097, -4097, 1, -1]), 1)
     array([ 4095, -4095,     0,     0], dtype=int32)

@@ -42,6 +42,15 @@ def sigma_delta(
     Output neurons, which send their sum, become neurons that send every change, as finely as the state is, and a sum
     on the host: a chip's read-out neurons have 24 bits, Lava's Sigma 32.
 
+    Args:
+        graph: Where to.
+        neuron: The neurons.
+        drive: What arrives at them.
+        bias: Integers in units of 1/64, one for each channel, or for each neuron of a dense layer; None for none.
+        recurrent: Synapses from the layer to itself, which are refused.
+        index: Number of the layer, for the message.
+        last: Whether it is the last layer.
+
     Raises:
         UnsupportedError: ``HSNN-F072``, naming the layer.
     """

@@ -155,6 +155,13 @@ def _unrolled(conv: ConvProjection, pre: Shape, post: Shape) -> Ints:
 def weights_of(wide: Ints, name: str) -> NDArray[np.float32]:
     """Weights with their exponent, as lava-dl stores them.
 
+    Args:
+        wide: Weights times two to their exponent, of any shape.
+        name: What they belong to, for the message.
+
+    Returns:
+        The same numbers in float32, same shape.
+
     Raises:
         UnsupportedError: ``HSNN-F079``, if netx cannot hold them.
     """

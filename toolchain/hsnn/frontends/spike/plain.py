@@ -79,6 +79,11 @@ def prepared(source: str | os.PathLike[str] | onnx.ModelProto, samples: Mapping[
 def run(model: onnx.ModelProto, samples: Mapping[str, Array], more: Sequence[str]) -> list[Array]:
     """Run a network, and give its outputs, then the values that ``more`` names.
 
+    Args:
+        model: A network of :func:`prepared`; it is not changed.
+        samples: For each input: samples, batch axis first.
+        more: Names of values inside.
+
     Raises:
         UnsupportedError: ``HSNN-F098``, if it does not run on a batch of samples.
     """

@@ -48,6 +48,11 @@ def feedback(weights: NDArray[np.float64], name: str, neurons: str) -> FloatProj
     """Turn a matrix ``(post, pre)`` from a population to itself, one timestep later, into a projection.
 
     It is stored sparsely where most of it is zero: one weight for each neuron, or a convolution multiplied out.
+
+    Args:
+        weights: Float64, square, flattened features on both axes.
+        name: Name of the projection.
+        neurons: Name of the population.
     """
     if not weights.any() or np.count_nonzero(weights) >= DENSE_FROM * weights.size:
         return FloatDense(name, neurons, neurons, weights, 1)

@@ -74,6 +74,10 @@ def worst_case(
 def growth(decay: NDArray[np.float64], timesteps: int) -> float:
     """Largest sum that a state with these decays reaches from a constant input of 1.
 
+    Args:
+        decay: Fractions lost per timestep, 0 to 1, any shape; the smallest counts.
+        timesteps: Timesteps, in each of which 1 is added.
+
     >>> growth(np.array([0.5, 1.0]), 3), growth(np.array(0.0), 3)
     (1.75, 3.0)
     """
