@@ -1,6 +1,7 @@
-"""Random numbers are set back before every test; the table of ONNX translations of torch's exporter is built once."""
+"""Nothing of one test is left to the next; the table of ONNX translations of torch's exporter is built once."""
 
 import functools
+import sys
 
 import pytest
 
@@ -18,3 +19,10 @@ def translations_are_built_once():
         cached = functools.cache(torch_2_5.get_torchlib_ops)
         patch.setattr(_registration.onnxscript_apis, "get_torchlib_ops", cached, raising=True)
         yield
+
+
+@pytest.fixture(autouse=True)
+def neurons_of_other_tests_are_forgotten():
+    """snnTorch's reset goes through all its neurons of a process, and fails at a DeltaLeaky that was never called."""
+    if "snntorch" in sys.modules:
+        sys.modules["snntorch"].SpikingNeuron.init()  # empties the list
