@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
 from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.frontends.torch_operators import known_operators
+from hsnn.frontends.torch_pools import UnevenPools
 from hsnn.frontends.torch_state import described, failing_module, first_line
 from hsnn.nn.symbolic import tracing
 from hsnn.ops.functions import DEFAULT_OPSET
@@ -71,7 +72,7 @@ def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = F
     samples = tuple(_at_least_two(item) for item in inputs)
     try:
         # Not strict: strict tracing analyses bytecode and does not see that hsnn layers emit symbols.
-        with _quiet(), tracing():
+        with _quiet(), tracing(), UnevenPools():
             return torch.export.export(
                 module,
                 samples,
