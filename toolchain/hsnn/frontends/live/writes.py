@@ -1,16 +1,16 @@
-"""Loops over time that write each timestep into a tensor made before: ``voltages[t] = v``."""
+"""Loops over time that write each timestep into a tensor made before: ``voltages[t] = v``, ``voltages[:, t] = v``."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import torch
 from torch import fx
 
 from hsnn.errors import UnsupportedError
-from hsnn.frontends.live.operators import name_of
+from hsnn.frontends.live.operators import name_of, passes_on
 
+_MOVES = frozenset("aten.to.device aten.to.dtype aten.to.dtype_layout aten.to.other".split())
 _MAKERS = frozenset(
     "aten.zeros.default aten.empty.memory_format aten.zeros_like.default aten.empty_like.default aten.ones.default "
     "aten.new_zeros.default aten.new_empty.default aten.full.default".split()
@@ -30,7 +30,7 @@ def stack_writes(program: torch.export.ExportedProgram) -> None:
             written.setdefault(_buffer(node) or node, []).append(node)
     for buffer, writes in written.items():
         picks = [_pick(node) for node in writes]
-        if any(pick is None or pick[0] is not buffer for pick in picks) or name_of(buffer) not in _MAKERS:
+        if any(pick is None or pick[0] is not buffer for pick in picks) or not _is_new(buffer):
             raise _unclear(writes[0])
         dims, steps = {pick[1] for pick in picks if pick}, [pick[2] for pick in picks if pick]
         (dim, *others) = dims
@@ -53,29 +53,41 @@ def _buffer(node: fx.Node) -> fx.Node | None:
     return pick[0] if pick else None
 
 
+def _is_new(buffer: Any) -> bool:
+    """Tell whether a tensor was made for what is written, perhaps moved to a device: ``torch.zeros(...).to(x.device)``."""
+    while name_of(buffer) in _MOVES:
+        buffer = buffer.args[0]
+    return name_of(buffer) in _MAKERS
+
+
 def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:
     """Return tensor, axis and index that a node writes all of, with a value of that very shape."""
     if name_of(node) != "aten.copy_.default":
         return None
-    view: Any = node.args[0]
-    while name_of(view) == "aten.slice.Tensor" and tuple(view.args[2:]) in ((0, sys.maxsize), (0, sys.maxsize, 1)):
-        view = view.args[0]
+    view = _bare(node.args[0])
     value: Any = node.args[1]
     if name_of(view) != "aten.select.int" or not isinstance(value, fx.Node):
         return None
     if value.meta["val"].shape != view.meta["val"].shape or value.meta["val"].dtype != view.meta["val"].dtype:
         return None
-    source, dim, index = view.args
+    source, dim, index = _bare(view.args[0]), *view.args[1:]
     shape = source.meta["val"].shape
     dim %= len(shape)
     extent = shape[dim]
     return source, dim, index % extent if isinstance(extent, int) else index
 
 
+def _bare(view: Any) -> Any:
+    """Leave out slices that take all of an axis, which ``[:]`` makes."""
+    while name_of(view) == "aten.slice.Tensor" and passes_on(view):
+        view = view.args[0]
+    return view
+
+
 def _unclear(node: fx.Node) -> UnsupportedError:
     return UnsupportedError(
         "HSNN-F092",
         f"the loop over time writes into a tensor in place, in a way that cannot be understood ({node.name})",
-        allowed="voltages[t] = v, once for every index of one axis of a tensor that was made for it",
+        allowed="voltages[t] = v or voltages[:, t] = v, once for every index of one axis of a tensor made for it",
         fix="collect the outputs in a list, and stack them with torch.stack",
     )
