@@ -1,8 +1,9 @@
-"""How torch models are called: time first, one timestep a call, some of the outputs; and loops that write in place."""
+"""How torch models are called: time first, one timestep a call, some of the outputs."""
 
 from __future__ import annotations
 
 import argparse
+import copy
 
 import numpy as np
 import pytest
@@ -12,77 +13,41 @@ from torch import nn
 import hsnn
 from hsnn import nn as snn
 from hsnn.cli import main
-from hsnn.commands.calling import Time, indices, time
+from hsnn.commands.calling import Time, outputs, time
 from hsnn.errors import HsnnError
-from hsnn.frontends.live import LiveNeuron, adapt
-from hsnn.frontends.torch import compare_with_library, from_torch
+from hsnn.frontends.live import adapt
+from hsnn.frontends.torch import compare_with_torch, from_torch
+from support.spiking_steps import Spiking, assert_same, register_spiking
 
 STEPS = 5
 
 
-class Spiking(nn.Module):
-    """Takes and returns its voltage."""
-
-    def forward(self, x, state=None):
-        v = x if state is None else 0.5 * state + x
-        spikes = (v >= 1).to(x.dtype)
-        return spikes, v * (1 - spikes)
-
-
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    monkeypatch.setattr("hsnn.frontends.live.registry._REGISTERED", {})
-
-    @hsnn.register_neuron(Spiking)
-    def spiking(neuron):
-        def protocol(_, emit):
-            return lambda x, state=None: tuple(emit(x, () if state is None else (state,)))
-
-        layer = snn.Lif(1.0, voltage_decay=0.5, comparison=">=")
-        return LiveNeuron((layer, None), states=(1,), keeps_state=False, protocol=protocol)
+    register_spiking(monkeypatch)
 
 
 class Net(nn.Module):
-    """Time first, ``write`` says how outputs are collected."""
+    """Time first; returns spikes and a state."""
 
-    def __init__(self, write):
+    def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.fc, self.neuron, self.write = nn.Linear(6, 4), Spiking(), write
+        self.fc, self.neuron = nn.Linear(6, 4), Spiking()
         with torch.no_grad():
             self.fc.weight.mul_(4)
 
     def forward(self, x):
-        state, out = None, torch.zeros(x.shape[0], x.shape[1], 4)
+        state, sent = None, []
         for t in range(x.shape[0]):
             spikes, state = self.neuron(self.fc(x[t]), state)
-            self.write(out, t, spikes)
-        return out, state
-
-
-def forwards(out, t, spikes):
-    out[t] = spikes
-
-
-def backwards(out, t, spikes):
-    out[out.shape[0] - 1 - t, :, :] = spikes
-
-
-def onto_one(out, t, spikes):
-    out[0] = spikes
-
-
-def into_a_part(out, t, spikes):
-    out[t, :, :2] = spikes[:, :2]
-
-
-def adding(out, t, spikes):
-    out[t] += spikes
+            sent.append(spikes)
+        return torch.stack(sent), state
 
 
 def network():
     """What the command line names: returns spikes and a state, time first."""
-    return Net(forwards).eval()
+    return Net().eval()
 
 
 class Step(nn.Module):
@@ -102,98 +67,10 @@ def step():
     return Step().eval()
 
 
-def same(model, x):
-    found = compare_with_library(adapt(model, (x,)), (x,))
-    assert found.flips == 0
-    assert found.max_abs < 1e-6
-    assert all(item.spikes > 0 for item in found.neurons)
-
-
-def test_writes_of_every_timestep_are_a_stack():
-    x = torch.rand(3, STEPS, 6)
-    model = snn.KeepOutputs(snn.TimeFirst(Net(forwards)), [0])
-    same(model, x)
-    hybrid = from_torch(model, (x,))
-    assert [node.op_type for node in hybrid.proto.graph.node].count("TrainDecode") == 1
-
-
-@pytest.mark.parametrize("write", [onto_one, into_a_part, backwards])
-def test_other_writes_are_refused(write):
-    with pytest.raises(HsnnError, match="HSNN-F092"):
-        adapt(snn.KeepOutputs(snn.TimeFirst(Net(write)), [0]), (torch.rand(3, STEPS, 6),))
-
-
-class Collecting(nn.Module):
-    """Batch first, with the axis of time in front of, between or behind the features; ``moved`` says where it is made."""
-
-    def __init__(self, write, shape, *, moved=False):
-        super().__init__()
-        torch.manual_seed(0)
-        self.fc, self.neuron, self.write, self.shape, self.moved = nn.Linear(6, 4), Spiking(), write, shape, moved
-        with torch.no_grad():
-            self.fc.weight.mul_(4)
-
-    def forward(self, x):
-        state, out = None, torch.zeros(x.shape[0], *self.shape)
-        out = out.to(x.device) if self.moved else out
-        for t in range(x.shape[1]):
-            spikes, state = self.neuron(self.fc(x[:, t]), state)
-            self.write(out, t, spikes)
-        return out
-
-
-def to_second(out, t, spikes):
-    out[:, t] = spikes
-
-
-def to_second_of_three(out, t, spikes):
-    out[:, t, :] = spikes
-
-
-def to_third(out, t, spikes):
-    out[:, :, t] = spikes
-
-
-def to_last(out, t, spikes):
-    out[..., t] = spikes
-
-
-@pytest.mark.parametrize("moved", [False, True])
-@pytest.mark.parametrize(
-    ("write", "shape"),
-    [(to_second, (STEPS, 4)), (to_second_of_three, (STEPS, 4)), (to_third, (4, STEPS)), (to_last, (4, STEPS))],
-)
-def test_writes_along_any_axis_are_a_stack(write, shape, moved):
-    x, model = torch.rand(3, STEPS, 6), Collecting(write, shape, moved=moved)
-    same(model, x)
-    assert from_torch(model, (x,)).outputs[0].shape[1:] == (STEPS, 4)
-
-
-class Aliased(Collecting):
-    """Reads what was written under another name of the same tensor."""
-
-    def forward(self, x):
-        made, state = torch.zeros(x.shape[0], *self.shape), None
-        moved = made.to(x.device)
-        for t in range(x.shape[1]):
-            spikes, state = self.neuron(self.fc(x[:, t]), state)
-            self.write(moved, t, spikes)
-        return made + 2 * moved
-
-
-def test_another_name_of_the_tensor_holds_what_was_written():
-    same(Aliased(to_second, (STEPS, 4)), torch.rand(3, STEPS, 6))
-
-
-def test_additions_in_place_never_give_another_result():
-    with pytest.raises(HsnnError, match=r"HSNN-F09[25]"):
-        from_torch(snn.KeepOutputs(snn.TimeFirst(Net(adding)), [0]), (torch.rand(3, STEPS, 6),))
-
-
 def test_the_loop_hands_a_state_on():
     x = torch.rand(3, 6)
     over = snn.OverTime(Step(), timesteps=STEPS, outputs="sum")
-    same(over, x)
+    assert_same(over, x)
     module, state, total = over.module, None, 0
     for _ in range(STEPS):
         spikes, state = module(x, state)
@@ -239,13 +116,63 @@ def test_outputs_that_are_not_there():
         snn.KeepOutputs(nn.Linear(6, 4), [0])(torch.rand(3, 6))
     both = snn.KeepOutputs(network(), [1, 0])(torch.rand(STEPS, 3, 6))
     assert [item.ndim for item in both] == [2, 3]
+    for keep in (["voltage"], ["spikes", "0"], [3]):
+        with pytest.raises(HsnnError, match=r"HSNN-U022.*3 outputs") as caught:
+            snn.KeepOutputs(TwoInputs(), keep)(torch.rand(3, STEPS, 6), torch.rand(3, 4))
+        assert "0 to 2 or 'logits', 'spikes', 'state'" in caught.value.allowed
+
+
+class TwoInputs(Net):
+    """Takes two inputs, and returns a dictionary."""
+
+    def forward(self, image, aux):
+        spikes, state = super().forward(image.transpose(0, 1))
+        return {"logits": spikes.mean(0) + aux, "spikes": spikes, "state": state}
+
+
+@pytest.mark.parametrize(
+    ("keep", "names"), [(["logits"], ["logits"]), (["spikes", 0], ["spikes", "logits"]), ("logits", ["logits"])]
+)
+def test_outputs_of_a_dictionary_and_inputs_keep_their_names(keep, names):
+    x = (torch.rand(3, STEPS, 6), torch.rand(3, 4))
+    model = snn.KeepOutputs(TwoInputs(), keep)
+    hybrid = from_torch(model, x)
+    assert [item.name for item in hybrid.inputs] == ["image", "aux"]
+    assert [item.name for item in hybrid.outputs] == names
+    assert compare_with_torch(model, hybrid, x).max_abs < 1e-6
+    assert list(copy.deepcopy(model)(image=x[0], aux=x[1])) == names
+
+
+def test_any_number_of_inputs():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lif = snn.Lif(0.5)
+
+        def forward(self, first, *others):
+            return snn.RateDecode()(self.lif(snn.DirectEncode(4)(first + sum(others))))
+
+    for count in (1, 2, 3):
+        x = tuple(torch.rand(2, 4) for _ in range(count))
+        assert len(from_torch(Sum(), x).inputs) == count
+
+
+def test_the_first_entry_of_a_dictionary_counts_over_time():
+    class Named(Step):
+        def forward(self, x):
+            return {"spikes": super().forward(x)[0], "other": x}
+
+    x = torch.rand(3, 6)
+    over = snn.OverTime(Named(), timesteps=STEPS, outputs="last")
+    torch.testing.assert_close(over(x), Step()(x)[0])
 
 
 def test_how_time_is_written():
     assert time("first") == Time("first")
     assert time("steps=8,inputs=train") == Time("steps", 8, {"inputs": "train"})
     assert time("merged=8") == Time("merged", 8)
-    assert indices("0,2") == (0, 2)
+    assert outputs("0,2") == (0, 2)
+    assert outputs("logits,2") == ("logits", 2)
     for text in (
         "",
         "last",
@@ -259,18 +186,21 @@ def test_how_time_is_written():
     ):
         with pytest.raises(argparse.ArgumentTypeError):
             time(text)
-    for text in ("", "-1", "a", "0,"):
+    for text in ("", "-1", "0,", "a,,b"):
         with pytest.raises(argparse.ArgumentTypeError):
-            indices(text)
+            outputs(text)
 
 
 def test_the_command_line_compiles_both(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     loose = ["--limit", "f1=0,rate=10,dead=1,voltage=10"]
-    factories = {"test_calling:network": Net(forwards).eval(), "test_calling:step": Step().eval()}
+    factories = {"test_calling:network": Net().eval(), "test_calling:step": Step().eval()}
+    factories["test_calling:two"] = TwoInputs().eval()
     monkeypatch.setattr("hsnn.frontends.torch.load_factory", lambda text: factories[text])
     rng = np.random.default_rng(0)
     np.save("trains.npy", rng.uniform(0, 1, (6, STEPS, 6)).astype(np.float32))
+    both = {"image": rng.uniform(0, 1, (6, STEPS, 6)), "aux": rng.uniform(0, 1, (6, 4))}
+    np.savez("both.npz", **{name: array.astype(np.float32) for name, array in both.items()})
     np.save("values.npy", rng.uniform(0, 1, (6, 6)).astype(np.float32))
     first = ["test_calling:network", "--calibration", "trains.npy", "-o", "first.hsnn", *loose]
     assert main(first) == 3
@@ -280,6 +210,11 @@ def test_the_command_line_compiles_both(tmp_path, monkeypatch, capsys):
     assert main([*first, "--time", "first", "--outputs", "0"]) == 0
     checked = ["--target", "emulator", "--model", "test_calling:network", "--time", "first", "--outputs", "0"]
     assert main(["verify", "first.hsnn", *checked]) == 0
+    two = ["test_calling:two", "--calibration", "both.npz", "-o", "two.hsnn", "--outputs", "logits,spikes", *loose]
+    assert main(two) == 0
+    assert [value.name for value in hsnn.load("two.hsnn").outputs] == ["logits", "spikes"]
+    checked = ["--target", "emulator", "--model", "test_calling:two", "--outputs", "logits,spikes"]
+    assert main(["verify", "two.hsnn", *checked]) == 0
     one = ["test_calling:step", "--calibration", "values.npy", "-o", "step.hsnn", *loose]
     assert main(one) == 3
     assert "--time steps=16" in capsys.readouterr().err

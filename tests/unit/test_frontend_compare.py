@@ -154,3 +154,32 @@ def test_another_model_is_refused(net, hybrid, x):
 def test_wrong_inputs_name_the_module(net, hybrid):
     with pytest.raises(UsageError, match=r"HSNN-F010.*fc"):
         compare_with_torch(net, hybrid, (torch.rand(2, 3),))
+
+
+class OverSamples(nn.Module):
+    """Returns outputs with a batch axis and without one."""
+
+    def __init__(self, threshold=0.5, *, factor=1.0):
+        super().__init__()
+        self.encode, self.decode, self.factor = snn.DirectEncode(4), snn.RateDecode(), factor
+        self.lif = snn.Lif(threshold, voltage_decay=1.0)
+
+    def forward(self, x):
+        rate = self.decode(self.lif(self.encode(x)))
+        return rate, self.factor * rate.mean(), rate.sum(0)
+
+
+def test_outputs_without_a_batch_axis_are_compared(x):
+    model = OverSamples()
+    hybrid = from_torch(model, (x,))
+    result = compare_with_torch(model, hybrid, (x,))
+    assert (result.flips, result.max_abs < 1e-6) == (0, True)
+    assert compare_with_torch(OverSamples(factor=2.0), hybrid, (x,)).max_rel > 0.4
+
+
+def test_an_output_that_mixes_samples_is_not_judged_by_a_flip_in_one_of_them(x):
+    model, other = OverSamples(0.5), OverSamples(0.5 + 1e-6)
+    x = torch.cat([x.round() * 0.8, torch.full((1, 4), 0.5 + 5e-7)])
+    result = compare_with_torch(model, from_torch(other, (x,)), (x,))
+    assert (result.flipped_samples, result.max_abs) == (1, 0.0)
+    assert result.flips_explained

@@ -19,6 +19,7 @@ from hsnn.libraries import LIBRARIES, OF_MODELS, missing_library, named_if_missi
 TORCH = "pip install 'hsnn[torch]'"
 USES = {
     "nn": ("torch", "from hsnn import nn", TORCH),
+    "hsnn.nn": ("torch", "import hsnn; hsnn.nn.OverTime", TORCH),
     "register_neuron": ("torch", "import hsnn; hsnn.register_neuron", TORCH),
     "live": ("torch", "from hsnn.frontends.live import LiveNeuron", TORCH),
     "check": (

@@ -101,6 +101,12 @@ def test_import_is_light():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_layers_that_errors_name_come_with_the_package():
+    code = "import sys, hsnn; print('torch' in sys.modules, hsnn.nn.OverTime.__name__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "OverTime", "True"]
+
+
 def test_import_takes_less_than_a_tenth_of_a_second():
     code = "import time; t = time.process_time(); import hsnn; print(time.process_time() - t)"
     best = min(

@@ -240,3 +240,23 @@ def test_an_error_in_the_callback_is_the_callers(chain, pipeline):
 
     with reference(chain, batch_size=2, pipeline=pipeline) as session, pytest.raises(StopAsyncIteration):
         session.run(samples(50), progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("names", "fix"),
+    [
+        (("output_0", "output_1"), "--outputs 0, hsnn.nn.KeepOutputs(model, [0])"),
+        (("logits", "rate"), "--outputs logits, hsnn.nn.KeepOutputs(model, ['logits'])"),
+    ],
+)
+def test_an_output_without_samples_can_be_left_out(build, names, fix):
+    nodes = [helper.make_node("Relu", ["x"], [names[0]]), helper.make_node("ReduceMean", ["x"], [names[1]], keepdims=0)]
+    model = build.onnx(nodes, {"x": [None, 4]}, {names[0]: [None, 4], names[1]: []})
+    values = (ModelValue(names[0], (None, 4), "float32"), ModelValue(names[1], (), "float32"))
+    program = Program(
+        (HostStage("h", model, ("x",), names),), (ModelValue("x", (None, 4), "float32"),), values,
+        Metadata("0", "emulator"),
+    )  # fmt: skip
+    with Session(program, batch_size=2) as session, pytest.raises(RunError, match="HSNN-R109") as caught:
+        session.run(samples(5))
+    assert fix in caught.value.fix

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hsnn import nn
     from hsnn.artifact import load
     from hsnn.compiler import compile
     from hsnn.errors import HsnnError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hsnn.program import Program
     from hsnn.runtime.session import Session
 
-__all__ = ["HsnnError", "Program", "Session", "__version__", "check", "compile", "load", "register_neuron"]
+__all__ = ["HsnnError", "Program", "Session", "__version__", "check", "compile", "load", "nn", "register_neuron"]
 
 __version__: str
 
@@ -38,12 +39,12 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("hsnn")
-    if name not in _HOMES:
+    if name not in _HOMES and name != "nn":
         raise AttributeError(f"module 'hsnn' has no attribute {name!r}")
     from hsnn.libraries import named_if_missing
 
     with named_if_missing():
-        value = getattr(import_module(_HOMES[name]), name)
+        value = import_module("hsnn.nn") if name == "nn" else getattr(import_module(_HOMES[name]), name)
     # Found at once the next time.
     globals()[name] = value
     return value

@@ -42,9 +42,10 @@ def add_calling(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--outputs",
-        type=indices,
+        type=outputs,
         metavar="N,...",
-        help="outputs of a torch model to keep, from 0: --outputs 0 where it returns spikes and voltages",
+        help="outputs of a torch model to keep, from 0 or by name: --outputs 0 where it returns spikes and voltages, "
+        "--outputs spikes where they are entries of a dictionary",
     )
 
 
@@ -71,12 +72,16 @@ def time(text: str) -> Time:
     return Time(kind, int(count), given)
 
 
-def indices(text: str) -> tuple[int, ...]:
-    """Read whole numbers with commas between."""
+def outputs(text: str) -> tuple[int | str, ...]:
+    """Read whole numbers and names with commas between.
+
+    >>> outputs("0,logits")
+    (0, 'logits')
+    """
     parts = text.split(",")
-    if not all(part.isascii() and part.isdecimal() for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 0, such as 0 or 0,2")
-    return tuple(int(part) for part in parts)
+    if any(not part.strip() or part.startswith("-") for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 0 and names, such as 0 or spikes,logits")
+    return tuple(int(part) if part.isascii() and part.isdecimal() else part for part in parts)
 
 
 def called(module: nn.Module, args: argparse.Namespace) -> nn.Module:

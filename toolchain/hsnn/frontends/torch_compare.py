@@ -66,7 +66,8 @@ class TorchComparison:
 
     Attributes:
         samples: Samples compared.
-        flipped_samples: Samples in which a spike flipped; their outputs are left out of the differences.
+        flipped_samples: Samples in which a spike flipped; their outputs are left out of the differences, and so are
+            outputs that mix samples, if there is one.
         max_abs: Largest difference of an output.
         max_rel: The same, relative to the largest value of that output.
         neurons: One entry for each encoder and neuron layer, in the order in which torch calls them.
@@ -266,10 +267,12 @@ def _compare_outputs(expected: list[Array], found: list[Array], keep: Bools) -> 
                 f"an output has shape {a.shape} in torch and {b.shape} in the hybrid model",
                 fix="name the model as it was compiled",
             )
-        # A first axis that is not the batch, as of a spike train, is compared whole.
-        rows = keep if a.ndim and a.shape[0] == keep.size else np.ones(a.shape[0] if a.ndim else 1, np.bool_)
-        gap = np.abs(a.astype(np.float64) - b)[rows]
-        largest = float(gap.max()) if gap.size else 0.0
+        gap = np.abs(a.astype(np.float64) - b)
+        if a.ndim and a.shape[0] == keep.size:
+            gap = gap[keep]
+        elif keep.size not in a.shape and not keep.all():
+            continue  # It mixes samples, as a mean over them does, and a spike flipped in one of them.
+        largest = float(np.max(gap, initial=0.0))
         max_abs = max(max_abs, largest)
         max_rel = max(max_rel, largest / max(float(np.abs(a).max()), 1e-12) if largest else 0.0)
     return max_abs, max_rel

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,6 @@ def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = F
         UnsupportedError: ``HSNN-F013``, if torch cannot trace the module; ``HSNN-F015``, if it works for one batch
             size only.
     """
-    batch = torch.export.Dim(BATCH)
     samples = tuple(_at_least_two(item) for item in inputs)
     try:
         # Not strict: strict tracing analyses bytecode and does not see that hsnn layers emit symbols.
@@ -76,7 +76,7 @@ def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = F
             return torch.export.export(
                 module,
                 samples,
-                dynamic_shapes=tuple({0: batch} for _ in samples),
+                dynamic_shapes=_free_batch(module, len(samples)),
                 strict=False,
                 prefer_deferred_runtime_asserts_over_guards=lenient,
             )
@@ -157,6 +157,16 @@ def _unconverted(module: nn.Module, program: torch.export.ExportedProgram, error
             path = re.sub(r"@\d+$", "", stack[-1][0]) if stack else ""
             return str(node.target), described(path, module.get_submodule(path))
     return f"({first_line(error)})", type(module).__name__
+
+
+def _free_batch(module: nn.Module, count: int) -> tuple[Any, ...]:
+    """Declare the first axis of every input free; those that ``*inputs`` takes are one argument."""
+    batch = torch.export.Dim(BATCH)
+    kinds = [item.kind for item in inspect.signature(module.forward).parameters.values()]
+    gathered = inspect.Parameter.VAR_POSITIONAL
+    named = kinds.index(gathered) if gathered in kinds else count
+    rest = tuple({0: batch} for _ in range(count - named))
+    return (*({0: batch} for _ in range(min(named, count))), *((rest,) if rest else ()))
 
 
 def _at_least_two(x: Tensor) -> Tensor:

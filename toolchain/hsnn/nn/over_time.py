@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class OverTime(nn.Module):
     starts every sample from zero.
 
     Args:
-        module: Takes one timestep, ``(batch, *feature)``; if it returns a tuple, the first entry counts.
+        module: Takes one timestep, ``(batch, *feature)``; of a tuple or dictionary, the first entry counts.
         timesteps: Timesteps, at least 1.
         inputs: ``repeat``: the input is the same at every timestep; ``train``: it is ``(batch, timestep, *feature)``.
         outputs: ``mean``, ``sum`` or ``last`` over time, or ``train``: ``(batch, timestep, *feature)``.
@@ -61,6 +62,8 @@ class OverTime(nn.Module):
 
     @staticmethod
     def _first(output: Any) -> Tensor:
+        if isinstance(output, Mapping):
+            output = tuple(output.values())
         first: Tensor = output[0] if isinstance(output, tuple) else output
         return first
 
@@ -94,7 +97,8 @@ class MergedTime(nn.Module):
     copy that this holds they keep the number of timesteps, so that the number of samples is free.
 
     Args:
-        module: Takes one tensor, ``(batch * timestep, *feature)``, and returns such tensors; it is copied.
+        module: Takes one tensor, ``(batch * timestep, *feature)``, and returns such tensors, one or a tuple, list or
+            dictionary of them; it is copied.
         timesteps: Timesteps of a sample, at least 1.
 
     Raises:
@@ -123,6 +127,8 @@ class MergedTime(nn.Module):
                 allowed=f"(batch, {self.timesteps}, *feature)",
             )
         outputs = self.module(x.flatten(0, 1))
+        if isinstance(outputs, Mapping):
+            return {name: item.unflatten(0, (-1, self.timesteps)) for name, item in outputs.items()}
         if isinstance(outputs, tuple | list):
             return tuple(item.unflatten(0, (-1, self.timesteps)) for item in outputs)
         return outputs.unflatten(0, (-1, self.timesteps))
@@ -136,33 +142,53 @@ class KeepOutputs(nn.Module):
     """Leaves outputs of a module out, such as states that only its training needs.
 
     Args:
-        module: Takes one tensor and returns a tuple or a list.
-        keep: Which of its outputs to return, from 0, in this order.
+        module: Takes one tensor or several, and returns a tuple, a list or a dictionary.
+        keep: Which of its outputs to return, in this order: by place, from 0, or by key or name of a field.
 
     Raises:
         UsageError: ``HSNN-U021``, if nothing is kept, or an index is below 0.
     """
 
-    def __init__(self, module: nn.Module, keep: Sequence[int]) -> None:
+    def __init__(self, module: nn.Module, keep: Sequence[int | str]) -> None:
         super().__init__()
-        if not keep or any(index < 0 for index in keep):
-            raise UsageError("HSNN-U021", f"KeepOutputs keeps {list(keep)}", allowed="one index or more, from 0")
-        self.module, self.keep = module, tuple(keep)
+        kept = [keep] if isinstance(keep, int | str) else list(keep)
+        if not kept or any(isinstance(item, int) and item < 0 for item in kept):
+            raise UsageError("HSNN-U021", f"KeepOutputs keeps {kept}", allowed="one output or more, from 0 or by name")
+        self.module, self.keep = module, tuple(kept)
 
-    def forward(self, x: Tensor) -> Any:
-        """Call the module, and return some of what it returns; a lone output by itself.
+    @property  # A function made for the module that is held: the exporter takes names of inputs from its signature.
+    def forward(self) -> Callable[..., Any]:  # type: ignore[override]  # nobody sets it
+        """Call the module, and return some of what it returns: of a dictionary another, a lone output by itself.
+
+        It takes what the module takes, under the same names.
 
         Raises:
-            UsageError: ``HSNN-U022``, if it does not return that many outputs.
+            UsageError: ``HSNN-U022``, if it does not return such outputs.
         """
-        outputs = self.module(x)
-        if not isinstance(outputs, tuple | list) or max(self.keep) >= len(outputs):
-            found = f"{len(outputs)} outputs" if isinstance(outputs, tuple | list) else "one output"
-            raise UsageError(
-                "HSNN-U022", f"KeepOutputs keeps {list(self.keep)} of {found}", allowed="indices from 0 that there are"
-            )
-        kept = tuple(outputs[index] for index in self.keep)
+
+        @functools.wraps(self.module.forward)
+        def forward(*inputs: Any, **named: Any) -> Any:
+            return self._kept(self.module(*inputs, **named))
+
+        return forward
+
+    def _kept(self, outputs: Any) -> Any:
+        by_key = isinstance(outputs, Mapping)
+        if not by_key and not isinstance(outputs, tuple | list):
+            raise self._absent("one output", "a module that returns a tuple, a list or a dictionary")
+        names = tuple(outputs) if by_key else getattr(outputs, "_fields", ())
+        places = [names.index(item) if isinstance(item, str) and item in names else item for item in self.keep]
+        known = [place for place in places if isinstance(place, int) and place < len(outputs)]
+        if len(known) < len(places):
+            listed = f" or {', '.join(map(repr, names))}" if names else ""
+            raise self._absent(f"{len(outputs)} outputs", f"0 to {len(outputs) - 1}{listed}")
+        if by_key:
+            return {names[place]: outputs[names[place]] for place in known}
+        kept = tuple(outputs[place] for place in known)
         return kept if len(kept) > 1 else kept[0]
+
+    def _absent(self, found: str, allowed: str) -> UsageError:
+        return UsageError("HSNN-U022", f"KeepOutputs keeps {list(self.keep)} of {found}", allowed=allowed)
 
     def extra_repr(self) -> str:
         """Arguments, for ``print(module)``."""

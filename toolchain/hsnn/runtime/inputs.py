@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[Any]
+
+_MOST_TURNED = 6
+"""Axes up to which their orders are tried."""
 
 
 def check_inputs(inputs: ArrayLike | Mapping[str, ArrayLike], values: tuple[ModelValue, ...]) -> dict[str, Array]:
@@ -114,16 +118,13 @@ def _checked(array: Array, value: ModelValue) -> Array:
             allowed=f"{value.dtype}{' or float64' if value.dtype == 'float32' else ''}",
             fix=f"scale it as in training, then .astype({value.dtype!r})",
         )
-    fits = array.ndim == len(value.shape) and all(
-        extent in (None, found) for extent, found in zip(value.shape, array.shape, strict=True)
-    )
-    if not fits or array.size == 0:
+    if not _fits(array.shape, value.shape) or array.size == 0:
         wanted = ", ".join("batch" if extent is None else str(extent) for extent in value.shape)
         raise UsageError(
             "HSNN-R103",
             f"input {value.name!r} has shape {array.shape}",
             allowed=f"({wanted}), one sample or more",
-            fix=_shape_fix(array, value),
+            fix=_advice(array, value),
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
@@ -136,9 +137,20 @@ def _checked(array: Array, value: ModelValue) -> Array:
     return array
 
 
-def _shape_fix(array: Array, value: ModelValue) -> str:
-    if array.ndim == len(value.shape) - 1:
-        return "give a single sample a batch axis of 1"
-    if array.ndim == len(value.shape) and array.size == 0:
+def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(found) == len(wanted) and all(b in (None, a) for a, b in zip(found, wanted, strict=True))
+
+
+def _advice(array: Array, value: ModelValue) -> str:
+    """Say what to do about a wrong shape, where the shape tells what is wrong."""
+    axis = batch_axis(value)
+    if array.ndim == len(value.shape) and not array.size:
         return "give one sample or more"
+    if axis is not None and _fits(array.shape, value.shape[:axis] + value.shape[axis + 1 :]):
+        return f"give a single sample a batch axis of 1: numpy.expand_dims(x, {axis})"
+    if array.ndim == len(value.shape) and array.ndim <= _MOST_TURNED:
+        turns = itertools.permutations(range(array.ndim))
+        turned = next((order for order in turns if _fits(tuple(array.shape[i] for i in order), value.shape)), None)
+        if turned is not None:
+            return f"its axes are in another order: numpy.transpose(x, {turned})"
     return "prepare samples as those that the model was compiled with"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hsnn.errors import RunError, UsageError
+from hsnn.ir.plan import ModelValue
 from hsnn.program import Program, require_program
 from hsnn.recording import Recording
 from hsnn.runtime.host import HostExecutable, default_threads, find_provider
@@ -216,10 +217,23 @@ class Session:
                         "HSNN-R109",
                         f"output {value.name!r} of {batch.samples} samples has shape {part.shape}",
                         allowed="a batch axis with one entry a sample",
-                        fix="keep the batch as an axis of every output of the model",
+                        fix=_without_batch(self.program.outputs),
                     )
             outputs[value.name] = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis or 0)
         return outputs
+
+
+def _without_batch(outputs: tuple[ModelValue, ...]) -> str:
+    """Say what to do about outputs that have no batch axis."""
+    kept = [value.name.removeprefix("output_") for value in outputs if batch_axis(value) is not None]
+    alone = "return a value for each sample, such as a mean over features or timesteps"
+    if not kept:
+        return alone
+    python = ", ".join(name if name.isdecimal() else repr(name) for name in kept)
+    return (
+        f"{alone}; or leave it out of a torch model: hsnn-compile --outputs {','.join(kept)}, "
+        f"hsnn.nn.KeepOutputs(model, [{python}]) in Python"
+    )
 
 
 def _load_chips(program: Program, loading: ExitStack, target: str | Target, timeout: float | None) -> dict[str, Runner]:

@@ -107,8 +107,9 @@ class Placer:
                 "HSNN-F093",
                 f"the model uses a state of {self._traced.title(path)} (output {index}), which it cannot send",
                 allowed="spikes; voltages of neurons without reset, and of snnTorch's with reset by subtraction",
-                fix="leave it out: hsnn-compile --outputs 0 keeps the first output, hsnn.nn.KeepOutputs(model, [0]) in "
-                "Python; or read out neurons without reset (LI, ExpLeak, reset_mechanism='none')",
+                fix="leave it out: hsnn-compile --outputs 0 keeps the first output, --outputs spikes an entry of a "
+                "dictionary, hsnn.nn.KeepOutputs(model, [0]) does so in Python; or read out neurons without reset "
+                "(LI, ExpLeak, reset_mechanism='none')",
             )
         return value
 

@@ -54,7 +54,7 @@ def _buffer(node: fx.Node) -> fx.Node | None:
 
 
 def _is_new(buffer: Any) -> bool:
-    """Tell whether a tensor was made for what is written, perhaps moved to a device: ``torch.zeros(...).to(x.device)``."""
+    """Tell whether a tensor was made for what is written, and perhaps moved: ``torch.zeros(4).to(x.device)``."""
     while name_of(buffer) in _MOVES:
         buffer = buffer.args[0]
     return name_of(buffer) in _MAKERS
@@ -70,7 +70,8 @@ def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:
         return None
     if value.meta["val"].shape != view.meta["val"].shape or value.meta["val"].dtype != view.meta["val"].dtype:
         return None
-    source, dim, index = _bare(view.args[0]), *view.args[1:]
+    source = _bare(view.args[0])
+    _, dim, index = view.args
     shape = source.meta["val"].shape
     dim %= len(shape)
     extent = shape[dim]
