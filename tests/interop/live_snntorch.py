@@ -259,42 +259,6 @@ def keeps_spikes():
     assert_equal(KeepOutputs(Tutorial(snn.Leaky(0.95), snn.Leaky(0.9), None), [0]))
 
 
-@construct(LIBRARY, "the same in a dictionary, `--outputs spikes`, and a mean of all spikes beside them", EXACT)
-def keeps_entries():
-    class Named(Loop):
-        def forward(self, x):
-            one, two = self.first.init_leaky(), self.second.init_leaky()
-            spikes, voltages = [], []
-            for _ in range(TIMESTEPS):
-                sent, one = self.first(self.fc1(x), one)
-                sent, two = self.second(self.fc2(sent), two)
-                spikes.append(sent)
-                voltages.append(two)
-            train = torch.stack(spikes)
-            return {"spikes": train, "voltages": torch.stack(voltages), "activity": train.mean()}
-
-    assert_equal(KeepOutputs(Named(snn.Leaky(0.95), snn.Leaky(0.9), None), ["spikes", "activity"]))
-
-
-@construct(LIBRARY, "`spikes[t] = s`, `spikes[:, t] = s`, `spikes[..., t] = s` in the loop", EXACT)
-def writes():
-    class Writes(Loop):
-        def __init__(self, shape, place):
-            super().__init__(snn.Leaky(0.9), nn.Identity(), None)
-            self.shape, self.place = shape, place
-
-        def forward(self, x):
-            mem = self.first.init_leaky()
-            sent = torch.zeros([x.shape[0] if extent is None else extent for extent in self.shape]).to(x.device)
-            for t in range(TIMESTEPS):
-                sent[self.place(t)], mem = self.first(self.fc1(x), mem)
-            return sent
-
-    assert_equal(Writes((TIMESTEPS, None, 5), lambda t: t))
-    assert_equal(Writes((None, TIMESTEPS, 5), lambda t: (slice(None), t)))
-    assert_equal(Writes((None, 5, TIMESTEPS), lambda t: (..., t)))
-
-
 @construct(
     LIBRARY,
     "the loop over time is outside of the model",

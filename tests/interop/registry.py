@@ -33,6 +33,7 @@ MODULES: tuple[str, ...] = (
     "live_sinabs",
     "live_slayer",
     "live_slayer_resonators",
+    "live_loops",
     "live_over_time",
     "nir_nodes",
     "nir_files",

@@ -157,6 +157,41 @@ def test_any_number_of_inputs():
         assert len(from_torch(Sum(), x).inputs) == count
 
 
+class Returns(nn.Module):
+    """Returns what ``more`` makes beside the rate of spikes."""
+
+    def __init__(self, more, *, foreign):
+        super().__init__()
+        torch.manual_seed(0)
+        self.more, self.fc = more, nn.Linear(6, 4)
+        neurons = Step() if foreign else nn.Sequential(nn.Linear(6, 4), snn.DirectEncode(STEPS), snn.Lif(0.2))
+        self.over = snn.OverTime(neurons, timesteps=STEPS) if foreign else nn.Sequential(neurons, snn.RateDecode())
+
+    def forward(self, x):
+        return self.more(self.over(x), x, self.fc.weight)
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_is_no_tensor_is_no_output(foreign):
+    cases = {
+        ("output_0",): lambda y, x, _: (y, None),
+        ("output_0", "output_3"): lambda y, x, _: (y, 3, "text", 2 * y, 0.5, True),
+        ("y", "z"): lambda y, x, _: {"y": y, "state": None, "samples": x.shape[0], "z": y + 1},
+    }
+    x = (torch.rand(5, 6),)
+    for names, more in cases.items():
+        model = Returns(more, foreign=foreign)
+        hybrid = from_torch(model, x)
+        assert tuple(item.name for item in hybrid.outputs) == names
+        assert compare_with_torch(model, hybrid, x).max_abs < 1e-6
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_constant_outputs_are_refused_by_name(foreign):
+    with pytest.raises(HsnnError, match="HSNN-F032: output 1 of the model"):
+        from_torch(Returns(lambda y, _, weight: (y, weight.sum()), foreign=foreign), (torch.rand(5, 6),))
+
+
 def test_the_first_entry_of_a_dictionary_counts_over_time():
     class Named(Step):
         def forward(self, x):

@@ -37,7 +37,8 @@ def finish(model: onnx.ModelProto) -> HybridModel:
             misses an attribute or has one that is unknown or out of range; ``HSNN-F025``, if nothing spikes;
             ``HSNN-F026``, if the batch axis of an input is fixed; ``HSNN-F027``, if the shape of a value does
             not follow; ``HSNN-F028``, if the input or a parameter of an hsnn node does not suit it;
-            ``HSNN-F029``, if an hsnn node is inside a loop or branch; ``HSNN-F100``, if a value is too large;
+            ``HSNN-F029``, if an hsnn node is inside a loop or branch; ``HSNN-F032``, if an output is a constant;
+            ``HSNN-F100``, if a value is too large;
             ``HSNN-F030`` or ``HSNN-F031``, see
             :func:`~hsnn.ops.functions.attach_functions`.
     """
@@ -55,6 +56,7 @@ def finish(model: onnx.ModelProto) -> HybridModel:
             "hsnn.register_neuron (docs/interop.md), or make neurons of the rectified linear units of a plain network: "
             "hsnn-compile NETWORK.onnx --spike '*'",
         )
+    _check_outputs(complete.graph)
     _check_batch_axis(complete.graph)
     _check_validity(complete, full=False)
     with _valid():
@@ -131,6 +133,18 @@ def _check_subgraphs(graph: onnx.GraphProto) -> None:
                 allowed="operators of the hsnn domain in the main graph only",
                 fix="take them out of the loop or branch",
             )
+
+
+def _check_outputs(graph: onnx.GraphProto) -> None:
+    constants = {item.name for item in graph.initializer} - {item.name for item in graph.input}
+    places = [place for place, item in enumerate(graph.output) if item.name in constants]
+    if places:
+        raise UnsupportedError(
+            "HSNN-F032",
+            f"output {places[0]} of the model, counted from 0, is a constant: it depends on no input",
+            allowed="outputs that are computed from inputs",
+            fix="leave it out; hsnn-compile --outputs and hsnn.nn.KeepOutputs choose the outputs of a torch model",
+        )
 
 
 def _check_batch_axis(graph: onnx.GraphProto) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import itertools
 import logging
 import re
 import warnings
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
+from torch.export.graph_signature import OutputKind, TensorArgument
+from torch.utils._pytree import tree_flatten_with_path, tree_structure, tree_unflatten
 
 from hsnn.errors import HsnnError, UnsupportedError
 from hsnn.frontends.torch_operators import known_operators
@@ -53,7 +55,9 @@ def trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[onnx_ir.Model,
     """
     with _quiet(), torch.no_grad():
         program = exported(module, inputs)
-        return _converted(module, program), output_names(program)
+        names = output_names(program)
+        _drop_constants(program)
+        return _converted(module, program), names
 
 
 def exported(module: nn.Module, inputs: tuple[Tensor, ...], *, lenient: bool = False) -> torch.export.ExportedProgram:
@@ -105,13 +109,27 @@ def output_names(program: torch.export.ExportedProgram) -> tuple[str, ...]:
 
     Returns:
         ``output`` for a lone tensor, ``output_0`` and so on for a tuple, ``logits`` for ``{"logits": ...}``, nested
-        ones joined by underscores.
+        ones joined by underscores; none for ``None`` and for numbers, which are no outputs.
     """
     spec = program.call_spec.out_spec
     if spec is None:
         return ()
     leaves, _ = tree_flatten_with_path(tree_unflatten(list(range(spec.num_leaves)), spec))
-    return tuple(_output_name(path) for path, _ in leaves)
+    returned = [item for item in program.graph_signature.output_specs if item.kind is OutputKind.USER_OUTPUT]
+    pairs = zip(leaves, returned, strict=True)
+    return tuple(_output_name(path) for (path, _), item in pairs if isinstance(item.arg, TensorArgument))
+
+
+def _drop_constants(program: torch.export.ExportedProgram) -> None:
+    """Leave ``None`` and numbers out of what a program returns, in place: ONNX has outputs for tensors only."""
+    signature = program.graph_signature
+    kept = [isinstance(item.arg, TensorArgument) for item in signature.output_specs]
+    returned = next(node for node in program.graph.nodes if node.op == "output")
+    returned.args = (tuple(itertools.compress(returned.args[0], kept)),)
+    signature.output_specs = list(itertools.compress(signature.output_specs, kept))
+    called = program.module_call_graph[0].signature
+    if called is not None and not all(kept):
+        called.out_spec = tree_structure(tuple(range(len(signature.user_outputs))))
 
 
 def _output_name(path: Sequence[object]) -> str:

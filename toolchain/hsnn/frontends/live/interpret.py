@@ -64,7 +64,10 @@ class _Interpreter:
         self.layouts: list[Layout] = []
 
     def model(self) -> Rolled:
-        return self._program.module(self._output(self._traced.outputs))
+        # None and numbers are no outputs.
+        returned = [item for item in self._traced.outputs if isinstance(item, fx.Node)]
+        tensors = tuple(item for item in returned if shape_of(item, self._traced.batch) is not None)
+        return self._program.module(self._output(tensors))
 
     def value(self, node: fx.Node) -> Any:
         """Return what a node is: a ``Plain`` or ``Timed`` value, or a tuple of them."""

@@ -18,7 +18,8 @@ from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.arguments import flat, mapped
 from hsnn.frontends.live.graph import Traced
 from hsnn.frontends.live.opaque import OPAQUE
-from hsnn.frontends.live.operators import RESHAPES, argument, name_of, passes_on
+from hsnn.frontends.live.operators import RESHAPES, name_of, passes_on
+from hsnn.frontends.live.picks import pick, unwrapped
 from hsnn.frontends.live.place import Placer
 from hsnn.frontends.live.program import Program
 from hsnn.frontends.live.values import Forms, Layout, Plain, Timed, delay, merged_reshape, scope_of, shape_of
@@ -151,18 +152,22 @@ class Roller:
 
     def _selected(self, nodes: Family) -> Timed | None:
         """Return the train that a loop goes through with ``x[t]``."""
-        picks = [_pick(node) for node in nodes]
-        if any(pick is None for pick in picks) or len({pick[:2] for pick in picks if pick}) > 1:
+        picks = [pick(node) for node in nodes]
+        if any(found is None for found in picks) or len({found[:2] for found in picks if found}) > 1:
             return None
         source, dim, _ = picks[0]  # type: ignore[misc]
-        layout: Layout
         shape = shape_of(source, self._traced.batch) or ()
-        dim %= len(shape)
-        order = [pick[2] % shape[dim] for pick in picks]  # type: ignore[index]
+        order = [found[2] for found in picks if found]
         if order != list(range(shape[dim])):
             raise self._unrolled(nodes[0], f"the loop goes through timesteps {order} of {shape[dim]}")
         value = self._value(source)
-        layout = "time_first" if dim == 0 else "batch_first"
+        if isinstance(value, Plain) and not value.has_batch:
+            raise self._weights_over_time(nodes[0], f"weights of shape {shape}, one for each timestep")
+        layout: Layout = "time_first" if dim == 0 else "batch_first"
+        if dim > 1 and dim == len(shape) - 1:
+            layout = "time_last"
+        elif dim > 1:
+            raise self._unrolled(nodes[0], f"it takes x[t] along axis {dim}, which is not time")
         if isinstance(value, Plain):
             value = self._placer.start(value, layout, nodes[0])
         if value.layout != layout:
@@ -173,7 +178,7 @@ class Roller:
         """Check that each call takes the state that the call before returned, and the first one none."""
         neuron, calls = self._traced.neurons[path], self._traced.calls[path]
         for step, call in enumerate(calls):
-            states = [_bare(item) for item in call.args[1]]  # type: ignore[union-attr]
+            states = [unwrapped(item) for item in call.args[1]]  # type: ignore[union-attr]
             if step == 0:
                 if not all(self.is_null(state) for state in states):
                     raise self._state(path, "starts from a state that is not zero")
@@ -186,7 +191,7 @@ class Roller:
 
     def is_null(self, node: fx.Node) -> bool:
         """Tell whether a node is zero everywhere, or empty."""
-        bare = _bare(node)
+        bare = unwrapped(node)
         shape = shape_of(bare, self._traced.batch)
         if shape is not None and 0 in shape:
             return True
@@ -204,6 +209,9 @@ class Roller:
         if other is None and first.op == "call_function" and first.target is not OPAQUE:
             return
         other = other or first
+        if first in self._traced.weights and other in self._traced.weights:
+            used = [self._traced.weights[node][0] for node in (first, other)]
+            raise self._weights_over_time(other, f"{used[0]!r} at the first timestep and {used[1]!r} at another")
         raise self._unrolled(other, f"it is {name_of(first)} at the first timestep and {name_of(other)} at another")
 
     def _arguments(self, items: list[Any], nodes: Family) -> Any:
@@ -234,6 +242,17 @@ class Roller:
             fix="keep the loop to layers and neurons, and collect their outputs in a list or a sum",
         )
 
+    def _weights_over_time(self, node: fx.Node, found: str) -> UnsupportedError:
+        scope = scope_of(node)
+        return UnsupportedError(
+            "HSNN-F092",
+            f"the loop over time in {self._traced.title(scope) if scope else type(self._traced.module).__name__} takes "
+            f"other weights at other timesteps: {found}",
+            allowed="the same weights at every timestep",
+            fix="behind the last neurons, collect what they send with torch.stack, and multiply the whole; in front of "
+            "neurons, use one set of weights",
+        )
+
     def _state(self, path: str, what: str) -> UnsupportedError:
         return UnsupportedError(
             "HSNN-F093",
@@ -243,28 +262,12 @@ class Roller:
         )
 
 
-def _bare(node: Any) -> fx.Node:
-    while passes_on(node):
-        node = node.args[0]
-    return node  # type: ignore[no-any-return]
-
-
 def _position(node: fx.Node, calls: tuple[fx.Node, ...], index: int) -> int | None:
     """Return at which call a node is output ``index``; ``None`` if it is none of them."""
-    bare = _bare(node)
+    bare = unwrapped(node)
     if bare.target is not operator.getitem or bare.args[1] != index or bare.args[0] not in calls:
         return None
     return calls.index(bare.args[0])
-
-
-def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:
-    """Return source, axis and index of ``x[..., t]``."""
-    if name_of(node) == "aten.select.int":
-        return _bare(node.args[0]), node.args[1], node.args[2]  # type: ignore[return-value]
-    if node.target is operator.getitem and name_of(node.args[0]) == "aten.unbind.int":  # type: ignore[arg-type]
-        source = node.args[0]
-        return _bare(source.args[0]), argument(source, 1, "dim", 0), node.args[1]  # type: ignore[return-value,union-attr,arg-type]
-    return None
 
 
 def _refs(item: Any) -> Any:
