@@ -28,6 +28,7 @@ MODULES: tuple[str, ...] = (
     "live_snntorch_options",
     "live_spikingjelly",
     "live_spikingjelly_options",
+    "live_zoo",
     "live_norse",
     "live_norse_options",
     "live_sinabs",

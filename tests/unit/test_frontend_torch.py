@@ -352,3 +352,18 @@ def test_outputs_are_named_as_the_module_returns_them(kind, names):
     hybrid = from_torch(Several(kind), (torch.rand(2, 3),))
     assert [item.name for item in hybrid.outputs] == names
     assert len(run(hybrid.proto, torch.rand(4, 3))) == len(names)
+
+
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+@pytest.mark.parametrize("bias", [False, True])
+def test_convolutions_of_every_rank_run_with_and_without_bias(kind, bias):
+    """torch 2.13 gives a Conv3d without bias zeros of two axes, at which ONNX Runtime stops."""
+    axes = int(kind.__name__[-2])
+    layers = nn.Sequential(kind(2, 3, 2, bias=bias), nn.Sigmoid(), nn.Flatten())
+    model = nn.Sequential(layers, snn.DirectEncode(timesteps=3), snn.Lif(0.9), snn.RateDecode()).eval()
+    x = torch.randn(4, 2, *(3,) * axes)
+    hybrid = from_torch(model, (x,))
+    session = ort.InferenceSession(hybrid.proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {hybrid.inputs[0].name: x.numpy()})
+    np.testing.assert_allclose(found, model(x).detach().numpy(), atol=1e-6)
+    assert 0 < found.mean() < 1

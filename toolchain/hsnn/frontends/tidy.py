@@ -47,6 +47,7 @@ def tidy(model: ir.Model, outputs: Sequence[str]) -> ir.Model:
         should_fold=lambda node: False if node.domain == DOMAIN else None,
     )
     _fix_reshapes(model.graph)
+    _drop_broken_biases(model.graph)
     RemoveUnusedNodesPass()(model)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     inputs = tuple(str(value.name) for value in model.graph.inputs)
@@ -123,6 +124,17 @@ def _fix_reshapes(graph: ir.Graph) -> None:
         graph.register_initializer(constant)
         node.replace_input_with(1, constant)
         node.attributes["allowzero"] = ir.AttrInt64("allowzero", 0)
+
+
+def _drop_broken_biases(graph: ir.Graph) -> None:
+    """Take a bias of two axes off each Conv: torch gives a Conv3d without bias such zeros, which no runtime takes.
+
+    Seen in torch 2.13: the extent of the bias is joined with a constant 2 there.
+    """
+    for node in graph:
+        bias = node.inputs[2] if node.op_type == "Conv" and not node.domain and len(node.inputs) == 3 else None
+        if bias is not None and bias.const_value is not None and len(bias.const_value.shape) > 1:
+            node.resize_inputs(2)
 
 
 def _name(graph: ir.Graph, inputs: tuple[str, ...], names: Sequence[str], origins: dict[str, str]) -> None:

@@ -12,12 +12,13 @@ from hsnn.passes.mapping.needs import weight_bits
 if TYPE_CHECKING:
     from hsnn.ir.chip import Chip
 
+PIN = "or keep the population on the host with --pin NAME-GLOB=host"
 FIXES = {
     "neurocores": "make the largest populations smaller, keep a segment on the host with --pin NAME-GLOB=host, or name "
     "a board of several chips: --chip kapoho-point has eight, hala-point 1,152",
     "neurons": "use a chip whose neurocores hold at least one neuron",
-    "synapse_bits": "give each neuron fewer inputs, or make the layer convolutional",
-    "axons_in": "give each neuron fewer inputs: pool before a dense layer, or make it convolutional or sparse",
+    "synapse_bits": f"give each neuron fewer inputs, or make the layer convolutional; {PIN}",
+    "axons_in": "give each neuron fewer inputs: pool before a dense layer, or make it convolutional or sparse; " + PIN,
     "axons_out": "send to smaller populations, which lie on fewer neurocores",
     "delay": "shorten the delay, or split it over a relay population",
     "refractory": "shorten the refractory time",
