@@ -7,9 +7,13 @@ import json
 import numpy as np
 import pytest
 
+import hsnn
 from hsnn import feasibility
 from hsnn.cli import main
+from hsnn.compiler import Options
 from hsnn.errors import UsageError
+from hsnn.frontends.nir.build import from_nir
+from hsnn.report.layers import parse_limits
 
 nir = pytest.importorskip("nir")
 
@@ -43,6 +47,20 @@ def test_a_nir_file_compiles_verifies_and_runs(files, capsys):
     assert "dt=0.001" in text
     assert main(["run", "net.hsnn", "--input", "x.npz", "--target", "emulator", "--output", "y.npz", "--json"]) == 0
     assert np.load("y.npz")["output"].shape == (24, 8, 3)
+
+
+def test_a_nir_file_in_python(files):
+    with pytest.raises(UsageError, match=r"HSNN-F084[\s\S]*from_nir") as refused:
+        hsnn.compile(files / "net.nir", np.load(files / "x.npz"))
+    assert "timesteps=" in refused.value.fix
+    loose = Options(target="emulator", limits=parse_limits("f1=0,rate=10,dead=1,voltage=10"))
+    model = from_nir(files / "net.nir", policy="spikingjelly,dt=1e-3", timesteps=8)
+    program = hsnn.compile(model, np.load(files / "x.npz"), options=loose)
+    program.save(files / "net.hsnn")
+    assert main(["export", "net.hsnn", "--to", "nir", "-o", "exported.nir", "--json"]) == 0
+    # What hsnn exports says itself what NIR leaves open.
+    again = hsnn.compile(files / "exported.nir", np.load(files / "x.npz"), options=loose)
+    assert [stage.network.timesteps for stage in again.chip_stages] == [8]
 
 
 @pytest.mark.lava

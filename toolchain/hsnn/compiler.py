@@ -123,7 +123,8 @@ def compile(
     """Compile a hybrid model.
 
     Args:
-        model: A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file or of a ``.net`` file of lava-dl.
+        model: A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file, a ``.net`` file of lava-dl or a
+            ``.nir`` file.
         calibration: Real samples, batch axis first: one array, one an input, or by input name. Take them
             from training data, never from the test split.
         labels: Class number of each sample, integers of shape ``(sample,)``; they are used for nothing but the

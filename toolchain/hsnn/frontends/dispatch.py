@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 Model: TypeAlias = "nn.Module | HybridModel | str | os.PathLike[str]"
-"""A torch module, a hybrid model, or the path of a hybrid ``.onnx`` file or of a ``.net`` file of lava-dl."""
+"""A torch module, a hybrid model, or the path of a hybrid ``.onnx``, a ``.net`` (lava-dl) or a ``.nir`` file.
+
+Files of others leave things open: :func:`hsnn.frontends.netx.build.from_netx` and
+:func:`hsnn.frontends.nir.build.from_nir` take them as arguments and return a hybrid model.
+"""
 
 
 def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel:
@@ -31,6 +35,10 @@ def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel
             from hsnn.frontends.netx.build import from_netx
 
             return from_netx(model)
+        if Path(model).suffix.lower() == ".nir":
+            from hsnn.frontends.nir.build import from_nir
+
+            return from_nir(model)
         from hsnn.frontends.onnx import from_onnx
 
         return from_onnx(Path(model))
@@ -39,7 +47,7 @@ def front_end(model: Model, example_inputs: Sequence[Any] | None) -> HybridModel
         raise UsageError(
             "HSNN-U030",
             f"the model is a {type(model).__name__}",
-            allowed="a torch module, a HybridModel or the path of a hybrid .onnx file or a .net file",
+            allowed="a torch module, a HybridModel or the path of a hybrid .onnx file, a .net file or a .nir file",
             fix="give a torch module, or the path of a model file",
         )
     if hasattr(example_inputs, "__array__"):

@@ -31,7 +31,7 @@ with named_if_missing():
     )
     from hsnn.frontends.torch_load import check_finite, example_inputs, load_factory, load_weights
     from hsnn.frontends.torch_state import check_stateless, inference_copy
-    from hsnn.frontends.torch_trace import BATCH, trace
+    from hsnn.frontends.torch_trace import BATCH, quiet_loggers, trace
 
 __all__ = [
     "NeuronAgreement",
@@ -49,6 +49,7 @@ _LIBRARY_TOLERANCE = 1e-4
 """Largest relative difference of an output between a library's own model and ours, samples without a flip."""
 
 
+@quiet_loggers()
 def from_torch(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> HybridModel:
     """Export a torch module that uses :mod:`hsnn.nn` layers, or neurons of other libraries.
 

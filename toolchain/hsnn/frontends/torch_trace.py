@@ -193,17 +193,22 @@ def _at_least_two(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch's remarks about its own exporter off the terminal, and leave all settings as they were."""
+def quiet_loggers() -> Iterator[None]:
+    """Keep torch's remarks about itself off the terminal: of its exporter, and that it finds no Triton."""
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        # What torch prints of a failure is a dump of its graph; the error is raised as well.
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings off the terminal, too, and what torch prints of a failure: a dump of its graph; it is raised."""
+    with quiet_loggers(), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

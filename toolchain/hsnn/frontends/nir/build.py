@@ -66,7 +66,7 @@ def _timesteps(given: int | None, net: NirNet) -> int:
         raise UsageError(
             "HSNN-F085",
             "NIR does not say how many timesteps a sample has",
-            fix="add --timesteps, such as --timesteps 64",
+            fix="add --timesteps, such as --timesteps 64; in Python from_nir(path, timesteps=64, policy=...)",
         )
     readable = stated.isascii() and stated.isdecimal() and len(stated) < 8
     chosen = given if given is not None else int(stated) if readable else 0
@@ -87,7 +87,8 @@ def _own_policy(net: NirNet) -> NirPolicy:
         "HSNN-F084",
         "NIR does not say how long a timestep is, how neurons are integrated and how they reset",
         allowed=choices(),
-        fix="name the library that wrote the file: --nir-policy spikingjelly",
+        fix="name the library that wrote the file: --nir-policy spikingjelly; in Python "
+        "hsnn.frontends.nir.build.from_nir(path, policy='spikingjelly', timesteps=...)",
     )
 
 
