@@ -194,7 +194,7 @@ def test_run_without_class_scores_refuses_labels(diamond, samples, folder, capsy
 @pytest.mark.parametrize(
     ("change", "fix"),
     [
-        (lambda x: x[0], "give a single sample a batch axis of 1"),
+        (lambda x: x[0], "give a single sample a batch axis of 1: numpy.expand_dims(x, 0)"),
         (lambda x: x[:0], "give one sample or more"),
         (lambda x: np.hstack([x, x]), "prepare samples as those that the model was compiled with"),
     ],
