@@ -39,7 +39,7 @@ def test_close_ends_a_run_in_another_thread(chain, batch_size):
         if executable.gone.wait(60):
             raise OSError("the worker was killed")
 
-    session = Session(chain, target=FakeTarget(before), batch_size=batch_size)
+    session = Session(chain, target=FakeTarget(before), batch_size=batch_size, pipeline=True)
     caught = []
 
     def run():
@@ -68,7 +68,7 @@ def test_one_run_at_a_time(chain):
         inside.pop()
 
     results = {}
-    with Session(chain, target=FakeTarget(before), batch_size=100) as session:
+    with Session(chain, target=FakeTarget(before), batch_size=100, pipeline=True) as session:
         threads = [
             threading.Thread(target=lambda seed=seed: results.update({seed: session.run(samples(4, seed)).output}))
             for seed in range(5)
@@ -100,7 +100,7 @@ def test_an_interrupt_ends_a_run_at_once(chain, batch_size, interruptible):
             raise RunError("HSNN-R999", "closed")
 
     target = FakeTarget(before)
-    session = Session(chain, target=target, batch_size=batch_size)
+    session = Session(chain, target=target, batch_size=batch_size, pipeline=True)
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     start = time.perf_counter()

@@ -17,7 +17,7 @@ from hsnn.errors import ArtifactError, RunError, TargetMissingError, Unsupported
 from hsnn.ir.plan import HostStage, ModelValue
 from hsnn.program import Metadata, Program
 from hsnn.runtime.host import PROVIDERS
-from hsnn.runtime.session import Session
+from hsnn.runtime.session import PAYS, Session
 from hsnn.target import SegmentResult
 from support.fake_target import FakeTarget
 from support.refusals import code_of
@@ -103,7 +103,7 @@ def failing(error, at=1):
 )
 def test_an_error_names_its_stage_and_closes_all(diamond, error, kind, code, batch_size):
     target = failing(error)
-    session = Session(diamond, target=target, batch_size=batch_size)
+    session = Session(diamond, target=target, batch_size=batch_size, pipeline=True)
     with pytest.raises(kind) as caught:
         session.run(samples(10))
     assert type(caught.value) is kind
@@ -118,7 +118,7 @@ def test_an_error_names_its_stage_and_closes_all(diamond, error, kind, code, bat
 
 def test_an_error_in_a_late_batch_surfaces(diamond):
     finished = []
-    with Session(diamond, target=failing(ValueError("late"), at=4), batch_size=1) as session:
+    with Session(diamond, target=failing(ValueError("late"), at=4), batch_size=1, pipeline=True) as session:
         assert code_of(session.run, samples(10), progress=finished.append) == "HSNN-R107"
     assert len(finished) <= 3
 
@@ -135,7 +135,10 @@ def test_an_error_stops_a_stage_that_is_at_work(diamond):
 
     waited = []
     start = time.perf_counter()
-    with Session(diamond, target=FakeTarget(before), batch_size=1) as session, pytest.raises(RunError) as caught:
+    with (
+        Session(diamond, target=FakeTarget(before), batch_size=1, pipeline=True) as session,
+        pytest.raises(RunError) as caught,
+    ):
         session.run(samples(10))
     assert caught.value.code == "HSNN-R107"
     assert time.perf_counter() - start < 30
@@ -206,7 +209,7 @@ def test_final_states_of_the_last_samples_only(chain):
         return dataclasses.replace(result, voltage=last, current={})
 
     x = samples(5)
-    with Session(chain, target=FakeTarget(after=after), batch_size=2) as session:
+    with Session(chain, target=FakeTarget(after=after), batch_size=2, pipeline=True) as session:
         trace = session.run(x, trace=True).traces["chip.0"].result
     with reference(chain) as session:
         whole = session.run(x, trace=True).traces["chip.0"].result
@@ -227,8 +230,28 @@ def test_stages_work_at_the_same_time(diamond):
         elif run < 5 and not begun[run + 1].wait(20):
             raise TimeoutError("nobody works on the next batch")
 
-    with Session(diamond, target=FakeTarget(before), batch_size=1) as session:
+    with Session(diamond, target=FakeTarget(before), batch_size=1, pipeline=True) as session:
         result = session.run(samples(6))
+    with reference(diamond) as session:
+        assert np.array_equal(result.outputs["y"], session.run(samples(6)).outputs["y"])
+
+
+@pytest.mark.parametrize("pause", [0.0, 3 * PAYS])
+def test_stages_get_threads_after_two_batches_where_that_pays(diamond, pause):
+    runs = []
+
+    def before(executable, inputs):
+        runs.append((executable.network.name, threading.current_thread() is threading.main_thread()))
+        time.sleep(pause)
+
+    with Session(diamond, target=FakeTarget(before), batch_size=1) as session:
+        told = []
+        result = session.run(samples(6), progress=told.append)
+    assert told == [1] * 6
+    here = [name for name, main in runs if main]
+    assert here == ["chip.0", "chip.1"] * (2 if pause else 6)
+    assert sorted(name for name, main in runs if not main) == (["chip.0"] * 4 + ["chip.1"] * 4 if pause else [])
+    assert [len(stage.seconds) for stage in result.stages] == [6] * len(diamond.stages)
     with reference(diamond) as session:
         assert np.array_equal(result.outputs["y"], session.run(samples(6)).outputs["y"])
 
@@ -257,6 +280,6 @@ def test_an_output_without_samples_can_be_left_out(build, names, fix):
         (HostStage("h", model, ("x",), names),), (ModelValue("x", (None, 4), "float32"),), values,
         Metadata("0", "emulator"),
     )  # fmt: skip
-    with Session(program, batch_size=2) as session, pytest.raises(RunError, match="HSNN-R109") as caught:
+    with Session(program, batch_size=2, pipeline=True) as session, pytest.raises(RunError, match="HSNN-R109") as caught:
         session.run(samples(5))
     assert fix in caught.value.fix
