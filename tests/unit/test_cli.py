@@ -14,7 +14,7 @@ import pytest
 from hsnn import errors
 from hsnn.cli import main
 from hsnn.commands import parser
-from hsnn.errors import UnsupportedError, UsageError
+from hsnn.errors import HsnnWarning, UnsupportedError, UsageError
 
 
 @pytest.fixture
@@ -207,6 +207,7 @@ def test_every_reason_is_told(verb, capsys):
         (MemoryError("12 GB"), "HSNN-U114", 1),
         (PermissionError(13, "Permission denied", "model.py"), "HSNN-U115", 1),
         (ZeroDivisionError("division by zero"), "HSNN-U116", 1),
+        (HsnnWarning("HSNN-Q023: nothing spikes"), "HSNN-Q023", 1),
         (SystemExit(0), "HSNN-U117", 1),
     ],
 )

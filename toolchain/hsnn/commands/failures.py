@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hsnn.errors import HsnnError
+from hsnn.errors import HsnnError, HsnnWarning
 from hsnn.libraries import missing_library
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ def coded(error: Exception, console: Console) -> HsnnError:
             f"the system refused: {error}",
             fix="mend what the system names: rights, room on the disk, or the path",
         )
+    if isinstance(error, HsnnWarning):  # Python was asked to raise warnings
+        code, _, text = str(error).partition(": ")
+        return HsnnError(code, text, fix="heed it, or run without -W error and PYTHONWARNINGS=error")
     if isinstance(error, ModuleNotFoundError):
         return missing_library(error) or _internal(error, console)
     return _internal(error, console)
