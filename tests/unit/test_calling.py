@@ -17,14 +17,14 @@ from hsnn.commands.calling import Time, outputs, time
 from hsnn.errors import HsnnError
 from hsnn.frontends.live import adapt
 from hsnn.frontends.torch import compare_with_torch, from_torch
-from support.spiking_steps import Spiking, assert_same, register_spiking
+from support.explicit_neuron import Explicit, assert_same, register_explicit
 
 STEPS = 5
 
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    register_spiking(monkeypatch)
+    register_explicit(monkeypatch)
 
 
 class Net(nn.Module):
@@ -33,7 +33,7 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.fc, self.neuron = nn.Linear(6, 4), Spiking()
+        self.fc, self.neuron = nn.Linear(6, 4), Explicit()
         with torch.no_grad():
             self.fc.weight.mul_(4)
 
@@ -56,7 +56,7 @@ class Step(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.fc, self.neuron = nn.Linear(6, 4), Spiking()
+        self.fc, self.neuron = nn.Linear(6, 4), Explicit()
 
     def forward(self, x, state=None):
         return self.neuron(4 * self.fc(x), state)

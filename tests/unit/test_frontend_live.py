@@ -16,6 +16,7 @@ from hsnn.frontends.torch import compare_with_library, compare_with_torch, from_
 from hsnn.ir.spiking import FloatLif
 from hsnn.passes.quantization.quantize_neurons import quantize_neuron
 from hsnn.verify.ladder import verify
+from support.explicit_neuron import Explicit, register_explicit
 
 STEPS = 5
 
@@ -38,30 +39,13 @@ class Hidden(nn.Module):
         return spikes
 
 
-class Explicit(nn.Module):
-    """Takes and returns its voltage."""
-
-    def forward(self, x, v=None):
-        v = x if v is None else 0.5 * v + x
-        spikes = (v >= 1).to(x.dtype)
-        return spikes, v * (1 - spikes)
-
-
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    monkeypatch.setattr("hsnn.frontends.live.registry._REGISTERED", {})
+    register_explicit(monkeypatch)
 
     @hsnn.register_neuron(Hidden)
     def hidden(neuron):
         return snn.Lif(neuron.limit, voltage_decay=1 - neuron.keep, reset="subtract")
-
-    @hsnn.register_neuron(Explicit)
-    def explicit(neuron):
-        def protocol(_, emit):
-            return lambda x, v=None: tuple(emit(x, () if v is None else (v,)))
-
-        layer = snn.Lif(1.0, voltage_decay=0.5, comparison=">=")
-        return LiveNeuron((layer, None), states=(1,), keeps_state=False, protocol=protocol)
 
 
 class Net(nn.Module):

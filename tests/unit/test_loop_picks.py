@@ -8,7 +8,7 @@ from torch import nn
 
 from hsnn.errors import HsnnError
 from hsnn.frontends.live import adapt
-from support.spiking_steps import Spiking, assert_same, register_spiking
+from support.explicit_neuron import Explicit, assert_same, register_explicit
 
 STEPS = 5
 PICKS = {
@@ -28,7 +28,7 @@ PICKS = {
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    register_spiking(monkeypatch)
+    register_explicit(monkeypatch)
 
 
 class Picking(nn.Module):
@@ -37,7 +37,7 @@ class Picking(nn.Module):
     def __init__(self, pick, use=lambda model, spikes, t: spikes):
         super().__init__()
         torch.manual_seed(0)
-        self.fc, self.neuron, self.pick, self.use = nn.Linear(6, 4), Spiking(), pick, use
+        self.fc, self.neuron, self.pick, self.use = nn.Linear(6, 4), Explicit(), pick, use
         self.weights = nn.ParameterList(torch.rand(4) for _ in range(STEPS))
         with torch.no_grad():
             self.fc.weight.mul_(4)

@@ -10,14 +10,14 @@ from hsnn import nn as snn
 from hsnn.errors import HsnnError
 from hsnn.frontends.live import adapt
 from hsnn.frontends.torch import from_torch
-from support.spiking_steps import Spiking, assert_same, register_spiking
+from support.explicit_neuron import Explicit, assert_same, register_explicit
 
 STEPS = 5
 
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    register_spiking(monkeypatch)
+    register_explicit(monkeypatch)
 
 
 class Net(nn.Module):
@@ -26,7 +26,7 @@ class Net(nn.Module):
     def __init__(self, write):
         super().__init__()
         torch.manual_seed(0)
-        self.fc, self.neuron, self.write = nn.Linear(6, 4), Spiking(), write
+        self.fc, self.neuron, self.write = nn.Linear(6, 4), Explicit(), write
         with torch.no_grad():
             self.fc.weight.mul_(4)
 
@@ -78,7 +78,7 @@ class Collecting(nn.Module):
     def __init__(self, write, shape, *, moved=False):
         super().__init__()
         torch.manual_seed(0)
-        self.fc, self.neuron, self.write, self.shape, self.moved = nn.Linear(6, 4), Spiking(), write, shape, moved
+        self.fc, self.neuron, self.write, self.shape, self.moved = nn.Linear(6, 4), Explicit(), write, shape, moved
         with torch.no_grad():
             self.fc.weight.mul_(4)
 

@@ -23,10 +23,10 @@ def pick(node: fx.Node) -> Pick | None:
         one = _part(unwrapped(source))
         if one is not None and one[1] == axis and index in (0, -1):
             return one
-        return _from_zero(unwrapped(source), axis, index)
+        return from_zero(unwrapped(source), axis, index)
     if node.target is operator.getitem and name_of(node.args[0]) == "aten.unbind.int":  # type: ignore[arg-type]
         source = node.args[0]
-        return _from_zero(unwrapped(source.args[0]), argument(source, 1, "dim", 0), node.args[1])  # type: ignore[union-attr,arg-type]
+        return from_zero(unwrapped(source.args[0]), argument(source, 1, "dim", 0), node.args[1])  # type: ignore[union-attr,arg-type]
     if name in _SQUEEZES:
         one = _part(unwrapped(node.args[0]))
         return one if one is not None and _drops(node, one[1]) else None
@@ -46,12 +46,12 @@ def _part(node: fx.Node) -> Pick | None:
     if name == "aten.slice.Tensor":
         start, stop = argument(node, 2, "start", 0), argument(node, 3, "end", None)
         if isinstance(start, int) and isinstance(stop, int) and stop - start == 1:
-            return _from_zero(unwrapped(node.args[0]), argument(node, 1, "dim", 0), start)
+            return from_zero(unwrapped(node.args[0]), argument(node, 1, "dim", 0), start)
     if name == "aten.narrow.default" and node.args[3] == 1:
-        return _from_zero(unwrapped(node.args[0]), node.args[1], node.args[2])
+        return from_zero(unwrapped(node.args[0]), node.args[1], node.args[2])
     if node.target is operator.getitem and name_of(node.args[0]) in ("aten.split.Tensor", "aten.chunk.default"):  # type: ignore[arg-type]
         whole: Any = node.args[0]
-        found = _from_zero(unwrapped(whole.args[0]), argument(whole, 2, "dim", 0), node.args[1])
+        found = from_zero(unwrapped(whole.args[0]), argument(whole, 2, "dim", 0), node.args[1])
         return found if found is not None and node.meta["val"].shape[found[1]] == 1 else None
     return None
 
@@ -64,7 +64,8 @@ def _drops(squeeze: fx.Node, axis: int) -> bool:
     return len(after) == len(before) - 1 and axis in [dim % len(before) for dim in dims]
 
 
-def _from_zero(source: fx.Node, axis: Any, index: Any) -> Pick | None:
+def from_zero(source: fx.Node, axis: Any, index: Any) -> Pick | None:
+    """Count axis and index from 0; None where the index is no number."""
     shape = source.meta["val"].shape
     axis %= len(shape)
     extent = shape[axis]

@@ -154,7 +154,7 @@ def _neuron(
     )
 
 
-def _readouts(options: dict[str, Any], weight: Tensor | None = None) -> dict[str, LeakyIntegrator | StateReadout]:
+def _readouts(options: dict[str, Any], weight: Tensor | None = None) -> dict[str, StateReadout]:
     """Return what computes the states that can be read out, by name.
 
     A reset by subtraction is one timestep late, so it is something that spikes add to the voltage. It goes in with the
@@ -165,20 +165,18 @@ def _readouts(options: dict[str, Any], weight: Tensor | None = None) -> dict[str
         options: Those of the layer.
         weight: Feedback, shape ``(neuron, spiking neuron)``.
     """
-    decays = {name: options[name] for name in ("current_decay", "voltage_decay")}
-    fed_back = {} if weight is None else {1: weight}
-    current = LeakyIntegrator(current_decay=decays["current_decay"], voltage_decay=1.0)
-    found: dict[str, LeakyIntegrator | StateReadout] = {"syn": StateReadout(current, fed_back)}
-    if options["reset"] == "none":
-        found["mem"] = StateReadout(LeakyIntegrator(**decays), fed_back)
-    elif options["reset"] != "zero":
-        lowered, kept = -options["threshold"], 1 - tensor(decays["current_decay"])
-        moves = {1: lowered} if is_zero(kept) else {1: lowered, 2: -lowered * kept}
-        if weight is not None:
-            moves = {late: torch.diag(move.expand(weight.shape[0])) for late, move in moves.items()}
-            moves[1] = moves[1] + weight
-        found["mem"] = StateReadout(LeakyIntegrator(**decays), moves)
-    return found
+    reset, lost, threshold = options["reset"], options["current_decay"], options["threshold"]
+    moves = {} if weight is None else {1: weight}
+    found = {"syn": StateReadout(LeakyIntegrator(current_decay=lost, voltage_decay=1.0), dict(moves))}
+    if reset == "zero":
+        return found
+    if reset != "none":
+        kept = 1 - tensor(lost)
+        taken = {1: -threshold} if is_zero(kept) else {1: -threshold, 2: threshold * kept}
+        for late, move in taken.items():
+            moves[late] = moves.get(late, 0) + (move if weight is None else torch.diag(move.expand(weight.shape[0])))
+    voltage = LeakyIntegrator(current_decay=lost, voltage_decay=options["voltage_decay"])
+    return {**found, "mem": StateReadout(voltage, moves)}
 
 
 def _reset(module: Any, *, late_zero: bool) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from torch import fx
 
 from hsnn.errors import UnsupportedError
 from hsnn.frontends.live.operators import name_of, passes_on
+from hsnn.frontends.live.picks import Pick, from_zero
 
 _MOVES = frozenset("aten.to.device aten.to.dtype aten.to.dtype_layout aten.to.other".split())
 _MAKERS = frozenset(
@@ -60,7 +61,7 @@ def _is_new(buffer: Any) -> bool:
     return name_of(buffer) in _MAKERS
 
 
-def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:
+def _pick(node: fx.Node) -> Pick | None:
     """Return tensor, axis and index that a node writes all of, with a value of that very shape."""
     if name_of(node) != "aten.copy_.default":
         return None
@@ -70,12 +71,8 @@ def _pick(node: fx.Node) -> tuple[fx.Node, int, int] | None:
         return None
     if value.meta["val"].shape != view.meta["val"].shape or value.meta["val"].dtype != view.meta["val"].dtype:
         return None
-    source = _bare(view.args[0])
-    _, dim, index = view.args
-    shape = source.meta["val"].shape
-    dim %= len(shape)
-    extent = shape[dim]
-    return source, dim, index % extent if isinstance(extent, int) else index
+    source, dim, index = view.args
+    return from_zero(_bare(source), dim, index)
 
 
 def _bare(view: Any) -> Any:

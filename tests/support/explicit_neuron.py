@@ -10,7 +10,7 @@ from hsnn.frontends.live import LiveNeuron, adapt
 from hsnn.frontends.torch import compare_with_library
 
 
-class Spiking(nn.Module):
+class Explicit(nn.Module):
     """Takes and returns its voltage."""
 
     def forward(self, x, state=None):
@@ -19,12 +19,12 @@ class Spiking(nn.Module):
         return spikes, v * (1 - spikes)
 
 
-def register_spiking(monkeypatch):
-    """Register ``Spiking`` for one test."""
+def register_explicit(monkeypatch):
+    """Register ``Explicit`` for one test."""
     monkeypatch.setattr("hsnn.frontends.live.registry._REGISTERED", {})
 
-    @hsnn.register_neuron(Spiking)
-    def spiking(neuron):
+    @hsnn.register_neuron(Explicit)
+    def explicit(neuron):
         def protocol(_, emit):
             return lambda x, state=None: tuple(emit(x, () if state is None else (state,)))
 
